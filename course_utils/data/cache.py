@@ -1,0 +1,151 @@
+"""Decoded data sets on disk, so that each is decoded once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from course_utils.errors import CacheError
+from course_utils.runtime import cache_dir
+
+ARRAYS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
+_DESCRIPTION = "meta.json"
+
+Arrays = Mapping[str, np.ndarray]
+Meta = dict[str, object]
+
+
+def load_or_make(key: str, make: Callable[[], tuple[Arrays, Meta]]) -> tuple[Arrays, Meta]:
+    """Return a data set from the cache; make it first if it is not there.
+
+    Of several processes that ask at once, one makes it while the others wait.
+
+    Parameters
+    ----------
+    key : str
+        Names what is cached; another source or another version has another key.
+    make : callable
+        Returns the six arrays and a description that JSON can hold.
+
+    Returns
+    -------
+    arrays : mapping of str to numpy.ndarray
+        Images mapped from their files, read-only; labels in memory.
+    meta : dict
+        The description, with ``"fingerprint"`` added: sixteen hexadecimal digits of the arrays.
+
+    Raises
+    ------
+    CacheError
+        If the cache folder cannot be written or is full. Nothing half-written stays.
+    """
+    folder = cache_dir() / "datasets" / key
+    cached = _read(folder)
+    if cached is None:
+        with _locked(folder):
+            cached = _read(folder)  # another process may have made it meanwhile
+            if cached is None:
+                _write(folder, *make())
+                cached = _read(folder)
+    if cached is None:
+        raise CacheError(
+            f"{folder} was written but cannot be read again; delete that folder, or set "
+            "COURSE_CACHE to a folder on another disk."
+        )
+    return cached
+
+
+def _read(folder: Path) -> tuple[Arrays, Meta] | None:
+    """Return what a cache folder holds, or None if it is missing or not as it was written."""
+    try:
+        meta = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+        arrays = {}
+        for name in ARRAYS:
+            path = folder / f"{name}.npy"
+            # Any later change to a file, even inside it, shows in its size or time.
+            if _size_and_time(path) != meta["files"][name]:
+                return None
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+            arrays[name] = np.asarray(mapped) if name.startswith("x") else np.array(mapped)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return arrays, meta
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with _explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{folder}.lock")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _write(folder: Path, arrays: Arrays, meta: Meta) -> None:
+    """Write all files under a temporary name, then rename the whole folder."""
+    temporary = folder.with_name(f".{folder.name}.part")
+    with _explained(folder):
+        try:
+            # What a killed process left under this name goes first.
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            for name in ARRAYS:
+                _save(temporary / f"{name}.npy", arrays[name])
+            files = {name: _size_and_time(temporary / f"{name}.npy") for name in ARRAYS}
+            description = {**meta, "fingerprint": _fingerprint(arrays), "files": files}
+            (temporary / _DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.replace(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    """Write an array as ``.npy`` and wait until it is on the disk.
+
+    Unlike `numpy.save`, which hides the reason, this raises the system's own error when the
+    disk is full.
+    """
+    with path.open("wb") as file:
+        array = np.ascontiguousarray(array)
+        header = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(array.reshape(-1).view(np.uint8))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _size_and_time(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _fingerprint(arrays: Arrays) -> str:
+    digest = hashlib.sha256()
+    for name in ARRAYS:
+        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8))
+    return digest.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turn the system's refusals to write into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise CacheError(
+            f"The decoded images could not be stored in {folder.parent} "
+            f"({error.strerror or error}); free some space there (a data set takes up to 190 MB), "
+            "or set COURSE_CACHE to another folder."
+        ) from error

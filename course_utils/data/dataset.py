@@ -1,0 +1,111 @@
+"""A loaded data set and where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from course_utils.data.splits import stratified
+from course_utils.errors import DataError
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set came from.
+
+    Attributes
+    ----------
+    name : str
+        What figures and records print, such as ``"CIFAR-10 (Python archive)"``.
+    kind : str
+        The format: ``"python"``, ``"binary"``, ``"images"``, ``"idx"``, ``"npz"`` or
+        ``"stand-in"``.
+    location : str
+        The file or folder; empty for the stand-in.
+    fingerprint : str
+        Sixteen hexadecimal digits that are the same wherever images and labels are the same.
+    is_stand_in : bool
+        Whether the images are drawn by this program instead of photographed.
+    """
+
+    name: str
+    kind: str
+    location: str
+    fingerprint: str
+    is_stand_in: bool
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Images and labels in three parts.
+
+    Attributes
+    ----------
+    x_train, x_val, x_test : numpy.ndarray
+        Images, uint8 from 0 to 255, shape ``(n, height, width, channels)``. They are mapped
+        from a file, so that only the pages in use take memory, and cannot be written to.
+    y_train, y_val, y_test : numpy.ndarray
+        Labels, int64, shape ``(n,)``: positions in `class_names`.
+    class_names : tuple of str
+        One name for each class.
+    source : Source
+        Where the images came from.
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_val: np.ndarray
+    y_val: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    class_names: tuple[str, ...]
+    source: Source
+
+    def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return images and labels of ``"train"``, ``"val"`` or ``"test"``."""
+        return getattr(self, f"x_{name}"), getattr(self, f"y_{name}")
+
+    def limited(self, limit: int) -> Dataset:
+        """Return a smaller copy in which every class keeps its share.
+
+        Parameters
+        ----------
+        limit : int
+            At most so many training images, and a fifth as many for validation and for test.
+
+        Raises
+        ------
+        DataError
+            For a limit that leaves nothing to validate on.
+        """
+        if isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 5:
+            raise DataError(
+                f"The limit {limit!r} is no number of images: give a whole number of 5 or more, "
+                "or None for all images."
+            )
+        arrays = {}
+        for name in PARTS:
+            x, y = self.part(name)
+            chosen = stratified(y, min(len(y), limit if name == "train" else limit // 5))
+            arrays |= {f"x_{name}": x[chosen], f"y_{name}": y[chosen]}
+        return replace(self, **arrays)
+
+    def __repr__(self) -> str:
+        title = f"{self.source.name}, fingerprint {self.source.fingerprint}"
+        rows = [f"{'part':<6} {'images':>7}  {'shape of one':<13} {'per class':>11}"]
+        for name in PARTS:
+            x, y = self.part(name)
+            counts = np.bincount(y, minlength=len(self.class_names))
+            low, high = counts.min(), counts.max()
+            per_class = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+            shape = " x ".join(map(str, x.shape[1:]))
+            rows.append(f"{name:<6} {len(x):>7,}  {shape:<13} {per_class:>11}")
+        classes = f"classes: {', '.join(self.class_names)}"
+        place = [f"from {self.source.location}"] if self.source.location else []
+        return "\n".join([title, *place, *rows, classes])

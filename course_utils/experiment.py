@@ -1,0 +1,221 @@
+"""One run: a design, trained by a recipe on data with a seed, and its record."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from pathlib import Path
+from typing import Literal
+
+import keras
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from course_utils import zoo
+from course_utils.data import Dataset
+from course_utils.errors import RecordError
+from course_utils.evaluation import Evaluation, evaluate
+from course_utils.files import write_atomically
+from course_utils.runtime import Runtime, setup, versions
+from course_utils.training import History, train
+from course_utils.zoo.recipes import Recipe
+
+RECORD_FORMAT = 1
+
+
+class RunRecord(BaseModel):
+    """All that is needed to quote a run, or to run it again.
+
+    Attributes
+    ----------
+    design : str
+        The network's name in the zoo.
+    recipe : Recipe
+        As it was carried out, its number of epochs included.
+    seed : int
+    source : str
+        The data's name, which says so where they are a stand-in.
+    is_stand_in : bool
+    train_images, test_images : int
+    device, backend, precision : str
+    threads : int
+    versions : dict of str
+    date : str
+        UTC, ISO 8601, to the second.
+    parameters, trainable_parameters : int
+    history : dict
+        As in `History`.
+    seconds : float
+        Wall-clock time of the training.
+    test_accuracy : float
+    test_interval : tuple of float
+        95% confidence interval (Wilson).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1] = RECORD_FORMAT
+    design: str
+    recipe: Recipe
+    seed: int
+    source: str
+    is_stand_in: bool
+    train_images: int
+    test_images: int
+    device: str
+    backend: str
+    precision: str
+    threads: int
+    versions: dict[str, str]
+    date: str
+    parameters: int
+    trainable_parameters: int
+    history: dict
+    seconds: float
+    test_accuracy: float
+    test_interval: tuple[float, float]
+
+    def save(self, path: Path | str) -> Path:
+        """Write the record as JSON; a file of that name is replaced as a whole."""
+        return write_atomically(Path(path), self.model_dump_json(indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path | str) -> RunRecord:
+        """Read a record.
+
+        Raises
+        ------
+        RecordError
+            Where there is none, or it is not a record of this format.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RecordError(f"The run record {path} cannot be read: {error.strerror}.") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "the file"
+            raise RecordError(
+                f"{path} is not a run record of format {RECORD_FORMAT} "
+                f"({place}: {first['msg']}): run the experiment again."
+            ) from error
+
+
+def run(
+    name: str,
+    data: Dataset,
+    *,
+    runtime: Runtime | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    recipe: Recipe | None = None,
+    verbose: bool = True,
+) -> RunRecord:
+    """Build a network of the zoo, train it, test it, and return the record.
+
+    Parameters
+    ----------
+    name : str
+        The network's name in the zoo.
+    data : Dataset
+    runtime : Runtime, optional
+        What `setup` returned; default: set up with `seed`.
+    seed : int
+        Of the weights, the order of the images, dropout and augmentation.
+    epochs : int, optional
+        Default: as many as the recipe says.
+    recipe : Recipe, optional
+        Default: the design's own.
+    verbose : bool
+        Print a line per epoch.
+    """
+    runtime = runtime or setup(seed)
+    recipe = recipe or zoo.recipe(name)
+    recipe = recipe if epochs is None else recipe.replace(epochs=epochs)
+    keras.utils.set_random_seed(seed)
+    model = zoo.build(name)
+    history = train(model, data, recipe, seed=seed, verbose=verbose)
+    tested = evaluate(model, data.x_test, data.y_test, data.class_names)
+    return make_record(name, recipe, seed, data, runtime, model, history, tested)
+
+
+def make_record(
+    name: str,
+    recipe: Recipe,
+    seed: int,
+    data: Dataset,
+    runtime: Runtime,
+    model,
+    history: History,
+    tested: Evaluation,
+) -> RunRecord:
+    """Put what a run was and what it gave into a record."""
+    return RunRecord(
+        design=name,
+        recipe=recipe,
+        seed=seed,
+        source=data.source.name,
+        is_stand_in=data.source.is_stand_in,
+        train_images=len(data.x_train),
+        test_images=tested.n,
+        device=runtime.device,
+        backend=runtime.backend,
+        precision=runtime.precision,
+        threads=runtime.threads,
+        versions=versions(),
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        parameters=model.count_params(),
+        trainable_parameters=sum(math.prod(weight.shape) for weight in model.trainable_weights),
+        history=history.to_dict(),
+        seconds=history.seconds,
+        test_accuracy=tested.accuracy,
+        test_interval=tested.interval,
+    )
+
+
+def load_records(folder: Path | str) -> list[RunRecord]:
+    """Read every record of a folder, in the order of the files' names.
+
+    Raises
+    ------
+    RecordError
+        Where the folder holds none, or one that is not a record.
+    """
+    paths = sorted(Path(folder).glob("*.json"))
+    if not paths:
+        raise RecordError(f"There are no run records in {folder}: run the experiments first.")
+    return [RunRecord.load(path) for path in paths]
+
+
+def summarise(records: list[RunRecord]) -> pd.DataFrame:
+    """Return one row per design, the mean and the range over its seeds.
+
+    Columns: design, runs, accuracy, lowest, highest, parameters, epochs, seconds,
+    device, source. Rows keep the order in which the designs first appear.
+    """
+    table = pd.DataFrame(
+        [
+            {
+                "design": record.design,
+                "accuracy": record.test_accuracy,
+                "parameters": record.parameters,
+                "epochs": len(record.history["loss"]),
+                "seconds": record.seconds,
+                "device": record.device,
+                "source": record.source,
+            }
+            for record in records
+        ]
+    )
+    groups = table.groupby("design", sort=False)
+    return groups.agg(
+        runs=("accuracy", "size"),
+        accuracy=("accuracy", "mean"),
+        lowest=("accuracy", "min"),
+        highest=("accuracy", "max"),
+        parameters=("parameters", "first"),
+        epochs=("epochs", "mean"),
+        seconds=("seconds", "mean"),
+        device=("device", "first"),
+        source=("source", "first"),
+    ).reset_index()

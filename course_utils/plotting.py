@@ -1,0 +1,337 @@
+"""The course's figures: each says in words what it shows, and on which data.
+
+Every function returns a `Picture`. As the last line of a notebook's cell it shows itself,
+with its alternative text; elsewhere `Picture.save` writes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from course_utils.data import Source
+from course_utils.evaluation import Evaluation
+from course_utils.training import History
+
+PALETTE = sns.color_palette("colorblind")
+# Colours never carry a meaning alone: each series has its own dashes and marker too.
+STYLES = [("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"), ((0, (5, 1)), "v"), ((0, (1, 1)), "P")]
+DPI = 144
+CSS_DPI = 72
+
+
+class Picture:
+    """A figure with its alternative text.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    alt : str
+        What the figure shows, for readers who do not see it.
+    """
+
+    def __init__(self, figure: Figure, alt: str):
+        # Closed, so that the notebook does not show it a second time by itself.
+        plt.close(figure)
+        self.figure = figure
+        self.alt = alt
+
+    def save(self, path: Path | str) -> None:
+        """Write the figure; the file's ending chooses the format."""
+        self.figure.savefig(path, dpi=DPI, bbox_inches="tight")
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        png = io.BytesIO()
+        self.figure.savefig(png, format="png", dpi=DPI, bbox_inches="tight")
+        pixels = int.from_bytes(png.getvalue()[16:20], "big")
+        data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": self.alt}
+        metadata = {"image/png": {"alt": self.alt, "width": pixels * CSS_DPI // DPI}}
+        return data, metadata
+
+
+def show(figure: Figure, alt: str, source: Source | None = None) -> Picture:
+    """Turn any matplotlib figure into a `Picture`, stamped with the data it was made from.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    alt : str
+        What the figure shows, in one or two sentences.
+    source : Source, optional
+        The data's name is written under the figure; a stand-in's in bold.
+    """
+    if source is not None:
+        style = (
+            {"weight": "bold", "color": "#9c2a00"} if source.is_stand_in else {"color": "#595959"}
+        )
+        figure.supxlabel(f"Data: {source.name}", fontsize=8, x=0.99, ha="right", **style)
+        alt = f"{alt} Data: {source.name}."
+    return Picture(figure, alt)
+
+
+def image_grid(
+    images: np.ndarray,
+    titles: Sequence[str] | None = None,
+    *,
+    source: Source,
+    alt: str,
+    columns: int = 10,
+    size: float = 0.85,
+) -> Picture:
+    """Show images or feature maps in rows.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        Shape ``(n, height, width, 3)`` for colour, ``(n, height, width)`` or
+        ``(n, height, width, 1)`` for grey; uint8, or floats of any range (grey only).
+    titles : sequence of str, optional
+        One for each image.
+    source : Source
+    alt : str
+    columns : int
+        Images per row.
+    size : float
+        An image's width in inches.
+    """
+    images = images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images
+    rows = -(-len(images) // columns)
+    height = size * (1.3 if titles is not None else 1.05)
+    figure = Figure(figsize=(columns * size, rows * height + 0.25), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for number, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
+        axis.imshow(image, cmap="gray", interpolation="nearest")
+        if titles is not None:
+            axis.set_title(titles[number], fontsize=7, pad=2)
+    return show(figure, alt, source)
+
+
+def evaluation_image(history: History, evaluation: Evaluation, source: Source) -> Picture:
+    """Show the curves of loss and accuracy beside the confusion matrix.
+
+    Parameters
+    ----------
+    history : History
+        Of the training.
+    evaluation : Evaluation
+        On the test set.
+    source : Source
+    """
+    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    grid = figure.add_gridspec(2, 2, width_ratios=(1, 1.35))
+    epochs = np.arange(1, history.epochs + 1)
+    for row, (name, training, validation) in enumerate(
+        [
+            ("loss", history.loss, history.val_loss),
+            ("accuracy", history.accuracy, history.val_accuracy),
+        ]
+    ):
+        axis = figure.add_subplot(grid[row, 0])
+        _curve(axis, epochs, training, "training", 0)
+        _curve(axis, epochs, validation, "validation", 1)
+        axis.set(ylabel=name, xlabel="epoch" if row else "")
+        axis.legend(frameon=False)
+        _tidy(axis, percent=name == "accuracy")
+    matrix = figure.add_subplot(grid[:, 1])
+    _confusion_axis(matrix, evaluation)
+    matrix.set_title(f"Test accuracy {evaluation}", fontsize=10)
+    return show(
+        figure,
+        f"Left: loss and accuracy of training and validation over {history.epochs} epochs; "
+        f"validation accuracy ends at {history.val_accuracy[-1]:.1%}. Right: confusion matrix of "
+        f"{evaluation.n:,} test images, accuracy {evaluation.accuracy:.1%}; {_worst(evaluation)}",
+        source,
+    )
+
+
+def confusion_heatmap(evaluation: Evaluation, source: Source) -> Picture:
+    """Show the confusion matrix alone."""
+    figure = Figure(figsize=(6.4, 5.4), layout="constrained")
+    axis = figure.subplots()
+    _confusion_axis(axis, evaluation)
+    axis.set_title(f"Accuracy {evaluation}", fontsize=10)
+    return show(
+        figure,
+        f"Confusion matrix of {evaluation.n:,} images, accuracy {evaluation.accuracy:.1%}; "
+        f"{_worst(evaluation)}",
+        source,
+    )
+
+
+def confused_pairs(evaluation: Evaluation, source: Source, most: int = 8) -> Picture:
+    """Show which classes are taken for which others most often."""
+    pairs = evaluation.confused_pairs(most)
+    labels = [f"{true} taken for {guess}" for true, guess, _ in pairs]
+    counts = [count for _, _, count in pairs]
+    figure = Figure(figsize=(7, 0.34 * len(pairs) + 0.9), layout="constrained")
+    axis = figure.subplots()
+    bars = axis.barh(labels, counts, color=PALETTE[0])
+    axis.bar_label(bars, padding=3, fontsize=9)
+    axis.invert_yaxis()
+    axis.set_xlabel("images")
+    sns.despine(ax=axis)
+    return show(
+        figure,
+        "Most frequent confusions: "
+        + ", ".join(f"{label} {count} times" for label, count in zip(labels, counts, strict=True))
+        + ".",
+        source,
+    )
+
+
+def misclassified(x: np.ndarray, evaluation: Evaluation, source: Source, most: int = 10) -> Picture:
+    """Show the wrong predictions of which the model was surest.
+
+    Parameters
+    ----------
+    x : numpy.ndarray
+        The images that were evaluated, in their order.
+    evaluation : Evaluation
+    source : Source
+    most : int
+        How many to show.
+    """
+    wrong = np.flatnonzero(evaluation.y_true != evaluation.y_pred)
+    surest = wrong[np.argsort(-evaluation.probabilities[wrong].max(axis=1))][:most]
+    names = evaluation.class_names
+    titles = [
+        f"{names[evaluation.y_pred[i]]} {evaluation.probabilities[i].max():.0%}\n"
+        f"is {names[evaluation.y_true[i]]}"
+        for i in surest
+    ]
+    return image_grid(
+        np.stack([x[i] for i in surest]),
+        titles,
+        source=source,
+        alt="Wrong predictions the model was surest of: "
+        + "; ".join(title.replace("\n", ", ") for title in titles)
+        + ".",
+        columns=5,
+        size=1.25,
+    )
+
+
+def learning_curves(histories: Mapping[str, History], source: Source) -> Picture:
+    """Show training and validation accuracy of several runs, side by side.
+
+    Parameters
+    ----------
+    histories : mapping of str to History
+        Run's name to its history; at most six.
+    source : Source
+    """
+    figure = Figure(figsize=(9.5, 3.6), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, attribute, title in zip(
+        axes, ("accuracy", "val_accuracy"), ("training", "validation"), strict=True
+    ):
+        for number, (name, history) in enumerate(histories.items()):
+            _curve(
+                axis, np.arange(1, history.epochs + 1), getattr(history, attribute), name, number
+            )
+        axis.set(title=title, xlabel="epoch")
+        _tidy(axis, percent=True)
+    axes[0].set_ylabel("accuracy")
+    axes[1].legend(frameon=False)
+    ends = "; ".join(
+        f"{name}: training {h.accuracy[-1]:.1%}, validation {h.val_accuracy[-1]:.1%}"
+        for name, h in histories.items()
+    )
+    return show(figure, f"Accuracy over epochs. At the end, {ends}.", source)
+
+
+def accuracy_chart(
+    table: pd.DataFrame, label: str, source: Source | None = None, threshold: float | None = None
+) -> Picture:
+    """Show the mean accuracy of each row as a dot, and the range over its seeds as a line.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `experiment.summarise` returns it: columns accuracy, lowest, highest, and `label`.
+    label : str
+        The column that names the rows.
+    source : Source, optional
+    threshold : float, optional
+        Drawn as a vertical line.
+    """
+    figure = Figure(figsize=(7.5, 0.36 * len(table) + 1.0), layout="constrained")
+    axis = figure.subplots()
+    rows = np.arange(len(table))
+    axis.hlines(rows, table.lowest, table.highest, color=PALETTE[0], linewidth=3, alpha=0.5)
+    axis.plot(table.accuracy, rows, "o", color=PALETTE[0], markersize=7)
+    for row, accuracy in zip(rows, table.accuracy, strict=True):
+        axis.annotate(
+            f"{accuracy:.1%}", (accuracy, row), (0, 6), textcoords="offset points", ha="center",
+            fontsize=8,
+        )  # fmt: skip
+    if threshold is not None:
+        axis.axvline(threshold, color="black", linestyle="--", linewidth=1)
+        axis.annotate(
+            f"goal {threshold:.0%}", (threshold, -0.6), (3, 0), textcoords="offset points",
+            fontsize=8,
+        )  # fmt: skip
+    axis.set_yticks(rows, table[label])
+    axis.set_ylim(len(table) - 0.4, -0.8)
+    axis.set_xlabel("test accuracy (dot: mean; line: range over seeds)")
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.grid(axis="x", alpha=0.3)
+    sns.despine(ax=axis, left=True)
+    means = ", ".join(
+        f"{name} {accuracy:.1%}"
+        for name, accuracy in zip(table[label], table.accuracy, strict=True)
+    )
+    return show(figure, f"Mean test accuracy: {means}.", source)
+
+
+def _curve(axis, x, y, label: str, number: int) -> None:
+    dashes, marker = STYLES[number % len(STYLES)]
+    color = PALETTE[number % len(PALETTE)]
+    axis.plot(x, y, linestyle=dashes, marker=marker, markersize=4, color=color, label=label)
+
+
+def _tidy(axis, percent: bool) -> None:
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if percent:
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.grid(alpha=0.3)
+    sns.despine(ax=axis)
+
+
+def _confusion_axis(axis, evaluation: Evaluation) -> None:
+    sns.heatmap(
+        evaluation.confusion,
+        annot=True,
+        fmt="d",
+        cmap="Blues",
+        cbar=False,
+        square=True,
+        linewidths=0.5,
+        annot_kws={"size": 8},
+        xticklabels=evaluation.class_names,
+        yticklabels=evaluation.class_names,
+        ax=axis,
+    )
+    axis.set(xlabel="predicted class", ylabel="true class")
+    plt.setp(axis.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
+    axis.tick_params(axis="y", rotation=0)
+
+
+def _worst(evaluation: Evaluation) -> str:
+    """Say which confusion is the most frequent."""
+    pairs = evaluation.confused_pairs(1)
+    if not pairs:
+        return "nothing is confused."
+    true, guess, count = pairs[0]
+    return f"the most frequent confusion is {true} taken for {guess}, {count} images."

@@ -1,0 +1,240 @@
+"""The machine under the course: backend, device, precision, threads, seed.
+
+`setup` comes first in every program: Keras reads its backend once, when it is imported,
+and TensorFlow its threads once, at its first operation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from course_utils.errors import RuntimeSetupError
+
+BACKENDS = ("tensorflow", "jax", "torch")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a run stood on.
+
+    Attributes
+    ----------
+    backend : str
+        Keras' backend: ``"tensorflow"``, ``"jax"`` or ``"torch"``.
+    device : str
+        The name of the GPU, or ``"CPU"`` with the processor's name.
+    precision : str
+        Keras' dtype policy, ``"float32"`` or ``"mixed_bfloat16"``.
+    threads : int
+        CPU threads that the backend may use.
+    seed : int
+        The seed given to Python, NumPy and the backend.
+    """
+
+    backend: str
+    device: str
+    precision: str
+    threads: int
+    seed: int
+
+    def __str__(self) -> str:
+        return (
+            f"Keras on {self.backend}, {self.device}, {self.threads} threads, "
+            f"{self.precision}, seed {self.seed}"
+        )
+
+
+def setup(
+    seed: int = 0,
+    precision: str = "auto",
+    backend: str | None = None,
+    threads: int | None = None,
+) -> Runtime:
+    """Choose backend, precision, threads and seed, and print one line that says so.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of Python, NumPy and the backend.
+    precision : {"auto", "float32", "mixed_bfloat16"}
+        ``"auto"`` takes bfloat16 where the device computes it natively: on a GPU, and on
+        CPUs with AVX512-BF16 or AMX instructions.
+    backend : {"tensorflow", "jax", "torch"}, optional
+        Default: ``$KERAS_BACKEND``, or TensorFlow.
+    threads : int, optional
+        Default: ``$COURSE_THREADS``, or every core this process may run on.
+
+    Returns
+    -------
+    Runtime
+
+    Raises
+    ------
+    RuntimeSetupError
+        For an unknown or missing backend, an unknown precision, or a backend other than
+        the one that Keras was already imported with.
+    """
+    if precision not in PRECISIONS:
+        raise RuntimeSetupError(
+            f"Unknown precision {precision!r}: choose one of {', '.join(PRECISIONS)}."
+        )
+    backend = _import_keras(backend)
+    import keras
+
+    threads = threads or int(os.environ.get("COURSE_THREADS", available_cores()))
+    _limit_threads(backend, threads)
+    keras.utils.set_random_seed(seed)
+    gpu = gpu_name()
+    if precision == "auto":
+        precision = "mixed_bfloat16" if gpu or cpu_has_bfloat16() else "float32"
+    keras.config.set_dtype_policy(precision)
+    runtime = Runtime(backend, gpu or f"CPU ({cpu_name()})", precision, threads, seed)
+    print(runtime)
+    return runtime
+
+
+def _import_keras(backend: str | None) -> str:
+    """Import Keras on the wanted backend and return the backend's name."""
+    wanted = backend or os.environ.get("KERAS_BACKEND", "tensorflow")
+    if wanted not in BACKENDS:
+        raise RuntimeSetupError(f"Unknown backend {wanted!r}: choose one of {', '.join(BACKENDS)}.")
+    if importlib.util.find_spec(wanted) is None:
+        raise RuntimeSetupError(
+            f"The backend {wanted!r} is not installed: run `pip install {wanted}`, "
+            "or choose another one with the environment variable KERAS_BACKEND."
+        )
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = wanted
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with _silent_stderr():
+            import keras
+    import keras
+
+    if backend is not None and keras.backend.backend() != backend:
+        raise RuntimeSetupError(
+            f"Keras already runs on {keras.backend.backend()}: restart the program (or the "
+            f"notebook's kernel) to change the backend to {backend}."
+        )
+    return keras.backend.backend()
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Send file descriptor 2 to nowhere: TensorFlow's C++ code writes there while it loads."""
+    saved = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def _limit_threads(backend: str, threads: int) -> None:
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        # TensorFlow refuses a change after its first operation; then the first choice holds.
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+    elif backend == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def available_cores() -> int:
+    """Return how many cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cpu_name() -> str:
+    """Return the processor's name, as the system gives it."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def cpu_has_bfloat16() -> bool:
+    """Tell whether the CPU multiplies bfloat16 natively (AVX512-BF16 or AMX)."""
+    flags = _cpuinfo("flags").split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _cpuinfo(field: str) -> str:
+    """Return the first value of a field of Linux' ``/proc/cpuinfo``, or an empty string."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == field:
+                return value.strip()
+    return ""
+
+
+def gpu_name() -> str | None:
+    """Return the name of the first GPU that the backend sees, or None."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+        return details.get("device_name", "GPU") if gpus else None
+    if keras.backend.backend() == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return device.device_kind if device.platform in ("gpu", "cuda", "rocm") else None
+    import torch
+
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+
+
+def jit_compile() -> bool | str:
+    """Return Keras' ``jit_compile`` setting for this device.
+
+    TensorFlow's XLA compiler makes these networks 2 to 2.5 times slower on a CPU, so it
+    is used on a GPU only.
+    """
+    import keras
+
+    if keras.backend.backend() == "tensorflow" and gpu_name() is None:
+        return False
+    return "auto"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on: Python, the course and its libraries."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    packages = ("keras", backend, "numpy", "course_utils")
+    return {"python": platform.python_version()} | {
+        package: _version(package) for package in packages
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def cache_dir() -> Path:
+    """Return the folder for decoded data: ``$COURSE_CACHE``, or the user's cache folder."""
+    if place := os.environ.get("COURSE_CACHE"):
+        return Path(place).expanduser()
+    import platformdirs
+
+    return platformdirs.user_cache_path("course_utils")

@@ -1,0 +1,204 @@
+"""Fitting a model by a recipe."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+
+import keras
+import numpy as np
+
+from course_utils.data import Dataset
+from course_utils.data.augmentation import Augmentation, augment
+from course_utils.runtime import jit_compile
+from course_utils.zoo.recipes import Recipe
+
+EVALUATION_BATCH = 1_000
+
+
+@dataclass(frozen=True)
+class History:
+    """What training measured, one value per epoch.
+
+    Attributes
+    ----------
+    loss, accuracy : list of float
+        On the training batches, while the weights still change and with dropout at work.
+    val_loss, val_accuracy : list of float
+        On the validation set, after each epoch.
+    seconds : float
+        Wall-clock time of the whole fit, validation included.
+    """
+
+    loss: list[float]
+    accuracy: list[float]
+    val_loss: list[float]
+    val_accuracy: list[float]
+    seconds: float
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs trained."""
+        return len(self.loss)
+
+    def to_dict(self) -> dict:
+        """Return the fields as plain JSON values."""
+        return asdict(self)
+
+
+def train(
+    model: keras.Model,
+    data: Dataset,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    epochs: int | None = None,
+    verbose: bool = True,
+) -> History:
+    """Compile `model` and fit it to the training images of `data` by `recipe`.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Takes ``uint8`` images, returns class probabilities of shape ``(n, classes)``.
+    data : Dataset
+        Trained on ``x_train``; ``x_val`` is measured after each epoch.
+    recipe : Recipe
+        How to train.
+    seed : int
+        Seed of the order of the images and of their augmentation.
+    epochs : int, optional
+        Fewer or more epochs than the recipe says; its schedule is stretched to fit.
+    verbose : bool
+        Print a line per epoch.
+
+    Returns
+    -------
+    History
+    """
+    recipe = recipe if epochs is None else recipe.replace(epochs=epochs)
+    batches = Batches(data.x_train, data.y_train, recipe.batch_size, recipe.augmentation, seed)
+    compile_model(model, recipe, steps=len(batches) * recipe.epochs)
+    start = time.perf_counter()
+    fitted = model.fit(
+        batches,
+        epochs=recipe.epochs,
+        validation_data=(data.x_val, data.y_val),
+        validation_batch_size=EVALUATION_BATCH,
+        callbacks=_callbacks(recipe, verbose),
+        shuffle=False,
+        verbose=0,
+    ).history
+    return History(
+        loss=fitted["loss"],
+        accuracy=fitted["accuracy"],
+        val_loss=fitted["val_loss"],
+        val_accuracy=fitted["val_accuracy"],
+        seconds=time.perf_counter() - start,
+    )
+
+
+def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
+    """Give `model` the recipe's optimizer, and cross-entropy for integer labels; `steps` is the length of its schedule."""
+    model.compile(
+        optimizer=make_optimizer(recipe, steps),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=jit_compile(),
+    )
+
+
+def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """Return the recipe's optimizer, its schedule laid over `steps` updates."""
+    rate = make_schedule(recipe, steps)
+    if recipe.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, momentum=recipe.momentum, nesterov=recipe.nesterov)
+    if recipe.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    return keras.optimizers.Adam(rate)
+
+
+def make_schedule(recipe: Recipe, steps: int):
+    """Return the learning rate: a number, or a Keras schedule over `steps` updates."""
+    rate = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        rising = round(recipe.warmup * steps)
+        return keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if rising else rate,
+            warmup_target=rate if rising else None,
+            warmup_steps=rising,
+            decay_steps=steps - rising,
+        )
+    if recipe.schedule == "inverse_time":
+        return keras.optimizers.schedules.InverseTimeDecay(rate, 1, recipe.decay)
+    return rate
+
+
+class Batches(keras.utils.PyDataset):
+    """Shuffled, augmented batches of whole arrays, made while the model trains.
+
+    Each epoch has its own order, and each batch its own random numbers, so that the same
+    seed gives the same batches however many threads make them. An incomplete last batch
+    is left out: its images come earlier in another epoch.
+    """
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        batch_size: int,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ):
+        super().__init__(workers=2)
+        self.x, self.y = np.asarray(x), np.asarray(y)
+        self.batch_size = min(batch_size, len(self.x))
+        self.augmentation = augmentation or Augmentation()
+        self.seed = seed
+        self.epoch = 0
+        self._shuffle()
+
+    def __len__(self) -> int:
+        return len(self.x) // self.batch_size
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        return augment(self.x[chosen], self.augmentation, rng), self.y[chosen]
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self._shuffle()
+
+    def _shuffle(self) -> None:
+        self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.x))
+
+
+class EpochLines(keras.callbacks.Callback):
+    """Print one short line per epoch on standard output."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        print(
+            f"epoch {epoch + 1:>2}/{self.params['epochs']}"
+            f"  loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}"
+            f"  validation {logs['val_accuracy']:.1%}"
+            f"  {time.perf_counter() - self.start:.1f} s",
+            flush=True,
+        )
+
+
+def _callbacks(recipe: Recipe, verbose: bool) -> list[keras.callbacks.Callback]:
+    callbacks: list[keras.callbacks.Callback] = [EpochLines()] if verbose else []
+    if stop := recipe.early_stopping:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                monitor=stop.monitor,
+                patience=stop.patience,
+                min_delta=stop.min_delta,
+                restore_best_weights=True,
+            )
+        )
+    return callbacks

@@ -1,0 +1,142 @@
+"""Networks for two CPU cores: what the fast profile of the chapters trains.
+
+They and their recipes are ours. Each takes a minute or so where the document's network, or
+its recipe, would take many. The `fast/final-...` ones change one thing each, so that a
+comparison shows what that thing buys.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import keras
+from keras import layers
+
+from course_utils.data.augmentation import Augmentation
+from course_utils.zoo import tbmi26
+from course_utils.zoo.design import Design
+from course_utils.zoo.recipes import Recipe
+
+QUICK = Recipe(optimizer="adam", learning_rate=1e-3, schedule="cosine", warmup=0.3)
+FINAL = Recipe(
+    optimizer="adamw",
+    learning_rate=4e-3,
+    weight_decay=0.01,
+    schedule="cosine",
+    warmup=0.3,
+    batch_size=256,
+    epochs=5,
+    augmentation=Augmentation(horizontal_flip=True, shift=2),
+)
+
+
+def final(
+    filters: tuple[int, ...] = (64, 128, 128),
+    pooling: type[layers.Layer] = layers.MaxPooling2D,
+    batch_normalisation: bool = True,
+    dropout: tuple[float, ...] = (),
+) -> keras.Model:
+    """A strided convolution, then blocks of convolution, pooling, BatchNorm and ReLU.
+
+    The first convolution moves in steps of two pixels: all that follows sees a quarter of
+    the positions and costs a quarter of the time. `dropout` holds one rate for each block
+    and one for the flattened features.
+    """
+    model = keras.Sequential(tbmi26.scaled_input())
+
+    def add_block(width: int, kernel: int, stride: int = 1, pool: bool = True) -> None:
+        model.add(
+            layers.Conv2D(width, kernel, stride, padding="same", use_bias=not batch_normalisation)
+        )
+        if pool:
+            model.add(pooling(2))
+        if batch_normalisation:
+            model.add(layers.BatchNormalization(momentum=0.75))
+        model.add(layers.ReLU())
+
+    add_block(32, kernel=4, stride=2, pool=False)
+    for number, width in enumerate(filters):
+        add_block(width, kernel=3)
+        if dropout:
+            model.add(layers.Dropout(dropout[number]))
+    model.add(layers.Flatten())
+    if dropout:
+        model.add(layers.Dropout(dropout[-1]))
+    model.add(tbmi26.class_probabilities())
+    return model
+
+
+DESIGNS = [
+    Design(
+        name="fast/mnist-200",
+        summary="One hidden layer of 200 ReLU units on MNIST.",
+        build=partial(tbmi26.fully_connected, (200,), "relu", (28, 28, 1)),
+        recipe=QUICK.replace(epochs=4),
+    ),
+    Design(
+        name="fast/fully-connected",
+        summary="Two hidden layers of 512 and 256 ReLU units.",
+        build=partial(tbmi26.fully_connected, (512, 256), "relu"),
+        recipe=QUICK.replace(epochs=5),
+    ),
+    Design(
+        name="fast/cnn",
+        summary="The layers of tbmi26/cnn with a quick recipe.",
+        build=tbmi26.cnn,
+        recipe=QUICK.replace(learning_rate=3e-3, epochs=6),
+    ),
+    Design(
+        name="fast/dropout",
+        summary="The layers of tbmi26/dropout with the recipe of fast/cnn.",
+        build=partial(tbmi26.cnn, dropout=0.2),
+        recipe=QUICK.replace(learning_rate=3e-3, epochs=6),
+    ),
+    Design(
+        name="fast/batchnorm",
+        summary="The layers of tbmi26/batchnorm with the recipe of fast/cnn.",
+        build=partial(tbmi26.cnn, batch_normalisation=True),
+        recipe=QUICK.replace(learning_rate=3e-3, epochs=6),
+    ),
+    Design(
+        name="fast/final",
+        summary="Four convolutions with BatchNorm, three with max-pooling; no hidden dense layer.",
+        build=final,
+        recipe=FINAL,
+    ),
+    Design(
+        name="fast/final-without-augmentation",
+        summary="fast/final trained on the images as they are.",
+        build=final,
+        recipe=FINAL.replace(augmentation=None),
+    ),
+    Design(
+        name="fast/final-without-batchnorm",
+        summary="fast/final with biases in place of its BatchNorm layers.",
+        build=partial(final, batch_normalisation=False),
+        recipe=FINAL,
+    ),
+    Design(
+        name="fast/final-constant-rate",
+        summary="fast/final trained with Adam's usual learning rate of 0.001 throughout.",
+        build=final,
+        recipe=FINAL.replace(schedule="constant", warmup=0.0, learning_rate=1e-3),
+    ),
+    Design(
+        name="fast/final-average-pooling",
+        summary="fast/final with average-pooling in place of max-pooling.",
+        build=partial(final, pooling=layers.AveragePooling2D),
+        recipe=FINAL,
+    ),
+    Design(
+        name="fast/final-narrow",
+        summary="fast/final with half as many filters in its three blocks.",
+        build=partial(final, filters=(32, 64, 64)),
+        recipe=FINAL,
+    ),
+    Design(
+        name="fast/final-with-dropout",
+        summary="fast/final with the document's dropout: 0.05 to 0.15 after blocks, 0.5 at the end.",
+        build=partial(final, dropout=(0.05, 0.10, 0.15, 0.5)),
+        recipe=FINAL,
+    ),
+]

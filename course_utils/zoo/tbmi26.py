@@ -1,0 +1,148 @@
+"""The networks of the document `tbmi26`, one for each question of its lab.
+
+The document gives the layers of the fully connected network and of the CNN, the optimizer
+(stochastic gradient descent, learning rate 0.01, old Keras' decay 1e-6, Nesterov momentum
+0.9) and, for batch normalisation, 15 epochs. It gives no batch sizes and no other numbers of
+epochs: those are ours.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import keras
+from keras import layers
+
+from course_utils.data.augmentation import Augmentation
+from course_utils.zoo.design import Design
+from course_utils.zoo.recipes import Recipe
+
+SGD = Recipe(
+    optimizer="sgd",
+    learning_rate=0.01,
+    momentum=0.9,
+    nesterov=True,
+    schedule="inverse_time",
+    decay=1e-6,
+    batch_size=64,
+    epochs=15,
+)
+
+
+def scaled_input(shape: tuple[int, ...] = (32, 32, 3)) -> list[layers.Layer]:
+    """Return the first layers of every network: ``uint8`` pixels in, -1 to 1 out."""
+    return [keras.Input(shape, dtype="uint8"), layers.Rescaling(1 / 127.5, offset=-1)]
+
+
+def class_probabilities(classes: int = 10) -> layers.Layer:
+    """Return the last layer of every network; in float32 whatever the precision before it."""
+    return layers.Dense(classes, activation="softmax", dtype="float32")
+
+
+def fully_connected(
+    widths: tuple[int, ...] = (3072, 1000),
+    activation: str = "tanh",
+    shape: tuple[int, ...] = (32, 32, 3),
+) -> keras.Model:
+    """Dense layers of the given widths on the flattened image."""
+    hidden = [layers.Dense(width, activation=activation) for width in widths]
+    return keras.Sequential(
+        [*scaled_input(shape), layers.Flatten(), *hidden, class_probabilities()]
+    )
+
+
+def cnn(dropout: float = 0.0, batch_normalisation: bool = False) -> keras.Model:
+    """Three times convolution and max-pooling, then one dense layer of 120 units.
+
+    With `dropout`, that part of the values is dropped after each max-pooling; with
+    `batch_normalisation`, each convolution is normalised before its ReLU.
+    """
+    model = keras.Sequential(scaled_input())
+    for filters, kernel, pool in ((32, 5, 2), (64, 4, 3), (120, 2, 2)):
+        model.add(layers.Conv2D(filters, kernel))
+        if batch_normalisation:
+            model.add(layers.BatchNormalization())
+        model.add(layers.ReLU())
+        model.add(layers.MaxPooling2D(pool))
+        if dropout:
+            model.add(layers.Dropout(dropout))
+    model.add(layers.Flatten())
+    model.add(layers.Dense(120, activation="relu"))
+    model.add(class_probabilities())
+    return model
+
+
+def final() -> keras.Model:
+    """Three times convolution, BatchNorm, ReLU, max-pooling, dropout; one dense layer."""
+    model = keras.Sequential(scaled_input())
+    for filters, dropout in ((32, 0.05), (64, 0.10), (96, 0.15)):
+        model.add(layers.Conv2D(filters, 3, padding="same"))
+        model.add(layers.BatchNormalization(momentum=0.75))
+        model.add(layers.ReLU())
+        model.add(layers.MaxPooling2D())
+        model.add(layers.Dropout(dropout))
+    model.add(layers.Flatten())
+    model.add(layers.Dense(374, activation="relu"))
+    model.add(layers.Dropout(0.5))
+    model.add(class_probabilities())
+    return model
+
+
+DESIGNS = [
+    Design(
+        name="tbmi26/mnist-200",
+        summary="The first lab: one hidden layer of 200 units on MNIST.",
+        build=partial(fully_connected, widths=(200,), shape=(28, 28, 1)),
+        recipe=SGD.replace(epochs=10),
+        reported={"test_accuracy": 0.96},
+        note="The document gives the layer's size; activation and recipe are ours.",
+    ),
+    Design(
+        name="tbmi26/fully-connected",
+        summary="Two hidden layers of 3,072 and 1,000 tanh units.",
+        build=fully_connected,
+        recipe=SGD,
+        reported={"test_accuracy": 0.47},
+    ),
+    Design(
+        name="tbmi26/cnn",
+        summary="Three convolutions with max-pooling and one dense layer.",
+        build=cnn,
+        recipe=SGD,
+        reported={"test_accuracy": 0.6307, "val_accuracy": 0.6413, "train_accuracy": 0.7559},
+    ),
+    Design(
+        name="tbmi26/dropout",
+        summary="The CNN with dropout of 0.2 after each max-pooling.",
+        build=partial(cnn, dropout=0.2),
+        recipe=SGD,
+        reported={"test_accuracy": 0.6324, "val_accuracy": 0.6361, "train_accuracy": 0.6061},
+    ),
+    Design(
+        name="tbmi26/batchnorm",
+        summary="The CNN with batch normalisation before each ReLU of its convolutions.",
+        build=partial(cnn, batch_normalisation=True),
+        recipe=SGD,
+        note="Where the layers stand is ours: the document says only that they were added.",
+    ),
+    Design(
+        name="tbmi26/final",
+        summary="Convolution, BatchNorm, ReLU, max-pooling and dropout, three times; then dense.",
+        build=final,
+        recipe=Recipe(
+            optimizer="adam",
+            learning_rate=2e-3,
+            schedule="cosine",
+            warmup=0.1,
+            batch_size=128,
+            epochs=25,
+            augmentation=Augmentation(horizontal_flip=True, shift=2),
+        ),
+        reported={"test_accuracy": 0.782},
+        note=(
+            "The document gives the block's structure, the dropout rates, BatchNorm's momentum "
+            "and 654,454 parameters, 654,068 of them trainable. The layers (654,140 and 653,756) "
+            "and the recipe are ours."
+        ),
+    ),
+]

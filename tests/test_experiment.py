@@ -1,0 +1,77 @@
+"""Runs and their records."""
+
+import json
+
+import pytest
+
+from course_utils import experiment, runtime, zoo
+from course_utils.errors import RecordError
+
+
+@pytest.fixture(scope="module")
+def record(small_data):
+    return experiment.run(
+        "fast/final-narrow", small_data, runtime=runtime.setup(4), seed=4, epochs=1, verbose=False
+    )
+
+
+def test_a_record_says_what_was_run_and_on_what(record, small_data):
+    assert record.design == "fast/final-narrow"
+    assert record.recipe == zoo.recipe("fast/final-narrow").replace(epochs=1)
+    assert record.seed == 4
+    assert record.is_stand_in
+    assert record.source == small_data.source.name
+    assert record.parameters == zoo.build("fast/final-narrow").count_params()
+    assert record.trainable_parameters < record.parameters
+    assert record.test_images == len(small_data.x_test)
+    low, high = record.test_interval
+    assert low < record.test_accuracy < high
+    assert set(record.versions) >= {"python", "keras", "numpy", "course_utils"}
+
+
+def test_the_same_seed_gives_the_same_run(record, small_data):
+    again = experiment.run(
+        "fast/final-narrow", small_data, runtime=runtime.setup(4), seed=4, epochs=1, verbose=False
+    )
+    assert again.history["loss"] == pytest.approx(record.history["loss"], rel=1e-2)
+
+
+def test_a_record_survives_the_disk(record, tmp_path):
+    path = record.save(tmp_path / "new" / "run.json")
+    assert experiment.RunRecord.load(path) == record
+    assert [p.name for p in path.parent.iterdir()] == ["run.json"]
+
+
+def test_records_are_summed_up_per_design(record, tmp_path):
+    for number, accuracy in enumerate((0.4, 0.6)):
+        record.model_copy(update={"test_accuracy": accuracy}).save(tmp_path / f"{number}.json")
+    table = experiment.summarise(experiment.load_records(tmp_path))
+    assert list(table.design) == ["fast/final-narrow"]
+    row = table.iloc[0]
+    assert (row.runs, row.lowest, row.highest) == (2, 0.4, 0.6)
+    assert row.accuracy == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "the file"), ('{"format": 1}', "design"), ("[]", "the file")],
+)
+def test_what_is_no_record_is_refused(tmp_path, content, message):
+    path = tmp_path / "bad.json"
+    path.write_text(content)
+    with pytest.raises(RecordError, match=message):
+        experiment.RunRecord.load(path)
+
+
+def test_a_record_of_another_format_is_refused(record, tmp_path):
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(record.model_dump(mode="json") | {"format": 0}))
+    with pytest.raises(RecordError, match="format"):
+        experiment.RunRecord.load(path)
+
+
+def test_missing_records_are_named(tmp_path):
+    with pytest.raises(RecordError, match="cannot be read"):
+        experiment.RunRecord.load(tmp_path / "none.json")
+    with pytest.raises(RecordError, match="no run records"):
+        experiment.load_records(tmp_path)
