@@ -31,19 +31,28 @@ _HOMES = {
     "load_records": "experiment",
     "summarise": "experiment",
     "report": "reporting",
+    "load_thresholds": "thresholds",
     "CourseError": "errors",
 }
-_MODULES = ("zoo",)
+_MODULES = ("zoo", "experiment")
+_WITHOUT_KERAS = ("runtime", "data", "data.augmentation", "reporting", "thresholds", "errors")
 
 __all__ = sorted([*_HOMES, *_MODULES])
 
 
 def __getattr__(name: str):
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"course_utils.{_HOMES[name]}"), name)
     if name in _MODULES:
-        return importlib.import_module(f"course_utils.{name}")
+        return _import(name)
+    if name in _HOMES:
+        return getattr(_import(_HOMES[name]), name)
     raise AttributeError(f"module 'course_utils' has no attribute {name!r}")
+
+
+def _import(module: str):
+    if module not in _WITHOUT_KERAS:
+        # Before the module does it: this one keeps TensorFlow's start-up lines to itself.
+        importlib.import_module("course_utils.runtime").import_keras()
+    return importlib.import_module(f"course_utils.{module}")
 
 
 def __dir__() -> list[str]:

@@ -87,7 +87,7 @@ def setup(
         raise RuntimeSetupError(
             f"Unknown precision {precision!r}: choose one of {', '.join(PRECISIONS)}."
         )
-    backend = _import_keras(backend)
+    backend = import_keras(backend)
     import keras
 
     threads = threads or int(os.environ.get("COURSE_THREADS", available_cores()))
@@ -102,8 +102,14 @@ def setup(
     return runtime
 
 
-def _import_keras(backend: str | None) -> str:
-    """Import Keras on the wanted backend and return the backend's name."""
+def import_keras(backend: str | None = None) -> str:
+    """Import Keras on the wanted backend, in silence, and return the backend's name.
+
+    Raises
+    ------
+    RuntimeSetupError
+        As `setup` does.
+    """
     wanted = backend or os.environ.get("KERAS_BACKEND", "tensorflow")
     if wanted not in BACKENDS:
         raise RuntimeSetupError(f"Unknown backend {wanted!r}: choose one of {', '.join(BACKENDS)}.")

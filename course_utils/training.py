@@ -99,7 +99,7 @@ def train(
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
-    """Give `model` the recipe's optimizer, and cross-entropy for integer labels; `steps` is the length of its schedule."""
+    """Give `model` cross-entropy and the recipe's optimizer, its schedule laid over `steps`."""
     model.compile(
         optimizer=make_optimizer(recipe, steps),
         loss="sparse_categorical_crossentropy",

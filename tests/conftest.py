@@ -1,6 +1,8 @@
 """What several test files share: small data, real data, the built book."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 # Before anything imports Keras: no test may wait for a network that is not there.
@@ -28,3 +30,18 @@ def cifar10() -> Dataset:
     if data.source.is_stand_in:
         pytest.skip("needs real CIFAR-10: put it into ./data, or name it in COURSE_DATA")
     return data
+
+
+@pytest.fixture(scope="session")
+def built_book() -> Path:
+    """The folder of the built book; `course book` builds what is not up to date."""
+    done = subprocess.run(
+        [sys.executable, "-m", "course_utils.cli", "book"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=3_000,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
+    return ROOT / "_build"

@@ -67,7 +67,7 @@ def members(path: Path, wanted: re.Pattern[str], at_most: int) -> Iterator[tuple
         ) from None
     except DAMAGE as error:
         raise DataError(
-            f"{path} is damaged or cut short ({error or type(error).__name__}); "
+            f"{path} is damaged, cut short or no archive ({_reason(error)}); "
             "delete it and get it again."
         ) from error
 
@@ -122,8 +122,7 @@ def content(path: Path, at_most: int) -> bytes:
         raise DataError(f"{path} does not exist; check the path.") from None
     except DAMAGE as error:
         raise DataError(
-            f"{path} is damaged or cut short ({error or type(error).__name__}); "
-            "delete it and get it again."
+            f"{path} is damaged or cut short ({_reason(error)}); delete it and get it again."
         ) from error
     if len(data) > at_most:
         raise DataError(
@@ -131,3 +130,9 @@ def content(path: Path, at_most: int) -> bytes:
             "get it again from its publisher."
         )
     return data
+
+
+def _reason(error: Exception) -> str:
+    """Return an error's first line, or its kind where it says nothing."""
+    lines = str(error).splitlines()
+    return lines[0].rstrip(": ") if lines else type(error).__name__

@@ -55,17 +55,18 @@ def recognise(path: Path, spec: Spec) -> int | None:
     int or None
         None if it does not; otherwise a rank, the lower the better where there are several.
     """
-    return (_recognise_mnist if spec.key == "mnist" else _recognise_cifar10)(path)
+    return (_recognise_mnist if spec.key == "mnist" else _recognise_cifar10)(path, spec)
 
 
-def _recognise_cifar10(path: Path) -> int | None:
+def _recognise_cifar10(path: Path, spec: Spec) -> int | None:
     if path.is_dir():
         if (path / "data_batch_1").is_file() or (path / "test_batch").is_file():
             return 2
         if (path / "data_batch_1.bin").is_file() or (path / "test_batch.bin").is_file():
             return 3
-        is_images = (path / "train").is_dir() and (path / "test").is_dir()
-        return 5 if is_images and _has_cifar10_class(path / "train") else None
+        # Half of the classes is enough to know it by; the reader then says which are missing.
+        classes = sum((path / "train" / name).is_dir() for name in spec.class_names)
+        return 5 if classes >= len(spec.class_names) / 2 else None
     name = path.name.lower()
     if not _CIFAR10_ARCHIVE.search(name) or not path.is_file():
         return None
@@ -76,14 +77,15 @@ def _recognise_cifar10(path: Path) -> int | None:
     return 0 if "python" in name or "batches-py" in name else 1 if "bin" in name else 4
 
 
-def _has_cifar10_class(folder: Path) -> bool:
-    return any((folder / name).is_dir() for name in ("airplane", "automobile", "bird", "cat"))
-
-
-def _recognise_mnist(path: Path) -> int | None:
+def _recognise_mnist(path: Path, spec: Spec) -> int | None:
     if path.is_dir():
         return 0 if any(_IDX.fullmatch(name) for name in os.listdir(path)) else None
     return 1 if path.name == "mnist.npz" and path.is_file() else None
+
+
+def is_one_of_several(path: Path) -> bool:
+    """Tell whether a file is one of those that only together make a data set."""
+    return bool(_BATCH.fullmatch(path.name) or _IDX.fullmatch(path.name))
 
 
 def relevant_files(path: Path, spec: Spec) -> Iterator[tuple[str, os.stat_result]]:
@@ -315,6 +317,10 @@ def _decode_image(path: Path, spec: Spec, name: str, data: bytes) -> np.ndarray:
 def _read_mnist(path: Path, spec: Spec) -> Decoded:
     if path.suffix == ".npz":
         return _read_npz(path, spec)
+    if not path.is_dir():
+        raise DataError(
+            f"{path} is no copy of MNIST; give the folder of its four IDX files, or mnist.npz."
+        )
     files = {}
     for name in sorted(os.listdir(path)):
         if match := _IDX.fullmatch(name):

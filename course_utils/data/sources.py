@@ -14,7 +14,13 @@ from course_utils.data import download, stand_in
 from course_utils.data.cache import load_or_make
 from course_utils.data.catalogue import SPECS, Spec
 from course_utils.data.dataset import Dataset, Source
-from course_utils.data.formats import KIND_NAMES, read, recognise, relevant_files
+from course_utils.data.formats import (
+    KIND_NAMES,
+    is_one_of_several,
+    read,
+    recognise,
+    relevant_files,
+)
 from course_utils.data.splits import split
 from course_utils.errors import CacheError, DataError
 from course_utils.runtime import cache_dir
@@ -23,6 +29,8 @@ STAND_IN = "stand-in"
 
 # Raise it when the same files are decoded or split in another way than before.
 _CACHE_VERSION = "1"
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 _announced: set[str] = set()
 
@@ -50,11 +58,9 @@ def _places(path: str | os.PathLike | None) -> Iterator[_Place]:
     if from_environment := os.environ.get("COURSE_DATA"):
         place = Path(from_environment).expanduser()
         yield _Place("$COURSE_DATA", place, chosen_by_user=True)
-    checkout = Path(__file__).resolve().parents[2]
-    starts = list(dict.fromkeys([Path.cwd(), checkout]))
-    for folder in ("data", "../shared/data"):
-        for start in starts:
-            yield _Place(f"./{folder}" if folder == "data" else folder, start / folder)
+    for rung in ("./data", "../shared/data"):
+        for start in dict.fromkeys([Path.cwd().resolve(), _CHECKOUT]):
+            yield _Place(rung, (start / rung).resolve())
     yield _Place("user's cache", cache_dir() / "downloads")
     keras = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     yield _Place("Keras' cache", keras / "datasets")
@@ -100,23 +106,15 @@ def _find(place: _Place, spec: Spec) -> Path | None:
     found = _search(place.path, spec)
     if found or not place.chosen_by_user:
         return found
-    if place.path.is_file() and place.rung == "path given":
-        return _explicit_file(place.path, spec)
     others = [other for other in SPECS.values() if other.key != spec.key]
     if place.rung == "$COURSE_DATA" and any(_search(place.path, other) for other in others):
         return None  # it is the place of the other data set only
-    if place.path.is_file():
-        return _explicit_file(place.path, spec)
+    if place.path.is_file():  # whatever its name: the user knows what it is
+        return place.path.parent if is_one_of_several(place.path) else place.path
     raise DataError(
         f"{place.path} ({place.rung}) holds no {spec.title}; give the path of its official "
         "archive or folder" + (", or of an image folder." if spec.key == "cifar10" else ".")
     )
-
-
-def _explicit_file(path: Path, spec: Spec) -> Path:
-    """Return what to read for a file that the user named, whatever its name."""
-    in_a_set = path.parent if recognise(path.parent, spec) is not None else path
-    return in_a_set if spec.key == "mnist" and path.suffix != ".npz" else path
 
 
 def find_sources(dataset: str = "cifar10", path: str | None = None) -> list[Rung]:
@@ -132,7 +130,8 @@ def find_sources(dataset: str = "cifar10", path: str | None = None) -> list[Rung
     Returns
     -------
     list of Rung
-        ``(rung, location, found, detail)``; the first one found is the one that is used.
+        ``(rung, location, found, detail)``; the first one found is the one that is used, unless
+        a download, of which nothing is known here, stands before it and succeeds.
 
     Raises
     ------
@@ -142,13 +141,17 @@ def find_sources(dataset: str = "cifar10", path: str | None = None) -> list[Rung
     if dataset not in SPECS:
         raise DataError(f"Unknown data set {dataset!r}: choose one of {', '.join(SPECS)}.")
     spec = SPECS[dataset]
-    path = path or (os.environ.get("COURSE_DATA") == STAND_IN and STAND_IN) or None
-    rungs = [] if path == STAND_IN else [_describe(place, spec) for place in _places(path)]
+    drawn = Rung(STAND_IN, "", True, "drawn, not photographs")
+    if _asks_for_stand_in(path):
+        return [drawn]
+    rungs = [_describe(place, spec) for place in _places(path)]
     if path is None:
-        rungs.append(Rung("download", *download.describe(spec)))
-    if path is None or path == STAND_IN:
-        rungs.append(Rung(STAND_IN, "", True, "drawn, not photographs"))
+        rungs += [Rung("download", *download.describe(spec)), drawn]
     return rungs
+
+
+def _asks_for_stand_in(path: str | os.PathLike | None) -> bool:
+    return STAND_IN in (path, os.environ.get("COURSE_DATA") if path is None else None)
 
 
 def _describe(place: _Place, spec: Spec) -> Rung:
@@ -171,7 +174,7 @@ def load(spec: Spec, path: str | os.PathLike | None, limit: int | None) -> Datas
 
 
 def _load_all(spec: Spec, path: str | os.PathLike | None) -> Dataset:
-    asked_for = STAND_IN in (path, os.environ.get("COURSE_DATA") if path is None else path)
+    asked_for = _asks_for_stand_in(path)
     if not asked_for:
         for place in _places(path):
             try:

@@ -16,6 +16,8 @@ from course_utils.data.catalogue import Spec
 # Raise it when the drawings change: it names the cached copy.
 VERSION = "1"
 
+TRAIN, VALIDATION, TEST = 10_000, 1_000, 2_000  # the validation images are training images
+
 _SEED = 20_100_607
 _CHUNK = 500  # images drawn at a time: their float32 planes fit in a processor's cache
 
@@ -36,8 +38,12 @@ class Style:
         Smallest and largest radius.
     turn : float
         Largest angle either way, radians.
+    drift : float
+        How freely a pattern lies on its shape: 1 at any angle and phase, 0 always the same.
+    ground, paint : tuple of float
+        Darkest and lightest grey level of background and shape, for each colour channel.
     contrast : tuple of float
-        Smallest and largest strength of a pattern against its ground.
+        Smallest and largest strength of a pattern.
     clutter : int
         How many blobs lie behind the shape.
     occluder : float
@@ -49,25 +55,28 @@ class Style:
     shift: float
     size: tuple[float, float]
     turn: float
+    drift: float
+    ground: tuple[float, float]
+    paint: tuple[float, float]
     contrast: tuple[float, float]
     clutter: int
     occluder: float
     noise: float
 
 
-HARD = Style(0.35, (0.5, 0.8), np.pi, (0.35, 1.0), 3, 0.12, 14.0)
-EASY = Style(0.12, (0.7, 0.85), 0.15, (0.8, 1.0), 0, 0.0, 6.0)
+HARD = Style(0.35, (0.5, 0.8), np.pi, 1.0, (30, 225), (30, 225), (0.35, 1.0), 3, 0.12, 14.0)
+EASY = Style(0.12, (0.7, 0.85), 0.15, 0.1, (0, 0), (190, 255), (0.8, 1.0), 0, 0.0, 6.0)
 
 
 def spec_for(spec: Spec) -> Spec:
-    """Return what the stand-in for a data set looks like: 10,000 training and 2,000 test images."""
+    """Return what the stand-in for a data set looks like."""
     return replace(
         spec,
         title=f"stand-in for {spec.title} (drawn, not photographs)",
         class_names=CLASS_NAMES,
-        train=10_000,
-        test=2_000,
-        validation=1_000,
+        train=TRAIN,
+        test=TEST,
+        validation=VALIDATION,
         balanced=True,
         md5={},
         downloads=(),
@@ -116,12 +125,9 @@ def _draw(labels: np.ndarray, shape: tuple, style: Style, rng: np.random.Generat
     v = (np.cos(angle) * dy - np.sin(angle) * dx) / size
 
     inside = _inside(labels // len(PATTERNS), u, v, edge=height * size / 4)
-    grain = _pattern(labels % len(PATTERNS), dx, dy, uniform)
+    grain = _pattern(labels % len(PATTERNS), dx, dy, style.drift, uniform)
 
-    if channels == 1:
-        ground, paint = np.zeros((n, 1, 1, 1), np.float32), uniform(190, 255, 1)
-    else:
-        ground, paint = uniform(30, 225, 3), uniform(30, 225, 3)
+    ground, paint = uniform(*style.ground, channels), uniform(*style.paint, channels)
     image = ground + uniform(-40, 40, channels) * (x + y)[..., None] * (channels > 1)
     for _ in range(style.clutter):
         image = _over(image, _blob(x, y, uniform), uniform(20, 235, channels))
@@ -177,13 +183,15 @@ _LEVELS = {
 }
 
 
-def _pattern(patterns: np.ndarray, dx: np.ndarray, dy: np.ndarray, uniform) -> np.ndarray:
+def _pattern(
+    patterns: np.ndarray, dx: np.ndarray, dy: np.ndarray, drift: float, uniform
+) -> np.ndarray:
     """Return stripes or chequers, 0 to 1, at an angle of their own."""
-    angle, pitch = uniform(-np.pi, np.pi), uniform(9, 13)
+    angle, pitch = uniform(-np.pi * drift, np.pi * drift), uniform(11 - 2 * drift, 11 + 2 * drift)
     a = np.cos(angle) * dx + np.sin(angle) * dy
     b = np.cos(angle) * dy - np.sin(angle) * dx
-    waves = np.sin(pitch * a + uniform(0, 6.3))
-    across = np.sin(pitch * b + uniform(0, 6.3))
+    waves = np.sin(pitch * a + uniform(-np.pi * drift, np.pi * drift))
+    across = np.sin(pitch * b + uniform(-np.pi * drift, np.pi * drift))
     chequered = patterns == PATTERNS.index("chequered")
     waves[chequered] *= across[chequered]
     return np.clip(0.5 + 2 * waves, 0, 1)

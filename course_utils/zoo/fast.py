@@ -43,20 +43,13 @@ def final(
     and one for the flattened features.
     """
     model = keras.Sequential(tbmi26.scaled_input())
-
-    def add_block(width: int, kernel: int, stride: int = 1, pool: bool = True) -> None:
-        model.add(
-            layers.Conv2D(width, kernel, stride, padding="same", use_bias=not batch_normalisation)
-        )
-        if pool:
-            model.add(pooling(2))
+    model.add(layers.Conv2D(32, 4, strides=2, padding="same", activation="relu"))
+    for number, width in enumerate(filters):
+        model.add(layers.Conv2D(width, 3, padding="same", use_bias=not batch_normalisation))
+        model.add(pooling(2))
         if batch_normalisation:
             model.add(layers.BatchNormalization(momentum=0.75))
         model.add(layers.ReLU())
-
-    add_block(32, kernel=4, stride=2, pool=False)
-    for number, width in enumerate(filters):
-        add_block(width, kernel=3)
         if dropout:
             model.add(layers.Dropout(dropout[number]))
     model.add(layers.Flatten())
@@ -99,7 +92,7 @@ DESIGNS = [
     ),
     Design(
         name="fast/final",
-        summary="Four convolutions with BatchNorm, three with max-pooling; no hidden dense layer.",
+        summary="Four convolutions, three of them with max-pooling and BatchNorm; no dense one.",
         build=final,
         recipe=FINAL,
     ),
@@ -135,7 +128,7 @@ DESIGNS = [
     ),
     Design(
         name="fast/final-with-dropout",
-        summary="fast/final with the document's dropout: 0.05 to 0.15 after blocks, 0.5 at the end.",
+        summary="fast/final with the document's dropout: 0.05 to 0.15, and 0.5 at the end.",
         build=partial(final, dropout=(0.05, 0.10, 0.15, 0.5)),
         recipe=FINAL,
     ),

@@ -1,0 +1,82 @@
+# Every target sets up .venv by itself; nothing here is the only way to do a thing (see README.md).
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Candidates, best first: the first from 3.11 to 3.13 that can make a virtual environment is taken.
+PYTHON ?= python3.13 python3.12 python3.11 python3
+PORT ?= 8000
+
+READY := .venv/.ready
+USABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+NO_PYTHON := No Python 3.11, 3.12 or 3.13 with venv was found: install one (Debian and Ubuntu: \
+	sudo apt-get install python3-venv), or name it: make PYTHON=/path/to/python3
+
+.PHONY: help book test serve bench lint clean browser
+
+help:
+	@echo "make book     execute every chapter, check the thresholds, build the HTML book"
+	@echo "make test     run all tests, the executed chapters among them"
+	@echo "make serve    show the built book at http://127.0.0.1:$(PORT)/"
+	@echo "make bench    measure the speeds that the course promises, and write the table"
+	@echo "make lint     check code, notebooks and workflows"
+	@echo "make clean    remove what was built (not .venv)"
+	@echo "make browser  install the browser that the tests of the built pages use"
+
+# The stamp is written last and removed first, so an environment without one is half made: start anew.
+$(READY): requirements.txt pyproject.toml
+	@python=; \
+	for candidate in $(PYTHON); do \
+	    if $$candidate -c "$(USABLE)" >/dev/null 2>&1; then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then echo "$(NO_PYTHON)" >&2; exit 1; fi; \
+	echo "Setting up .venv with $$($$python --version) from requirements.txt: minutes the first time."; \
+	if [ -e $@ ]; then rm $@; else $$python -m venv --clear .venv; fi
+	@.venv/bin/python -m pip install --disable-pip-version-check -r requirements.txt | awk ' \
+	    /(Downloading|Using cached) .*\([0-9][0-9]+\.[0-9]+ MB\)/ { print "  " $$0; fflush() } \
+	    /^Installing collected packages/ { print "  Installing the packages"; fflush() }'
+	@.venv/bin/python -m pip install --disable-pip-version-check --quiet \
+	    --no-deps --no-build-isolation --editable .
+	@touch $@
+
+book: $(READY)
+	@.venv/bin/course book
+
+test: $(READY)
+	@.venv/bin/pytest
+
+serve: $(READY) | _build/html/index.html
+	@echo "Ctrl+C ends it; another port: make serve PORT=8001"
+	@.venv/bin/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+_build/html/index.html:
+	@$(MAKE) book
+
+bench: $(READY)
+	@.venv/bin/python -m benchmarks
+
+lint: $(READY)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	bash -n .ci/run
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache *.egg-info
+	find . -path ./.venv -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+	    -prune -exec rm -rf {} +
+
+browser:
+	@for name in chromium chromium-browser google-chrome; do \
+	    if command -v $$name >/dev/null; then echo "Found $$(command -v $$name)."; exit 0; fi; \
+	done; \
+	if ! command -v apt-get >/dev/null; then \
+	    echo "Install Chromium or Google Chrome the way your system installs programs." >&2; exit 1; \
+	fi; \
+	as_root=; if [ "$$(id -u)" -ne 0 ]; then as_root=sudo; fi; \
+	$$as_root apt-get update -qq; \
+	$$as_root env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends chromium

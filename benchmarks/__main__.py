@@ -1,0 +1,51 @@
+"""Measure what the course promises about speed and accuracy, and write it as a table.
+
+Run as ``python -m benchmarks`` (or ``make bench``); takes about half an hour on two cores.
+`--only` picks measurements by name. The table goes to ``benchmarks/RESULTS.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from pathlib import Path
+
+from benchmarks import book, loading, precision, training
+from course_utils.files import write_atomically
+from course_utils.runtime import available_cores, cpu_name, versions
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+MEASUREMENTS = {
+    "training": training.measure,
+    "loading": loading.measure,
+    "precision": precision.measure,
+    "book": book.measure,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
+    chosen = parser.parse_args().only
+    sections = [machine()]
+    for name in chosen:
+        print(f"== {name}", flush=True)
+        section = MEASUREMENTS[name]()
+        print(section, flush=True)
+        sections.append(section)
+    if chosen == list(MEASUREMENTS):
+        write_atomically(RESULTS, "\n\n".join(["# Measured", *sections]) + "\n")
+        print(f"Written to {RESULTS}")
+
+
+def machine() -> str:
+    """Say on what the figures were measured."""
+    packages = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return (
+        f"{datetime.date.today()}, {cpu_name()}, {available_cores()} cores; {packages}. "
+        "The machine is shared: trust ratios and medians more than single times."
+    )
+
+
+if __name__ == "__main__":
+    main()

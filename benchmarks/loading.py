@@ -1,0 +1,95 @@
+"""Loading CIFAR-10 from the course's cache, beside Keras' own loader.
+
+Both read the same images in fresh processes: Keras from an official Python archive's folder
+that is written for the occasion, the course from its cache.
+"""
+
+from __future__ import annotations
+
+import pickle
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.tables import table
+from course_utils import load_cifar10
+
+RUNS = 5
+# Keras checks the archive's hash before it unpacks it; the folder stands in for the unpacked one.
+KERAS = """
+import time
+from keras.src.datasets import cifar10
+cifar10.get_file = lambda *args, **kwargs: {folder!r}
+start = time.perf_counter()
+(x_train, y_train), (x_test, y_test) = cifar10.load_data()
+print(time.perf_counter() - start)
+"""
+COURSE = """
+import time
+from course_utils import load_cifar10
+start = time.perf_counter()
+load_cifar10()
+print(time.perf_counter() - start)
+"""
+READ_ALL = COURSE.replace("load_cifar10()\nprint", "load_cifar10().x_train.sum()\nprint")
+
+
+def measure() -> str:
+    """Time both loaders in turn."""
+    data = load_cifar10()
+    with tempfile.TemporaryDirectory() as folder:
+        batches = Path(folder) / "cifar-10-batches-py"
+        write_official_batches(data, batches)
+        programs = {
+            "course, from its cache": COURSE,
+            "course, from its cache, and reading every pixel": READ_ALL,
+            "Keras, from its unpacked archive": KERAS.format(folder=str(batches)),
+        }
+        seconds = {name: [] for name in programs}
+        for _ in range(RUNS):
+            for name, program in programs.items():
+                seconds[name].append(_run(program))
+    keras_seconds = seconds["Keras, from its unpacked archive"]
+
+    def ratio(times: list[float]) -> float:
+        return statistics.median(k / t for k, t in zip(keras_seconds, times, strict=True))
+
+    return table(
+        f"Loading {data.source.name}, {RUNS} fresh processes each, in turn",
+        ["loader", "seconds, median", "maximum", "Keras' time / this time, median of pairs"],
+        [
+            [
+                name,
+                f"{statistics.median(times):.3f}",
+                f"{max(times):.3f}",
+                f"{ratio(times):.1f}",
+            ]
+            for name, times in seconds.items()
+        ],
+    )
+
+
+def _run(program: str) -> float:
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout.split()[-1])
+
+
+def write_official_batches(data, folder: Path) -> None:
+    """Write the images in the official Python layout: five training batches and a test batch."""
+    folder.mkdir()
+    x = np.concatenate([data.x_train, data.x_val])
+    y = np.concatenate([data.y_train, data.y_val])
+    parts = [
+        (f"data_batch_{i + 1}", x[i * 10_000 : (i + 1) * 10_000], y[i * 10_000 : (i + 1) * 10_000])
+        for i in range(5)
+    ]
+    for name, images, labels in [*parts, ("test_batch", data.x_test, data.y_test)]:
+        rows = np.asarray(images).transpose(0, 3, 1, 2).reshape(len(images), -1)
+        batch = {b"data": rows, b"labels": np.asarray(labels).tolist()}
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))

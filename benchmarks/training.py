@@ -1,0 +1,51 @@
+"""Accuracy over five seeds, and seconds of training, of the three networks with a threshold."""
+
+from __future__ import annotations
+
+import statistics
+
+from benchmarks.tables import table
+from course_utils import experiment, load_cifar10, setup
+from course_utils.thresholds import load_thresholds
+
+SEEDS = range(5)
+# Network: the chapter whose threshold it must clear, and the seconds it may train.
+NETWORKS = {
+    "fast/fully-connected": ("02_fully_connected", 30),
+    "fast/cnn": ("03_convolution", 60),
+    "fast/final": ("06_your_own_design", 90),
+}
+
+
+def measure() -> str:
+    """Train each network with five seeds."""
+    data = load_cifar10()
+    rows = []
+    for name, (chapter, budget) in NETWORKS.items():
+        records = [
+            experiment.run(name, data, runtime=setup(seed), seed=seed, verbose=False)
+            for seed in SEEDS
+        ]
+        rows.append(_row(name, records, load_thresholds()[chapter]["test_accuracy"], budget))
+    return table(
+        f"Training on {data.source.name}, seeds {SEEDS[0]} to {SEEDS[-1]}",
+        ["network", "epochs", "accuracy, mean", "standard deviation", "mean - 4 sd", "threshold",
+         "seconds, median (max)", "may take"],
+        rows,
+    )  # fmt: skip
+
+
+def _row(name: str, records: list, threshold: float, budget: int) -> list[str]:
+    accuracies = [record.test_accuracy for record in records]
+    seconds = [record.seconds for record in records]
+    mean, deviation = statistics.mean(accuracies), statistics.stdev(accuracies)
+    return [
+        name,
+        str(records[0].recipe.epochs),
+        f"{mean:.2%}",
+        f"{deviation:.2%}",
+        f"{mean - 4 * deviation:.2%}",
+        f"{threshold:.0%}",
+        f"{statistics.median(seconds):.1f} ({max(seconds):.1f})",
+        f"{budget} s",
+    ]

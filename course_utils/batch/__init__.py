@@ -1,0 +1,14 @@
+"""Running many notebooks with papermill: each in its own process, unchanged ones not again."""
+
+import importlib
+
+_HOMES = {"run_notebooks": "runner", "Report": "results", "Outcome": "results"}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    # On demand: `worker` lies in this package too and starts sooner without the rest.
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"course_utils.batch.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'course_utils.batch' has no attribute {name!r}")

@@ -1,0 +1,175 @@
+"""Executing one notebook in a process of its own, and ending that process for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from course_utils.runtime import available_cores
+
+PACKAGE_PARENT = Path(__file__).resolve().parents[2]
+SECONDS_TO_DIE = 10
+
+
+@dataclass
+class Execution:
+    """One notebook's execution.
+
+    Attributes
+    ----------
+    error : str
+        Empty after success.
+    timed_out : bool
+    position : dict
+        The cell last started: ``number``, ``count`` and ``cell`` (its id).
+    seconds : float
+        Wall-clock time, the start of the kernel included.
+    """
+
+    error: str = ""
+    timed_out: bool = False
+    position: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class NotebookProcess:
+    """A child process that executes one notebook.
+
+    Parameters
+    ----------
+    orders : dict
+        For `worker`: ``notebook``, ``partial``, ``folder``, ``parameters``, ``stamp``.
+    log : Path
+        Where all that the child prints goes.
+    jobs : int
+        How many such processes share the machine.
+    """
+
+    def __init__(self, orders: dict[str, Any], log: Path, jobs: int) -> None:
+        self._orders = orders
+        self._log = log
+        self._jobs = jobs
+        self._process: psutil.Popen | None = None
+        self._known: list[list[float]] = []
+        self._killed = threading.Event()
+
+    def run(self, timeout: float | None, on_cell: Callable[[dict], None]) -> Execution:
+        """Execute the notebook, calling `on_cell` with the position of each cell it starts."""
+        result = Execution(error="the process that ran it was ended")
+        started = time.monotonic()
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("w") as log:
+            self._start(log)
+
+        try:
+            with self._deadline(timeout, result):
+                for line in self._process.stdout:
+                    self._take(json.loads(line), result, on_cell)
+        finally:
+            self.kill()
+        result.seconds = time.monotonic() - started
+        return result
+
+    @contextlib.contextmanager
+    def _deadline(self, timeout: float | None, result: Execution) -> Iterator[None]:
+        """Kill the child if the block takes longer than `timeout` seconds."""
+
+        def out_of_time() -> None:
+            result.timed_out = True
+            self.kill()
+
+        if timeout is None:
+            yield
+            return
+        timer = threading.Timer(timeout, out_of_time)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _start(self, log: Any) -> None:
+        self._process = psutil.Popen(
+            [sys.executable, "-m", "course_utils.batch.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=_environment(self._jobs),
+            # Ctrl-C in the terminal reaches the parent alone, which then ends its children.
+            start_new_session=True,
+        )
+        if self._killed.is_set():  # `kill` came before there was anything to kill
+            self.kill()
+            return
+        with contextlib.suppress(BrokenPipeError):  # it has died; its log says why
+            self._process.stdin.write(json.dumps(self._orders) + "\n")
+            self._process.stdin.flush()
+
+    def _take(self, event: dict, result: Execution, on_cell: Callable[[dict], None]) -> None:
+        kind = event.pop("event")
+        if kind == "cell":
+            self._known = event.pop("processes")
+            result.position = event
+            on_cell(event)
+        elif kind == "done":
+            result.error = ""
+        elif kind == "failed":
+            result.error = event["error"]
+
+    def kill(self) -> None:
+        """End the child, its kernel and whatever these started; nothing can refuse."""
+        self._killed.set()
+        if self._process is None:
+            return
+        doomed = [self._process, *_children(self._process), *self._known_processes()]
+        for process in doomed:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self._process.wait()
+        psutil.wait_procs(doomed[1:], timeout=SECONDS_TO_DIE)
+
+    def _known_processes(self) -> list[psutil.Process]:
+        """Return the kernel and its children, found even when the child between has died."""
+        found = []
+        for pid, created in self._known:
+            try:
+                process = psutil.Process(int(pid))
+                if process.create_time() == created:
+                    found += [process, *_children(process)]
+            except psutil.NoSuchProcess:
+                continue
+        return found
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _environment(jobs: int) -> dict[str, str]:
+    """Return the environment of a child and its kernel: this library, quiet, its share of cores."""
+    environment = dict(os.environ)
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    path = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PACKAGE_PARENT), path]))
+    if jobs > 1:
+        share = str(max(1, available_cores() // jobs))
+        for name in ("COURSE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            environment.setdefault(name, share)
+    return environment

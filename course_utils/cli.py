@@ -1,0 +1,299 @@
+"""The command line: ``course doctor | data | run | book | zoo``.
+
+Each command imports what it needs when it is called, so that ``course --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from typer.core import TyperCommand, TyperGroup
+
+from course_utils.errors import CourseError, RunError
+
+if TYPE_CHECKING:
+    from course_utils.batch import Report
+
+FAILURE = 1
+WRONG_INPUT = 2
+INTERRUPTED = 130
+# What a table is laid out for where no terminal says how wide it is.
+PLAIN_WIDTH = 150
+
+
+class _PlainErrors(TyperGroup):
+    """Shows the errors of the course, and of the system, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (CourseError, OSError) as error:
+            Console(stderr=True).print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True)
+            raise typer.Exit(WRONG_INPUT) from error
+
+
+class _PairedParameters(TyperCommand):
+    """Reads ``-p NAME VALUE`` as papermill does: Typer knows no repeatable option of two words."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        joined, rest = [], iter(args)
+        for argument in rest:
+            joined.append(argument)
+            if argument in ("-p", "--param"):
+                name, value = next(rest, None), next(rest, None)
+                if value is None:
+                    raise RunError(f"{argument} takes two words: {argument} NAME VALUE.")
+                joined.append(f"{name}={value}")
+        return super().parse_args(ctx, joined)
+
+
+class Profile(enum.StrEnum):
+    """Sizes of a run."""
+
+    fast = "fast"
+    full = "full"
+
+
+class DatasetName(enum.StrEnum):
+    """The data sets of the course."""
+
+    cifar10 = "cifar10"
+    mnist = "mnist"
+
+
+app = typer.Typer(
+    cls=_PlainErrors,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Image classification with deep networks, on CIFAR-10: run, check and build the course.",
+)
+zoo_app = typer.Typer(no_args_is_help=True, help="The networks: their layers and recipes.")
+app.add_typer(zoo_app, name="zoo")
+
+ProfileOption = Annotated[
+    Profile, typer.Option(help="fast: minutes on two CPU cores; full: the documents' recipes.")
+]
+ParametersOption = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="NAME VALUE", help="A notebook's parameter; repeatable."),
+]
+DataOption = Annotated[
+    str | None, typer.Option(metavar="PATH|stand-in", help="Default: search for the data.")
+]
+JobsOption = Annotated[int, typer.Option(help="Notebooks at the same time; they share the cores.")]
+TimeoutOption = Annotated[float | None, typer.Option(help="Seconds for each notebook.")]
+AgainOption = Annotated[bool, typer.Option("--again", help="Execute unchanged notebooks too.")]
+
+
+@app.command(cls=_PairedParameters)
+def run(
+    notebooks: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Notebooks or folders of them. Default: book/NN_*.ipynb."),
+    ] = None,
+    profile: ProfileOption = Profile.fast,
+    param: ParametersOption = None,
+    data: DataOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results. Default: _build/run.")
+    ] = None,
+    jobs: JobsOption = 1,
+    timeout: TimeoutOption = None,
+    again: AgainOption = False,
+) -> None:
+    """Execute notebooks with papermill, and hold their results against the thresholds.
+
+    Unchanged notebooks are not executed again; a run that was killed goes on where it was.
+    The results go to the output folder, with a report.json.
+    """
+    from course_utils.batch import run_notebooks
+    from course_utils.batch.show import print_report
+
+    console = _console()
+    if not notebooks:
+        _prepare_data(data, console)
+    report = run_notebooks(
+        notebooks or (),
+        profile=profile.value,
+        parameters=_typed(param),
+        data=data,
+        out=out,
+        jobs=jobs,
+        timeout=timeout,
+        again=again,
+        console=console,
+    )
+    print_report(report, console)
+    raise typer.Exit(_exit_code(report))
+
+
+@app.command(cls=_PairedParameters)
+def book(
+    profile: ProfileOption = Profile.fast,
+    param: ParametersOption = None,
+    data: DataOption = None,
+    jobs: JobsOption = 1,
+    timeout: TimeoutOption = None,
+    again: AgainOption = False,
+) -> None:
+    """Execute the chapters and build the HTML book from their outputs."""
+    from course_utils.batch import run_notebooks
+    from course_utils.batch.book import build_book
+    from course_utils.batch.results import FAILED_STATUSES
+    from course_utils.batch.show import print_report
+
+    console = _console()
+    _prepare_data(data, console)
+    report = run_notebooks(
+        profile=profile.value,
+        parameters=_typed(param),
+        data=data,
+        jobs=jobs,
+        timeout=timeout,
+        again=again,
+        for_book=True,
+        console=console,
+    )
+    if any(outcome.status in FAILED_STATUSES for outcome in report.notebooks):
+        print_report(report, console)
+        console.print("[red]The book was not built: a chapter failed.[/]")
+        raise typer.Exit(_exit_code(report))
+    with console.status("Building the book"):
+        build = build_book(Path.cwd())
+    print_report(report, console)
+    if not build.passed:
+        console.print(build.warnings, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"[red]The book has errors:[/] the whole log is {build.log}", soft_wrap=True)
+        raise typer.Exit(FAILURE)
+    console.print(f"Book built without a warning in {build.seconds:.0f} s (log: {build.log})")
+    console.print(f"First page: {build.first_page}", soft_wrap=True)
+    raise typer.Exit(_exit_code(report))
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine: Python, packages, backend, device, memory, disk, data, browser."""
+    from course_utils.doctor import checks
+
+    console = _console()
+    for check in checks():
+        state = "[yellow]warn[/]" if check.advice else "[green]ok[/]  "
+        advice = f" [yellow]{escape(check.advice)}[/]" if check.advice else ""
+        console.print(
+            f"{state} {escape(check.subject)}: {escape(check.found)}{advice}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def data(
+    dataset: Annotated[DatasetName, typer.Argument(help="Which data set.")] = DatasetName.cifar10,
+    path: Annotated[
+        str | None, typer.Option(metavar="PATH|stand-in", help="Default: search for the data.")
+    ] = None,
+) -> None:
+    """Show where a data set is looked for, load it, and show what came out."""
+    from rich.table import Table
+
+    from course_utils.data import find_sources, load_cifar10, load_mnist
+    from course_utils.runtime import cache_dir
+
+    console = _console()
+    table = Table("place", "found", "where", "what")
+    for rung in find_sources(dataset.value, path):
+        found = "[green]yes[/]" if rung.found else "no"
+        table.add_row(escape(rung.rung), found, escape(rung.location), escape(rung.detail))
+    console.print(table)
+    load = load_cifar10 if dataset is DatasetName.cifar10 else load_mnist
+    console.print(repr(load(path)), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"cache: {cache_dir()}", markup=False, highlight=False, soft_wrap=True)
+
+
+@zoo_app.command("list")
+def zoo_list() -> None:
+    """List the networks."""
+    from rich.table import Table
+
+    zoo = _zoo()
+    table = Table("network", "reported test accuracy", "epochs", "summary")
+    for name in zoo.names():
+        design = zoo.design(name)
+        reported = design.reported.get("test_accuracy")
+        table.add_row(
+            escape(name),
+            "" if reported is None else f"{100 * reported:.2f}%",
+            str(design.recipe.epochs),
+            escape(design.summary),
+        )
+    _console().print(table)
+
+
+@zoo_app.command("show")
+def zoo_show(name: Annotated[str, typer.Argument(help="As in `course zoo list`.")]) -> None:
+    """Show a network: where it comes from, its layers, its recipe."""
+    zoo = _zoo()
+    design = zoo.design(name)
+    console = _console()
+    for text in (f"{name}: {design.summary}", design.note):
+        if text:
+            console.print(text, markup=False, highlight=False)
+    for measure, value in design.reported.items():
+        console.print(f"reported {measure.replace('_', ' ')}: {100 * value:.2f}%")
+    model = design.build()
+    model.summary(print_fn=lambda line: console.print(line, markup=False, highlight=False))
+    for setting, value in design.recipe.model_dump(exclude_none=True).items():
+        console.print(f"{setting.replace('_', ' ')}: {value}", markup=False, highlight=False)
+
+
+def _zoo() -> Any:
+    """Return the zoo, imported on a backend that starts without a word."""
+    from course_utils.doctor import quiet_setup
+
+    quiet_setup()
+    from course_utils import zoo
+
+    return zoo
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
+
+
+def _typed(pairs: list[str] | None) -> dict[str, Any]:
+    """Return parameters with the types that papermill's own command line gives them."""
+    if not pairs:
+        return {}
+    from papermill.cli import _resolve_type
+
+    split = (pair.partition("=") for pair in pairs)
+    return {name: _resolve_type(value) for name, _, value in split}
+
+
+def _prepare_data(path: str | None, console: Console) -> None:
+    """Load the data once: a download or a first decoding is seen here, and not per chapter."""
+    from course_utils.data import load_cifar10, load_mnist
+
+    sources = [load_cifar10(path).source]
+    if path is None:
+        sources.append(load_mnist().source)
+    console.print(f"Data: {', '.join(source.name for source in sources)}", highlight=False)
+
+
+def _exit_code(report: Report) -> int:
+    from course_utils.batch.results import NOT_RUN
+
+    if any(outcome.status == NOT_RUN for outcome in report.notebooks):
+        return INTERRUPTED
+    return 0 if report.passed else FAILURE
+
+
+if __name__ == "__main__":
+    app()

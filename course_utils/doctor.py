@@ -1,0 +1,127 @@
+"""`course doctor`: is this machine ready, and if not, what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import io
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from course_utils import runtime
+from course_utils.data import find_sources
+from course_utils.errors import CourseError
+
+PYTHONS = ((3, 11), (3, 13))
+TOOLS = ("papermill", "jupyter-book", "nbgrader")
+MEMORY_GB = 4
+DISK_GB = 3
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+class Check(NamedTuple):
+    """One line of the doctor's report; `advice` is empty where all is well."""
+
+    subject: str
+    found: str
+    advice: str = ""
+
+
+def checks() -> Iterator[Check]:
+    """Examine this machine, one check after the other."""
+    yield _python()
+    yield from _packages()
+    yield from _backend()
+    yield _memory()
+    yield _disk("disk, here", Path.cwd())
+    yield _disk("disk, cache", runtime.cache_dir())
+    for dataset in ("cifar10", "mnist"):
+        yield from _data(dataset)
+    yield _browser()
+
+
+def quiet_setup() -> runtime.Runtime:
+    """Set the runtime up without the line that it prints."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return runtime.setup()
+
+
+def _python() -> Check:
+    low, high = (".".join(map(str, version)) for version in PYTHONS)
+    fits = PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]
+    advice = "" if fits else f"Use Python {low} to {high}, and make the environment anew."
+    return Check("python", f"{sys.version.split()[0]} ({sys.executable})", advice)
+
+
+def _packages() -> Iterator[Check]:
+    versions = {name: found for name, found in runtime.versions().items() if name != "python"}
+    for name in TOOLS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    for name in dict.fromkeys([*versions, *TOOLS]):
+        found = versions.get(name, "not installed")
+        missing = found == "not installed"
+        yield Check(name, found, "pip install -r requirements.txt" if missing else "")
+
+
+def _backend() -> Iterator[Check]:
+    try:
+        ready = quiet_setup()
+    except CourseError as error:
+        yield Check("backend", os.environ.get("KERAS_BACKEND", "tensorflow"), str(error))
+        return
+    yield Check("backend", ready.backend)
+    yield Check("device", ready.device)
+    yield Check("precision", ready.precision)
+    yield Check("cores", str(runtime.available_cores()))
+
+
+def _memory() -> Check:
+    memory = psutil.virtual_memory()
+    found = f"{memory.available / 1e9:.1f} GB free of {memory.total / 1e9:.1f} GB"
+    enough = memory.available >= MEMORY_GB * 1e9
+    advice = f"Close other programs: training wants {MEMORY_GB} GB."
+    return Check("memory", found, "" if enough else advice)
+
+
+def _disk(subject: str, folder: Path) -> Check:
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    advice = f"Make room: data and results want {DISK_GB} GB."
+    enough = free >= DISK_GB * 1e9
+    return Check(subject, f"{free / 1e9:.1f} GB free ({folder})", "" if enough else advice)
+
+
+def _data(dataset: str) -> Iterator[Check]:
+    """Say what is on each rung of the data ladder; only its end, the stand-in, needs advice."""
+    rungs = find_sources(dataset)
+    used = next((rung for rung in rungs if rung.found), None)
+    for rung in rungs:
+        mark = ", used" if rung is used else ""
+        found = f"{rung.location} ({rung.detail}{mark})" if rung.location else rung.detail + mark
+        advice = ""
+        if rung is used and rung.rung == "stand-in":
+            advice = "Put the data into ./data, or name its place in COURSE_DATA."
+        yield Check(f"{dataset}, {rung.rung}", found, advice)
+
+
+def _browser() -> Check:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None) or _playwright_browser()
+    advice = "Only the tests of the built pages need it: playwright install chromium."
+    return Check("chromium", found or "not found", "" if found else advice)
+
+
+def _playwright_browser() -> str | None:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return None
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if Path(path).exists() else None

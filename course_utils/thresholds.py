@@ -1,0 +1,32 @@
+"""The one place of the numbers that the chapters must reach: ``thresholds.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from course_utils.errors import RunError
+
+THRESHOLDS = Path(__file__).with_suffix(".toml")
+
+
+def load_thresholds(path: Path = THRESHOLDS) -> dict[str, dict[str, float]]:
+    """Return the thresholds: notebook name to ``metric`` or ``metric_at_most`` to number.
+
+    Raises
+    ------
+    RunError
+        If the file is missing or malformed.
+    """
+    try:
+        thresholds = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {
+            notebook: {name: float(bound) for name, bound in bounds.items()}
+            for notebook, bounds in thresholds.items()
+        }
+    except OSError as error:
+        raise RunError(f"The thresholds {path} cannot be read: {error.strerror}.") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{path} is not a table of thresholds ([notebook] metric = number): {error}."
+        ) from error

@@ -1,0 +1,157 @@
+"""What `jupyter-book build` does with the project's own settings, shown on a tiny book."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from course_utils.batch.bookcache import book_cache_path, store_in_book_cache
+
+ROOT = Path(__file__).resolve().parents[1]
+KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+TOC = {
+    "format": "jb-book",
+    "root": "book/index",
+    "chapters": [{"file": "book/status"}, {"file": "book/lesson"}, {"file": "book/plain"}],
+}
+PAGES = {
+    "index.md": "# A tiny book\n\n```{run-results}\n```\n",
+    "status.md": "# Status\n\n```{run-status}\n```\n",
+}
+# Every run leaves a word in this file.
+COUNT = (
+    "from pathlib import Path\n\nwith Path('runs.txt').open('a') as file:\n    file.write('run')"
+)
+REPORT = """
+import base64, sys
+from IPython.display import Image, display
+
+print("noise " * 2, file=sys.stderr)
+display(Image(data=base64.b64decode({pixel!r}), format="png", alt="A single pixel."))
+report = {{
+    "profile": "fast",
+    "metrics": {{"test_accuracy": {accuracy}}},
+    "source": {{"name": "CIFAR-10 (Python archive)", "is_stand_in": False, "fingerprint": "0"}},
+    "runtime": {{"backend": "jax", "device": "A device", "precision": "float32", "seed": 7}},
+    "versions": {{"keras": "3.99"}},
+}}
+display({{"text/plain": "done", "application/vnd.course.report+json": report}}, raw=True)
+"""
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
+    "rkJggg=="
+)
+
+
+def notebook(*code: str) -> nbformat.NotebookNode:
+    """A notebook with a title and some code."""
+    cells = [new_markdown_cell("# A lesson", id="title")]
+    cells += [new_code_cell(source, id=f"cell-{n}") for n, source in enumerate(code)]
+    return new_notebook(cells=cells, metadata={"kernelspec": KERNELSPEC})
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    """A folder with the project's settings and extensions, and three pages of its own."""
+    shutil.copy(ROOT / "_config.yml", tmp_path)
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("_ext", "_static"):
+        shutil.copytree(ROOT / "book" / name, tmp_path / "book" / name, ignore=ignored)
+    shutil.copy(ROOT / "book" / "references.bib", tmp_path / "book")
+    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(TOC), "utf-8")
+    for name, text in PAGES.items():
+        (tmp_path / "book" / name).write_text(text, "utf-8")
+    write(tmp_path, "lesson", notebook(COUNT, REPORT.format(pixel=PIXEL, accuracy=0.4321)))
+    write(tmp_path, "plain", notebook("6 * 7"))
+    return tmp_path
+
+
+def write(book: Path, name: str, content: nbformat.NotebookNode) -> Path:
+    """Save a notebook of the book."""
+    path = book / "book" / f"{name}.ipynb"
+    nbformat.write(content, path)
+    return path
+
+
+def build(book: Path, *options: str) -> subprocess.CompletedProcess:
+    """Build as the README says, warnings being errors unless other options are given."""
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", "."]
+    command += options or ("-n", "-W", "--keep-going")
+    return subprocess.run(command, cwd=book, capture_output=True, text=True, check=False)
+
+
+def assert_built(result: subprocess.CompletedProcess) -> None:
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+
+
+def page(book: Path, name: str) -> str:
+    return (book / "_build" / "html" / "book" / f"{name}.html").read_text("utf-8")
+
+
+def words(book: Path, name: str) -> str:
+    """The text of a page, without its markup."""
+    article = re.search(r"<article.*</article>", page(book, name), re.DOTALL).group()
+    return " ".join(re.sub(r"<[^>]+>", " ", article).split())
+
+
+def test_a_book_is_built_run_once_and_says_what_ran(book):
+    assert_built(build(book))
+    status = words(book, "status")
+    for fact in ("test accuracy 43.2%", "Python archive", "A device", "jax", "keras 3.99", "fast"):
+        assert fact in status
+    assert re.search(r"ran \d+\.\d s \d{4}-\d\d-\d\d \d\d:\d\d UTC fast", status)
+    assert re.search(r"ran \d+\.\d s \d{4}-\d\d-\d\d \d\d:\d\d UTC – –", status)
+    assert "43.2%" in words(book, "index")
+    assert 'alt="A single pixel."' in page(book, "lesson")
+    assert "noise noise" not in words(book, "lesson")
+    assert "done" in words(book, "lesson")
+
+    assert_built(build(book, "-n", "-W", "--keep-going", "--all"))
+    assert (book / "book" / "runs.txt").read_text() == "run"
+
+    write(book, "lesson", notebook(COUNT, REPORT.format(pixel=PIXEL, accuracy=0.5432)))
+    assert_built(build(book))
+    assert "test accuracy 54.3%" in words(book, "status")
+    assert "54.3%" in words(book, "index")
+
+
+def test_a_failing_cell_fails_every_build(book):
+    write(book, "plain", notebook("raise ValueError('not like this')"))
+    for _ in range(2):
+        result = build(book)
+        assert result.returncode != 0
+        assert "not like this" in result.stdout + result.stderr
+
+
+def test_a_broken_reference_fails_every_build(book):
+    broken = ["{ref}`nowhere`", "{term}`nonsense`", "{cite:p}`nobody1900`", "[](missing.ipynb)"]
+    text = "# A tiny book\n\n" + "\n\n".join(broken)
+    (book / "book" / "index.md").write_text(text, "utf-8")
+    write(book, "lesson", notebook("1"))
+    # Warnings only, this time. Sphinx must not count the page as done for the strict builds.
+    assert_built(build(book, "-n"))
+    for _ in range(2):
+        result = build(book)
+        assert result.returncode != 0
+        for target in ("nowhere", "nonsense", "nobody1900", "missing.ipynb"):
+            assert target in result.stderr
+
+
+def test_stored_outputs_are_shown_and_nothing_is_run(book):
+    source = notebook("raise AssertionError('executed')")
+    path = write(book, "plain", source)
+    executed = notebook("raise AssertionError('executed')")
+    executed.cells[1].outputs = [new_output("stream", name="stdout", text="stored long ago")]
+    executed.cells[1].execution_count = 1
+    store_in_book_cache(path, source, executed, 83.0, book_cache_path(book))
+    assert_built(build(book))
+    assert "stored long ago" in words(book, "plain")
+    assert "ran 1 min 23 s" in words(book, "status")

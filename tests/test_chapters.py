@@ -1,0 +1,73 @@
+"""The chapters as their users run them: with papermill, in two sizes.
+
+The smoke size takes every cell through a thousand drawn images. The fast profile takes real
+CIFAR-10, if it is to hand, and holds the results against the thresholds.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from conftest import ROOT
+
+from course_utils.reporting import find_report
+from course_utils.thresholds import load_thresholds
+
+CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
+PAPERMILL = Path(sys.executable).parent / "papermill"
+
+
+def papermill(chapter, output, *options, **environment):
+    return subprocess.run(
+        [PAPERMILL, chapter.relative_to(ROOT), output, "--no-progress-bar", *options],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_there_is_a_chapter_for_each_step_of_the_lab():
+    assert len(CHAPTERS) >= 6
+    assert set(load_thresholds()) <= {chapter.stem for chapter in CHAPTERS}
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_every_cell_runs_in_the_smoke_size(chapter, tmp_path):
+    output = tmp_path / "out.ipynb"
+    sizes = ("-p", "epochs", "1", "-p", "limit", "1000", "-p", "data_path", "stand-in")
+    done = papermill(chapter, output, *sizes)
+    assert done.returncode == 0, done.stderr[-2_000:]
+    executed = nbformat.read(output, as_version=4)
+    report = find_report(executed.cells)
+    assert report["source"]["is_stand_in"]
+    assert report["metrics"]
+    for cell in executed.cells:
+        for result in cell.get("outputs", []):
+            assert result.get("name") != "stderr", (cell.id, result.text)
+            if "image/png" in result.get("data", {}):
+                alt = result.metadata.get("image/png", {}).get("alt", "")
+                assert len(alt) > 20, f"the figure of cell {cell.id} has no alternative text"
+                assert "stand-in" in alt, f"the figure of cell {cell.id} hides its data"
+
+
+def test_the_fast_profile_meets_every_threshold_on_real_data(cifar10, built_book):
+    report = json.loads((built_book / "run" / "report.json").read_text())
+    verdicts = {
+        (outcome["name"], metric["name"]): metric["verdict"]
+        for outcome in report["notebooks"]
+        for metric in outcome["metrics"]
+        if metric["threshold"] is not None
+    }
+    expected = {
+        (chapter, metric.removesuffix("_at_most"))
+        for chapter, bounds in load_thresholds().items()
+        for metric in bounds
+    }
+    assert verdicts == dict.fromkeys(expected, "met")
+    assert {outcome["source"]["name"] for outcome in report["notebooks"]} == {cifar10.source.name}

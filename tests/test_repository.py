@@ -1,0 +1,233 @@
+"""What must hold of the files in the repository, whatever they say."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted(ROOT.glob("book/*.ipynb"))
+WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+PARAMETERS = """\
+profile = "fast"      # "fast": two CPU cores, minutes; "full": the documents' own networks and recipes
+seed = 0
+epochs = None         # None: as many as the recipe says
+limit = None          # None: all images; a number: a quick try on that many
+data_path = None      # None: search for the data; a path; or "stand-in"\
+"""  # noqa: E501
+KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope="module")
+def committed() -> list[Path]:
+    """Files that git holds, or would take up with the next `git add`."""
+    listing = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files", "-coz", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    return [path for name in listing.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def read_notebook(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def code_of(path: Path) -> str:
+    """The text of a file; of a notebook, its code cells."""
+    if path.suffix != ".ipynb":
+        return path.read_text(encoding="utf-8")
+    cells = read_notebook(path)["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+# Notebooks
+
+
+def test_the_chapters_are_here():
+    assert len(NOTEBOOKS) >= 6
+
+
+@each_notebook
+def test_notebook_has_no_outputs(path):
+    for cell in read_notebook(path)["cells"]:
+        assert not cell.get("outputs"), cell["id"]
+        assert cell.get("execution_count") is None, cell["id"]
+        assert not {"execution", "papermill"} & set(cell["metadata"]), cell["id"]
+
+
+@each_notebook
+def test_notebook_has_readable_unique_cell_ids(path):
+    notebook = read_notebook(path)
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    ids = [cell["id"] for cell in notebook["cells"]]
+    assert len(set(ids)) == len(ids)
+    for cell_id in ids:
+        assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", cell_id), cell_id
+
+
+@each_notebook
+def test_notebook_runs_on_the_python3_kernel(path):
+    metadata = read_notebook(path)["metadata"]
+    assert metadata["kernelspec"] == KERNELSPEC
+    assert "papermill" not in metadata
+
+
+@each_notebook
+def test_first_code_cell_holds_the_parameters(path):
+    code = [cell for cell in read_notebook(path)["cells"] if cell["cell_type"] == "code"]
+    tagged = ["parameters" in cell["metadata"].get("tags", ()) for cell in code]
+    assert tagged.index(True) == 0
+    assert tagged.count(True) == 1
+    assert "".join(code[0]["source"]) == PARAMETERS
+
+
+# Files
+
+
+def test_no_file_is_larger_than_a_megabyte(committed):
+    large = [path.relative_to(ROOT) for path in committed if path.stat().st_size > 1_000_000]
+    assert not large
+
+
+def test_thresholds_stand_in_one_file(committed):
+    """No code compares an accuracy with a number of its own."""
+    comparison = re.compile(r"accuracy\w*[\"'\])]*\s*(?:[<>]=?|==)\s*0?\.\d")
+    judged = {".py", ".ipynb", ".yml", ".toml"}
+    guilty = [
+        path.relative_to(ROOT)
+        for path in committed
+        if path.suffix in judged
+        and path.relative_to(ROOT).parts[0] not in {"tests", "benchmarks"}
+        and comparison.search(code_of(path))
+    ]
+    assert not guilty
+    assert [path.name for path in committed if "thresholds.toml" in path.name] == [
+        "thresholds.toml"
+    ]
+
+
+def test_thresholds_are_of_chapters_and_as_the_lab_asks():
+    thresholds = tomllib.loads((ROOT / "course_utils/thresholds.toml").read_text(encoding="utf-8"))
+    assert set(thresholds) <= {path.stem for path in NOTEBOOKS}
+    assert thresholds["02_fully_connected"]["test_accuracy"] == 0.45
+    assert thresholds["03_convolution"]["test_accuracy"] == 0.62
+    assert thresholds["06_your_own_design"] == {"test_accuracy": 0.75, "epochs_at_most": 25}
+
+
+# Versions
+
+
+def pins() -> dict[str, list[Requirement]]:
+    """The requirements of requirements.txt by package (several where Pythons differ)."""
+    pinned: dict[str, list[Requirement]] = {}
+    for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
+        if line and not line.lstrip().startswith("#"):
+            requirement = Requirement(line)
+            pinned.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    return pinned
+
+
+def test_every_requirement_is_pinned():
+    for requirement in (entry for entries in pins().values() for entry in entries):
+        assert re.fullmatch(r"==[0-9][^*,]*", str(requirement.specifier)), requirement
+
+
+def test_direct_dependencies_are_pinned_within_their_bounds():
+    project, pinned = PYPROJECT["project"], pins()
+    direct = project["dependencies"] + project["optional-dependencies"]["dev"]
+    for wanted in map(Requirement, direct):
+        for pin in pinned[canonicalize_name(wanted.name)]:
+            version = str(pin.specifier).removeprefix("==")
+            assert wanted.specifier.contains(version), f"{wanted} but {pin}"
+
+
+def test_jupyter_book_is_the_last_one_that_builds_offline():
+    assert [str(pin) for pin in pins()["jupyter-book"]] == ["jupyter-book==1.0.4.post1"]
+
+
+def test_what_the_library_imports_is_declared():
+    """Colab installs the declared dependencies only, without requirements.txt."""
+    dependencies = map(Requirement, PYPROJECT["project"]["dependencies"])
+    declared = {canonicalize_name(requirement.name) for requirement in dependencies}
+    optional = {"jax", "torch", "playwright"}
+    providers = importlib.metadata.packages_distributions()
+    for path in ROOT.glob("course_utils/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                modules = [node.module]
+            else:
+                continue
+            for module in {name.split(".")[0] for name in modules}:
+                if module in sys.stdlib_module_names | optional | {"course_utils"}:
+                    continue
+                offered = {canonicalize_name(name) for name in providers.get(module, ())}
+                assert offered & declared, f"{path.name} imports {module}"
+
+
+# Continuous integration
+
+
+@each_workflow
+def test_workflow_is_valid(path):
+    command = [sys.executable, "-m", "check_jsonschema"]
+    command += ["--builtin-schema", "vendor.github-workflows", str(path)]
+    check = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert check.returncode == 0, check.stdout + check.stderr
+
+
+@each_workflow
+def test_workflow_asks_for_little(path):
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "concurrency" in workflow
+    for name, job in workflow["jobs"].items():
+        assert "timeout-minutes" in job, name
+        for step in job["steps"]:
+            assert re.fullmatch(r"actions/[a-z/-]+@v\d+", step.get("uses", "actions/x@v0")), step
+
+
+def test_every_supported_python_is_tested():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8"))
+    tested = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    language = "Programming Language :: Python :: "
+    promised = [c for c in PYPROJECT["project"]["classifiers"] if c.startswith(language)]
+    assert tested == [c.removeprefix(language) for c in promised] == ["3.11", "3.12", "3.13"]
+
+
+def test_the_gpu_runner_is_named_in_one_place():
+    labels = [
+        job["runs-on"]
+        for path in WORKFLOWS
+        for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
+        if not job["runs-on"].startswith("ubuntu-")
+    ]
+    assert labels == ["${{ vars.GPU_RUNNER }}"]
+
+
+def test_ci_calls_make_test():
+    script = ROOT / ".ci/run"
+    assert script.stat().st_mode & 0o111
+    assert script.read_text(encoding="utf-8").rstrip().endswith("exec make test")
