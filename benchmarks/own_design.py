@@ -12,7 +12,7 @@ from pathlib import Path
 from course_utils import experiment, load_cifar10, setup, zoo
 
 RECORDS = Path(__file__).resolve().parent.parent / "book" / "records" / "own_design"
-SEEDS = range(3)
+SEEDS = range(2)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from course_utils.errors import NotebookError
 from course_utils.runtime import versions
@@ -111,17 +111,3 @@ def _sentence(content: dict[str, Any]) -> str:
         f"profile {content['profile']}, seed {runtime['seed']}, Keras on {runtime['backend']}, "
         f"{runtime['device']}, {runtime['precision']}, {runtime['threads']} threads."
     )
-
-
-class ReportMime:
-    """Tells MyST-NB (entry point ``myst_nb.mime_renderers``) that the page needs no more.
-
-    Without it, the book's build warns about an unknown MIME type, and a warning fails it.
-    """
-
-    mime_priority_overrides: ClassVar[list] = []
-
-    @staticmethod
-    def handle_mime(renderer: Any, data: Any, inline: bool) -> list | None:
-        """Render `REPORT_MIME` as nothing, beside the sentence; decline every other type."""
-        return [] if data.mime_type == REPORT_MIME else None

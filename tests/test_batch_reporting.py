@@ -49,9 +49,3 @@ def test_numbers_are_plain_and_found_again(reported):
 def test_only_finite_numbers_are_metrics(reported, value):
     with pytest.raises(NotebookError, match="not a finite number"):
         reported(loss=value)
-
-
-def test_myst_nb_knows_the_mime_type():
-    handle = reporting.ReportMime.handle_mime
-    assert handle(None, SimpleNamespace(mime_type=reporting.REPORT_MIME), False) == []
-    assert handle(None, SimpleNamespace(mime_type="text/html"), False) is None

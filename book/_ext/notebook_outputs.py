@@ -31,6 +31,7 @@ class CourseOutputs:
         if data.mime_type == REPORT_MIME:
             env = renderer.renderer.sphinx_env
             NbMetadataCollector.set_doc_data(env, env.docname, REPORT_KEY, data.content)
+            return []  # the sentence beside it is what the page shows
         alt = data.output_metadata.get(data.mime_type, {}).get("alt")
         if data.mime_type in ("image/png", "image/jpeg", "image/svg+xml") and alt:
             images = renderer.render_image(data)

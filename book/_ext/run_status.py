@@ -102,7 +102,9 @@ def status_tables(env: BuildEnvironment) -> list[nodes.Node]:
             versions[used].append(link(env, doc))
     tables = [
         table(
-            ["Notebook", "Status", "Run time", "Date", "Profile", "Measured"], outcomes, wraps={0}
+            ["Notebook", "Status", "Run time", "Date", "Profile", "Measured"],
+            outcomes,
+            wraps={0, 3, 5},
         )
     ]
     if settings:
