@@ -148,7 +148,7 @@ def evaluation_image(history: History, evaluation: Evaluation, source: Source) -
     matrix.set_title(f"Test accuracy {evaluation}", fontsize=10)
     return show(
         figure,
-        f"Left: loss and accuracy of training and validation over {history.epochs} epochs; "
+        f"Left: loss and accuracy of training and validation, epoch 1 to {history.epochs}; "
         f"validation accuracy ends at {history.val_accuracy[-1]:.1%}. Right: confusion matrix of "
         f"{evaluation.n:,} test images, accuracy {evaluation.accuracy:.1%}; {_worst(evaluation)}",
         source,

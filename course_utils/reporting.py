@@ -77,12 +77,12 @@ def find_report(cells: Iterable[dict]) -> dict[str, Any] | None:
 
 
 def format_metric(name: str, value: float) -> str:
-    """Return a metric's value as a reader wants it: ``62.9%``, ``41 s``, ``25``."""
+    """Return a metric's value as a reader wants it: ``62.9%``, ``41 s``, ``81,834``."""
     if name.endswith("accuracy"):
         return f"{100 * value:.1f}%"
     if name.endswith("seconds"):
         return f"{value:.0f} s"
-    return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def _number(name: str, value: Any) -> int | float:
