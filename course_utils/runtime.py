@@ -122,8 +122,10 @@ def import_keras(backend: str | None = None) -> str:
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = wanted
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        # Python's side of TensorFlow warns of every second model in a notebook (retracing).
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         with _silent_stderr():
-            import keras
+            import keras  # noqa: F401
     import keras
 
     if backend is not None and keras.backend.backend() != backend:
