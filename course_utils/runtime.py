@@ -125,7 +125,7 @@ def import_keras(backend: str | None = None) -> str:
         # Python's side of TensorFlow warns of every second model in a notebook (retracing).
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         with _silent_stderr():
-            import keras  # noqa: F401
+            import keras
     import keras
 
     if backend is not None and keras.backend.backend() != backend:
