@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import importlib.util
-import logging
 import os
 import platform
 import sys
@@ -122,10 +121,13 @@ def import_keras(backend: str | None = None) -> str:
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = wanted
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        # Python's side of TensorFlow warns of every second model in a notebook (retracing).
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         with _silent_stderr():
             import keras
+        if wanted == "tensorflow":
+            import tensorflow as tf
+
+            # It warns of every second model in a notebook (retracing).
+            tf.get_logger().setLevel("ERROR")
     import keras
 
     if backend is not None and keras.backend.backend() != backend:

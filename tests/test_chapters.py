@@ -53,7 +53,8 @@ def test_every_cell_runs_in_the_smoke_size(chapter, tmp_path):
             if "image/png" in result.get("data", {}):
                 alt = result.metadata.get("image/png", {}).get("alt", "")
                 assert len(alt) > 20, f"the figure of cell {cell.id} has no alternative text"
-                assert "stand-in" in alt, f"the figure of cell {cell.id} hides its data"
+                honest = "stand-in" in alt or "recorded runs" in alt
+                assert honest, f"the figure of cell {cell.id} hides its data"
 
 
 def test_the_fast_profile_meets_every_threshold_on_real_data(cifar10, built_book):
