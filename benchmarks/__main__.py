@@ -1,7 +1,8 @@
 """Measure what the course promises about speed and accuracy, and write it as a table.
 
 Run as ``python -m benchmarks`` (or ``make bench``); takes about half an hour on two cores.
-`--only` picks measurements by name. The table goes to ``benchmarks/RESULTS.md``.
+`--only` picks measurements by name. The tables go to ``benchmarks/RESULTS.md``, each as soon as
+it is there.
 """
 
 from __future__ import annotations
@@ -26,16 +27,13 @@ MEASUREMENTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
-    chosen = parser.parse_args().only
-    sections = [machine()]
-    for name in chosen:
+    sections = ["# Measured", machine()]
+    for name in parser.parse_args().only:
         print(f"== {name}", flush=True)
-        section = MEASUREMENTS[name]()
-        print(section, flush=True)
-        sections.append(section)
-    if chosen == list(MEASUREMENTS):
-        write_atomically(RESULTS, "\n\n".join(["# Measured", *sections]) + "\n")
-        print(f"Written to {RESULTS}")
+        sections.append(MEASUREMENTS[name]())
+        print(sections[-1], flush=True)
+        write_atomically(RESULTS, "\n\n".join(sections) + "\n")
+    print(f"Written to {RESULTS}")
 
 
 def machine() -> str:
