@@ -18,6 +18,13 @@ from course_utils.reporting import find_report
 from course_utils.thresholds import load_thresholds
 
 CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
+# Figures of something worked out, not measured: there are no data for them to name.
+DRAWN_FROM_FORMULAS = {
+    "activation-figure",
+    "descend-figure",
+    "convolution-as-matrix",
+    "monte-carlo-figure",
+}
 PAPERMILL = Path(sys.executable).parent / "papermill"
 
 
@@ -54,7 +61,8 @@ def test_every_cell_runs_in_the_smoke_size(chapter, tmp_path):
                 alt = result.metadata.get("image/png", {}).get("alt", "")
                 assert len(alt) > 20, f"the figure of cell {cell.id} has no alternative text"
                 honest = "stand-in" in alt or "recorded runs" in alt
-                assert honest, f"the figure of cell {cell.id} hides its data"
+                drawn = cell.id in DRAWN_FROM_FORMULAS
+                assert honest or drawn, f"the figure of cell {cell.id} hides its data"
 
 
 def test_the_fast_profile_meets_every_threshold_on_real_data(cifar10, built_book):
