@@ -6,6 +6,8 @@ import statistics
 
 from benchmarks.tables import table
 from course_utils import experiment, load_cifar10, setup
+from course_utils.data import Dataset
+from course_utils.experiment import RunRecord
 from course_utils.thresholds import load_thresholds
 
 SEEDS = range(5)
@@ -22,10 +24,7 @@ def measure() -> str:
     data = load_cifar10()
     rows = []
     for name, (chapter, budget) in NETWORKS.items():
-        records = [
-            experiment.run(name, data, runtime=setup(seed), seed=seed, verbose=False)
-            for seed in SEEDS
-        ]
+        records = [_train(name, data, seed) for seed in SEEDS]
         rows.append(_row(name, records, load_thresholds()[chapter]["test_accuracy"], budget))
     return table(
         f"Training on {data.source.name}, seeds {SEEDS[0]} to {SEEDS[-1]}",
@@ -35,7 +34,13 @@ def measure() -> str:
     )  # fmt: skip
 
 
-def _row(name: str, records: list, threshold: float, budget: int) -> list[str]:
+def _train(name: str, data: Dataset, seed: int) -> RunRecord:
+    record = experiment.run(name, data, runtime=setup(seed), seed=seed, verbose=False)
+    print(f"{name}: {record.test_accuracy:.2%} in {record.seconds:.1f} s", flush=True)
+    return record
+
+
+def _row(name: str, records: list[RunRecord], threshold: float, budget: int) -> list[str]:
     accuracies = [record.test_accuracy for record in records]
     seconds = [record.seconds for record in records]
     mean, deviation = statistics.mean(accuracies), statistics.stdev(accuracies)
