@@ -182,7 +182,13 @@ def test_a_hung_notebook_is_stopped_with_its_kernel(tmp_path):
 def start_course_run(folder: Path, pid_file: Path) -> subprocess.Popen:
     """Run the notebooks of a folder in a process of its own, until one of them hangs."""
     command = [sys.executable, "-m", "course_utils.cli", "run", folder, "--out", folder / "out"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # A background job starts with SIGINT ignored, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     wait_for(lambda: pid_file.exists() and pid_file.read_text())
     return process
 
