@@ -47,7 +47,7 @@ def measure() -> str:
         programs = {
             "course, from its cache": COURSE,
             "course, from its cache, and reading every pixel": READ_ALL,
-            "Keras, from its unpacked archive": KERAS.format(folder=str(batches)),
+            "Keras, from its unpacked archive": KERAS.format(folder=folder),
         }
         seconds = {name: [] for name in programs}
         for _ in range(RUNS):
@@ -92,4 +92,4 @@ def write_official_batches(data, folder: Path) -> None:
     for name, images, labels in [*parts, ("test_batch", data.x_test, data.y_test)]:
         rows = np.asarray(images).transpose(0, 3, 1, 2).reshape(len(images), -1)
         batch = {b"data": rows, b"labels": np.asarray(labels).tolist()}
-        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=4))
