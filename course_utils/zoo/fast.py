@@ -86,9 +86,9 @@ DESIGNS = [
     ),
     Design(
         name="fast/batchnorm",
-        summary="The layers of tbmi26/batchnorm with the recipe of fast/cnn.",
+        summary="The layers of tbmi26/batchnorm with the recipe of fast/cnn, for three epochs.",
         build=partial(tbmi26.cnn, batch_normalisation=True),
-        recipe=QUICK.replace(learning_rate=3e-3, epochs=5),
+        recipe=QUICK.replace(learning_rate=3e-3, epochs=3),
     ),
     Design(
         name="fast/final",
