@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-PREDICTION_BATCH = 1_000
+EVALUATION_BATCH = 1_000
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def evaluate(
     -------
     Evaluation
     """
-    probabilities = model.predict(np.asarray(x), batch_size=PREDICTION_BATCH, verbose=0)
+    probabilities = model.predict(np.asarray(x), batch_size=EVALUATION_BATCH, verbose=0)
     return score(np.asarray(probabilities, dtype="float32"), np.asarray(y), class_names)
 
 

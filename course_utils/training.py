@@ -10,10 +10,9 @@ import numpy as np
 
 from course_utils.data import Dataset
 from course_utils.data.augmentation import Augmentation, augment
+from course_utils.evaluation import EVALUATION_BATCH
 from course_utils.runtime import jit_compile
 from course_utils.zoo.recipes import Recipe
-
-EVALUATION_BATCH = 1_000
 
 
 @dataclass(frozen=True)
