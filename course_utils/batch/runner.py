@@ -21,11 +21,11 @@ from course_utils.batch.bookcache import book_cache_path
 from course_utils.batch.notebooks import chapters, find_notebooks
 from course_utils.batch.results import Report
 from course_utils.batch.steps import Batch
+from course_utils.data.sources import STAND_IN
 from course_utils.errors import RunError
 from course_utils.thresholds import THRESHOLDS, load_thresholds
 
 PROFILES = ("fast", "full")
-STAND_IN = "stand-in"
 # A run with any other parameter is an experiment, not what the book should show.
 BOOK_PARAMETERS = {"profile", "data_path"}
 
