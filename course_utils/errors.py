@@ -37,3 +37,11 @@ class NotebookError(CourseError):
 
 class RunError(CourseError):
     """A run failed."""
+
+
+class SubmissionError(CourseError):
+    """What a student hands in is missing, damaged, or not what the question asks for."""
+
+
+class AssignmentError(CourseError):
+    """An assignment is not in a state to be released or graded."""

@@ -22,7 +22,7 @@ from course_utils.data.formats import relevant_files
 
 LIBRARY = Path(__file__).resolve().parent.parent
 # Parts of the library that no notebook runs: a change there changes no output.
-NOT_IN_NOTEBOOKS = ("batch", "grading", "cli.py", "doctor.py", "__pycache__")
+NOT_IN_NOTEBOOKS = ("batch", "grading", "submission", "cli.py", "doctor.py", "__pycache__")
 PACKAGES = (
     "keras",
     "tensorflow",

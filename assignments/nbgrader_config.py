@@ -1,0 +1,65 @@
+"""The nbgrader course: what plain ``nbgrader`` commands in this folder do.
+
+Grading differs from nbgrader's own in what `course_utils.grading.preprocessors` says; scores,
+formgrader, feedback and export are nbgrader's.
+"""
+
+import os
+
+from nbgrader.preprocessors import (
+    AssignLatePenalties,
+    CheckCellMetadata,
+    ClearOutput,
+    GetGrades,
+    OverwriteCells,
+    OverwriteKernelspec,
+)
+
+from course_utils.grading import late, preprocessors
+
+c = get_config()  # noqa: F821  (nbgrader gives it)
+
+c.CourseDirectory.course_id = "image-classification"
+# Another database, such as postgresql://user@host/gradebook: name it in COURSE_GRADEBOOK.
+if gradebook := os.environ.get("COURSE_GRADEBOOK"):
+    c.CourseDirectory.db_url = gradebook
+c.CourseDirectory.ignore = [
+    ".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", ".DS_Store", "*.part.keras",
+]  # fmt: skip
+c.CourseDirectory.max_file_size = 60_000  # kB: a handed-in network may have 50 MB
+
+# Released: install and start (Colab too), and answers as gaps that run.
+c.IncludeHeaderFooter.header = "source/header.ipynb"
+c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE"}
+c.ClearSolutions.text_stub = "YOUR ANSWER HERE"
+# Rubrics stand in locked text cells, where formgrader shows them.
+c.ClearMarkScheme.enforce_metadata = False
+
+# Autograded: read whatever was handed in, repair, execute within limits, turn grades to points.
+c.Autograde.exporter_class = preprocessors.SubmissionExporter
+c.Autograde.pre_convert_hook = preprocessors.expect_notebook
+c.Autograde.sanitize_preprocessors = [
+    ClearOutput,
+    preprocessors.RepairCells,
+    OverwriteKernelspec,
+    OverwriteCells,
+    CheckCellMetadata,
+]
+c.Autograde.autograde_preprocessors = [
+    preprocessors.BoundedExecute,
+    preprocessors.GradeCells,
+    preprocessors.SaveGrades,
+    AssignLatePenalties,
+    CheckCellMetadata,
+]
+c.BoundedExecute.timeout = 180  # seconds for one cell
+c.BoundedExecute.total_timeout = 600  # seconds for one submission
+c.AssignLatePenalties.plugin_class = late.PerDay
+
+# Feedback: points, comments and figures; no hidden tests, no rubrics.
+c.GenerateFeedback.preprocessors = [
+    GetGrades,
+    preprocessors.HideFromStudents,
+    "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+]
+c.Validator.preprocessors = [CheckCellMetadata, ClearOutput, preprocessors.BoundedExecute]

@@ -1,0 +1,1 @@
+"""Grading: what hidden tests call, what nbgrader runs, and what the lecturer's commands do."""

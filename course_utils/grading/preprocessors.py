@@ -1,0 +1,307 @@
+"""The steps of nbgrader that the course replaces or adds; ``nbgrader_config.py`` names them.
+
+Reading and repairing a submission, executing it within limits, turning grades into points,
+keeping them, and hiding from the feedback what students must not see.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbconvert.exporters import NotebookExporter
+from nbformat import NotebookNode
+from nbformat.v4 import new_notebook, new_output
+from nbgrader import utils
+from nbgrader.api import Gradebook
+from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme, Execute, SaveAutoGrades
+from nbgrader.preprocessors.base import NbGraderPreprocessor
+from traitlets import Int
+
+from course_utils.grading.grade import GRADE_MIME
+from course_utils.grading.notes import add_note
+
+MAX_NOTEBOOK_BYTES = 20 * 2**20
+STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
+# IPython colours the names of errors.
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class SubmissionExporter(NotebookExporter):
+    """Reads a student's notebook, whatever its state: what cannot be read counts as empty."""
+
+    def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> tuple[str, Any]:
+        path = Path(filename)
+        notebook, problem = read_notebook(path)
+        if problem:
+            self.log.warning("%s: %s", path, problem)
+            add_note(notebook, problem, f"{path.name}: {problem}")
+        resources["metadata"] = {"name": path.stem, "path": str(path.parent)}
+        return self.from_notebook_node(notebook, resources, **kw)
+
+
+def read_notebook(path: Path) -> tuple[NotebookNode, str]:
+    """Return a notebook and, where something was wrong with the file, a sentence about it."""
+    problem = ""
+    if not path.exists():
+        others = sorted(path.parent.glob("*.ipynb"))
+        if len(others) != 1:
+            return new_notebook(), f"The notebook {path.name} was not handed in."
+        problem = f"The notebook was handed in as {others[0].name}, not as {path.name}."
+        path = others[0]
+    if path.stat().st_size > MAX_NOTEBOOK_BYTES:
+        return new_notebook(), (
+            f"The notebook has {path.stat().st_size / 2**20:.0f} MB, more than the "
+            f"{MAX_NOTEBOOK_BYTES // 2**20} MB that are read: clear its outputs."
+        )
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        return new_notebook(), f"The notebook cannot be read ({reason[0][:120]}): it is damaged."
+    return notebook, problem
+
+
+def expect_notebook(assignment: str, student: str, notebooks: list[str]) -> None:
+    """Before a submission is converted: make sure that the assignment's notebook is on the list.
+
+    A notebook under another name would be skipped, and the submission with it. The exporter
+    then reads what there is.
+    """
+    folder = Path(notebooks[0]).parent
+    wanted = folder / f"{folder.name}.ipynb"
+    notebooks[:] = [str(wanted)]
+
+
+class RepairCells(NbGraderPreprocessor):
+    """Gives a submission the cells that the assignment has, each once and in its place.
+
+    What nbgrader needs to know of a cell comes from the lecturer's notebook, never from the
+    student's. A cell that is missing, or whose id was changed, is put back as it was released;
+    a second cell with the same id, and one that is unknown, become the student's own.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        expected = self._expected_cells(resources["nbgrader"])
+        found: set[str] = set()
+        extra = []
+        for cell in nb.cells:
+            _remove_steering_tags(cell)
+            grade_id = _grade_id(cell)
+            if grade_id in expected and grade_id not in found:
+                found.add(grade_id)
+                cell.metadata["nbgrader"] = copy.deepcopy(expected[grade_id].metadata.nbgrader)
+            elif "nbgrader" in cell.metadata:
+                del cell.metadata["nbgrader"]
+                extra.append(grade_id)
+        missing = [grade_id for grade_id in expected if grade_id not in found]
+        for grade_id in missing:
+            nb.cells.insert(_place(nb, list(expected), grade_id), expected[grade_id])
+        self._tell(nb, missing, extra, everything=len(expected))
+        return nb, resources
+
+    def _expected_cells(self, names: dict[str, str]) -> dict[str, NotebookNode]:
+        """Return the assignment's cells in order: as released, with the hidden tests."""
+        coursedir = self.parent.parent.coursedir
+        folder = coursedir.format_path(coursedir.source_directory, ".", names["assignment"])
+        source = nbformat.read(Path(folder) / f"{names['notebook']}.ipynb", as_version=4)
+        with Gradebook(names["db_url"]) as gradebook:
+            notebook = gradebook.find_notebook(names["notebook"], names["assignment"])
+            released = {cell.name: cell.source for cell in notebook.source_cells}
+        expected = {}
+        for cell in source.cells:
+            grade_id = _grade_id(cell)
+            if grade_id in released:
+                cell.source = released[grade_id]
+                expected[grade_id] = cell
+        return expected
+
+    def _tell(self, nb: NotebookNode, missing: list, extra: list, everything: int) -> None:
+        if missing and len(missing) == everything:
+            sentence = "None of the assignment's cells is in the notebook: is it another one?"
+            add_note(nb, sentence, sentence)
+        elif missing:
+            names = ", ".join(missing)
+            add_note(
+                nb,
+                f"These cells were missing and were put back without an answer: {names}.",
+                f"Cells missing, or with a changed id: {names}.",
+            )
+        if extra and len(missing) < everything:
+            names = ", ".join(sorted({str(grade_id) for grade_id in extra}))
+            add_note(
+                nb,
+                f"These cells were there twice, or are not the assignment's: {names}. "
+                "Of each, the first was graded.",
+                f"Cells duplicated or unknown: {names}.",
+            )
+
+
+class BoundedExecute(Execute):
+    """Executes a submission within a total time and a bounded output; never raises."""
+
+    total_timeout = Int(600, help="Seconds that one submission may take.").tag(config=True)
+    max_output = Int(2**20, help="Characters that one cell may print.").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
+        self._deadline = time.monotonic() + self.total_timeout
+        self._printed: dict[int, int] = {}
+        # Added at the end: a new first cell would move those that are still to be executed.
+        self._notes: list[tuple[str, str]] = []
+        try:
+            super().preprocess(nb, resources, km)
+        except _TimeIsUp:
+            self._note(
+                f"The notebook ran longer than the {self.total_timeout} seconds that it may "
+                "take; the cells after that were not run.",
+                f"Stopped after {self.total_timeout} s.",
+            )
+        except Exception as error:
+            self._note(
+                "The notebook's program ended before its last cell; the cells after that were "
+                "not run.",
+                f"The kernel ended: {type(error).__name__}: {str(error)[:200]}",
+            )
+        for for_student, for_lecturer in self._notes:
+            add_note(nb, for_student, for_lecturer)
+        return nb, resources
+
+    def _note(self, for_student: str, for_lecturer: str) -> None:
+        self.log.warning(for_lecturer)
+        self._notes.append((for_student, for_lecturer))
+
+    def _get_timeout(self, cell: NotebookNode | None) -> float | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise _TimeIsUp
+        return min(left, self.timeout) if self.timeout else left
+
+    def process_message(self, msg: Any, cell: NotebookNode, cell_index: int) -> Any:
+        if msg["msg_type"] in ("stream", "display_data", "execute_result"):
+            before = self._printed.get(cell_index, 0)
+            size = len(msg["content"].get("text", "")) + sum(
+                len(str(value)) for value in msg["content"].get("data", {}).values()
+            )
+            self._printed[cell_index] = before + size
+            if before + size > self.max_output:
+                if before <= self.max_output:
+                    self._stop_printing(cell)
+                return None
+        return super().process_message(msg, cell, cell_index)
+
+    def _stop_printing(self, cell: NotebookNode) -> None:
+        cell.outputs.append(
+            new_output("stream", name="stdout", text="\n... too much output, stopped here ...\n")
+        )
+        self._note(
+            f"A cell printed more than {self.max_output:,} characters and was stopped.",
+            f"Endless output in a cell that starts: {cell.source[:60]!r}",
+        )
+        self.km.interrupt_kernel()
+
+
+class _TimeIsUp(Exception):
+    pass
+
+
+class GradeCells(NbGraderPreprocessor):
+    """Turns the grade of each test cell into points, and its errors into a sentence.
+
+    nbgrader counts an empty output as full marks and a line on standard error as none. Here a
+    test cell has earned what its one `Grade` says, and nothing where there is none.
+    """
+
+    def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
+        if not (utils.is_grade(cell) and cell.cell_type == "code" and not utils.is_solution(cell)):
+            return cell, resources
+        points = float(cell.metadata.nbgrader["points"])
+        printed = [o for o in cell.outputs if o.output_type == "stream" and o.name == "stdout"]
+        grade = _grade_of(cell)
+        if grade is None:
+            cell.outputs = [*printed, _no_grade(cell)]
+            return cell, resources
+        result = new_output("execute_result", data=grade, execution_count=cell.execution_count or 1)
+        result.data["text/plain"] = f"{points * grade[GRADE_MIME]['fraction']:.4g}"
+        cell.outputs = [*printed, result]
+        return cell, resources
+
+
+class SaveGrades(SaveAutoGrades):
+    """Saves the points; a grade with a reason to look at it waits for the lecturer."""
+
+    def _add_score(self, cell: NotebookNode, resources: Any) -> None:
+        super()._add_score(cell, resources)
+        grade = _grade_of(cell) if cell.cell_type == "code" else None
+        if grade and grade[GRADE_MIME]["review"]:
+            saved = self.gradebook.find_grade(
+                cell.metadata.nbgrader["grade_id"],
+                self.notebook_id,
+                self.assignment_id,
+                self.student_id,
+            )
+            saved.needs_manual_grade = True
+            self.gradebook.db.commit()
+
+
+class HideFromStudents(NbGraderPreprocessor):
+    """Takes hidden tests, rubrics and reasons for a review out of the feedback."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        hidden, rubric = ClearHiddenTests(parent=self), ClearMarkScheme(parent=self)
+        for cell in nb.cells:
+            if utils.is_locked(cell):
+                hidden._remove_hidden_test_region(cell)
+                rubric._remove_mark_scheme_region(cell)
+            for output in cell.get("outputs", ()):
+                output.get("data", {}).pop(GRADE_MIME, None)
+        return nb, resources
+
+
+def _grade_of(cell: NotebookNode) -> NotebookNode | None:
+    """Return the data of a test cell's one grade, or None."""
+    results = [output for output in cell.outputs if output.output_type == "execute_result"]
+    if len(results) != 1 or GRADE_MIME not in results[0].data:
+        return None
+    if any(output.output_type == "error" for output in cell.outputs):
+        return None
+    fraction = results[0].data[GRADE_MIME].get("fraction")
+    whole = isinstance(fraction, int | float) and math.isfinite(fraction) and 0 <= fraction <= 1
+    return results[0].data if whole else None
+
+
+def _no_grade(cell: NotebookNode) -> NotebookNode:
+    """Say why a test cell earned nothing; of a traceback only the last line is kept."""
+    errors = [output for output in cell.outputs if output.output_type == "error"]
+    if errors:
+        what = ANSI.sub("", f"{errors[0].ename}: {errors[0].evalue}")[:300]
+        line = f"The test could not be carried out. {what}"
+    else:
+        line = "The test could not be carried out: it did not come to its end."
+    return new_output("error", ename="NotGraded", evalue=line, traceback=[line])
+
+
+def _grade_id(cell: NotebookNode) -> str | None:
+    metadata = cell.metadata.get("nbgrader")
+    grade_id = metadata.get("grade_id") if isinstance(metadata, dict) else None
+    return grade_id if isinstance(grade_id, str) else None
+
+
+def _remove_steering_tags(cell: NotebookNode) -> None:
+    tags = cell.metadata.get("tags")
+    if isinstance(tags, list):
+        cell.metadata["tags"] = [tag for tag in tags if tag not in STUDENTS_TAGS_THAT_STEER]
+
+
+def _place(nb: NotebookNode, order: list[str], grade_id: str) -> int:
+    """Return where to insert a missing cell: after the nearest one before it that is there."""
+    places = {_grade_id(cell): index for index, cell in enumerate(nb.cells)}
+    for earlier in reversed(order[: order.index(grade_id)]):
+        if earlier in places:
+            return places[earlier] + 1
+    return 0

@@ -1,0 +1,189 @@
+"""Checks that a student runs: what was expected, what came, and where to read about it.
+
+A failed check raises `CheckFailed`, which shows itself as a few lines without a traceback. While
+a submission is graded a failed check prints them instead: the points come from the grader's own
+tests, and a mistake in one part of a question must not hide the others.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+import numpy as np
+
+from course_utils.data import Dataset
+from course_utils.errors import SubmissionError
+from course_utils.evaluation import evaluate
+from course_utils.submission.artefacts import load_trained
+
+GRADING = "NBGRADER_EXECUTION"
+
+
+class CheckFailed(SubmissionError):
+    """An answer is not yet what the question asks for."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"✗ {self}"]
+
+
+def expect(
+    condition: bool, what: str, *, expected: str = "", got: Any = None, read: str = ""
+) -> None:
+    """Print that a part of the answer is as it should be, or say what is wrong with it.
+
+    Parameters
+    ----------
+    condition : bool
+    what : str
+        The part of the answer: ``"n_train"``, ``"The shape of the output"``.
+    expected : str
+        What was expected, without giving the answer away.
+    got : object
+        What came; shown unless it is None.
+    read : str
+        Where to read about it: ``"chapter 3, 'Output sizes'"``.
+
+    Raises
+    ------
+    CheckFailed
+        Where the condition does not hold, unless the submission is being graded.
+    """
+    if condition:
+        print(f"✓ {what}")
+        return
+    lines = [f"{what} is not right yet."]
+    if expected:
+        lines.append(f"  Expected: {expected}")
+    if got is not None:
+        lines.append(f"  Got:      {_short(got)}")
+    if read:
+        lines.append(f"  Read:     {read}")
+    _fail("\n".join(lines))
+
+
+def answered(read: str = "", **answers: Any) -> None:
+    """Check that each answer, given by name, is no longer ``None``.
+
+    Raises
+    ------
+    CheckFailed
+        For the first that is.
+    """
+    for name, answer in answers.items():
+        if answer is None or answer is Ellipsis:
+            asked = f"a value for {name} in the cell above"
+            expect(False, name, expected=asked, got="still None", read=read)
+
+
+def network(model: keras.Model | None, input_shape: tuple[int, ...], read: str = "") -> None:
+    """Check that an untrained network takes images and returns one probability per class.
+
+    Parameters
+    ----------
+    model : keras.Model or None
+    input_shape : tuple of int
+        Of one image.
+    read : str
+
+    Raises
+    ------
+    CheckFailed
+        Where it is missing, compiled for another shape, or returns no probabilities.
+    """
+    answered(read, model=model)
+    if not isinstance(model, keras.Model):
+        expect(False, "The network", expected="a keras.Model", got=type(model), read=read)
+        return
+    expect(
+        model.input_shape[1:] == input_shape,
+        "The network's input",
+        expected=f"images of shape {input_shape}",
+        got=model.input_shape[1:],
+        read=read,
+    )
+    expect(
+        model.output_shape == (None, 10),
+        "The network's output",
+        expected="(None, 10): one value for each of the ten classes",
+        got=model.output_shape,
+        read=read,
+    )
+    if model.input_shape[1:] != input_shape or model.output_shape != (None, 10):
+        return
+    images = np.random.default_rng(0).integers(0, 256, (8, *input_shape), dtype="uint8")
+    probabilities = np.asarray(model.predict(images, verbose=0), dtype="float64")
+    expect(
+        bool(np.allclose(probabilities.sum(axis=1), 1, atol=0.02) and (probabilities >= 0).all()),
+        "The ten outputs are probabilities",
+        expected="values of 0 or more that add up to 1: a softmax at the end",
+        got=f"they add up to {probabilities.sum(axis=1).round(2)[:3]}",
+        read=read,
+    )
+
+
+def trained(
+    question: str,
+    data: Dataset,
+    *,
+    threshold: float | None = None,
+    max_epochs: int | None = None,
+    max_parameters: int | None = None,
+    read: str = "",
+) -> None:
+    """Check the network that will be handed in: its files, its limits, its validation accuracy.
+
+    Parameters
+    ----------
+    question : str
+    data : Dataset
+    threshold : float, optional
+        The accuracy to reach, 0 to 1. Checked on the validation images; graded on others.
+    max_epochs, max_parameters : int, optional
+    read : str
+
+    Raises
+    ------
+    CheckFailed
+        For the first thing that does not hold.
+    """
+    try:
+        found = load_trained(question)
+    except SubmissionError as error:
+        _fail(str(error))
+        return
+    epochs, parameters = found.history.epochs, found.model.count_params()
+    print(f"✓ {question}.keras and {question}.json: {parameters:,} parameters, {epochs} epochs")
+    if max_epochs is not None:
+        expect(epochs <= max_epochs, "Epochs", expected=f"at most {max_epochs}", got=epochs)
+    if max_parameters is not None:
+        most = f"at most {max_parameters:,}"
+        expect(parameters <= max_parameters, "Parameters", expected=most, got=parameters)
+    if found.model.input_shape[1:] != data.x_val.shape[1:]:
+        _fail(f"{question}.keras takes images of shape {found.model.input_shape[1:]}.")
+        return
+    accuracy = evaluate(found.model, data.x_val, data.y_val, data.class_names)
+    print(f"  Validation accuracy: {accuracy}")
+    if data.source.is_stand_in:
+        print(f"  {data.source.name}: the accuracy is not judged.")
+    elif threshold is not None:
+        expect(
+            accuracy.accuracy >= threshold,
+            "Validation accuracy",
+            expected=f"at least {threshold:.0%}, better a point or two more",
+            got=f"{accuracy.accuracy:.1%}",
+            read=read,
+        )
+
+
+def _fail(message: str) -> None:
+    if os.environ.get(GRADING) == "autograde":
+        print(f"✗ {message}")
+    else:
+        raise CheckFailed(message)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 200 else text[:200] + " ..."

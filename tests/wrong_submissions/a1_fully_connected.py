@@ -1,0 +1,64 @@
+"""Plausible mistakes in a1-fully-connected."""
+
+from nbgrading import Wrong, weaken
+
+from course_utils.data import Dataset
+
+SWAPPED = """
+axes = ["images", "columns", "rows", "channels"]
+green = int(x_train[7, 20, 5, 1])
+inputs = 3072
+megabytes = 4 * x_train.size / 1_000_000
+"""
+ON_TRAINING_IMAGES = """
+from course_utils import evaluate
+
+cifar_accuracy = evaluate(trained.model, data.x_train, data.y_train, data.class_names).accuracy
+mnist_accuracy = trained_mnist.evaluate(mnist).accuracy
+size_ratio = trained.model.count_params() / trained_mnist.model.count_params()
+"""
+SOFTMAX_TWICE = """
+def build_model():
+    return keras.Sequential([
+        keras.Input((32, 32, 3), dtype="uint8"),
+        layers.Rescaling(1 / 255),
+        layers.Flatten(),
+        layers.Dense(128, activation="relu"),
+        layers.Dense(64, activation="relu"),
+        layers.Dense(10, activation="softmax"),
+        layers.Softmax(dtype="float32"),
+    ])
+
+
+parameters_by_hand = 3072 * 128 + 128 * 64 + 64 * 10
+"""
+
+
+def wrong(data: Dataset) -> list[Wrong]:
+    """Return the submissions; `data` is real CIFAR-10."""
+    return [
+        Wrong(
+            "swapped-axes",
+            cells={"q1-answer": SWAPPED},
+            earns={"q1-test": 2.0},
+            says={"q1-test": "Image first, then row"},
+        ),
+        Wrong(
+            "evaluated-on-training-images",
+            cells={"q3-comparison": ON_TRAINING_IMAGES},
+            earns={"q3-comparison-test": 2.0},
+            says={"q3-comparison-test": "Evaluate on the images that the question names"},
+        ),
+        Wrong(
+            "softmax-twice-and-no-biases",
+            cells={"q2-model": SOFTMAX_TWICE},
+            earns={"q2-model-test": 1.0},
+            says={"q2-model-test": "A softmax of a softmax is nearly flat"},
+        ),
+        Wrong(
+            "missed-by-two-points",
+            artefacts=weaken("a1-q2", data, 0.43),
+            earns={"q2-accuracy-test": 4.8, "q3-comparison-test": 3.0},
+            says={"q2-accuracy-test": "asked: 45%"},
+        ),
+    ]
