@@ -1,4 +1,4 @@
-"""The command line: ``course doctor | data | run | book | zoo``.
+"""The command line: ``course doctor | data | run | book | zoo | assignment``.
 
 Each command imports what it needs when it is called, so that ``course --help`` is quick.
 """
@@ -75,6 +75,10 @@ app = typer.Typer(
 )
 zoo_app = typer.Typer(no_args_is_help=True, help="The networks: their layers and recipes.")
 app.add_typer(zoo_app, name="zoo")
+assignment_app = typer.Typer(
+    no_args_is_help=True, help="The assignments: shortcuts to nbgrader, and a class report."
+)
+app.add_typer(assignment_app, name="assignment")
 
 ProfileOption = Annotated[
     Profile, typer.Option(help="fast: minutes on two CPU cores; full: the documents' recipes.")
@@ -250,6 +254,85 @@ def zoo_show(name: Annotated[str, typer.Argument(help="As in `course zoo list`."
     model.summary(print_fn=lambda line: console.print(line, markup=False, highlight=False))
     for setting, value in design.recipe.model_dump(exclude_none=True).items():
         console.print(f"{setting.replace('_', ' ')}: {value}", markup=False, highlight=False)
+
+
+AssignmentArgument = Annotated[str, typer.Argument(help="Such as a2-cnn.")]
+
+
+@assignment_app.command("check")
+def assignment_check(
+    names: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None,
+) -> None:
+    """Look for what is wrong with assignments: gaps, rubrics, points, leaks."""
+    from course_utils.grading import course as grading
+    from course_utils.grading.questions import assignments, course_folder, questions
+
+    course, console = course_folder(), _console()
+    problems = []
+    for name in names or assignments(course):
+        found = grading.check(course, name)
+        asked = questions(course, name)
+        points = sum(question.points for question in asked)
+        state = "[red]wrong[/]" if found else "[green]ok[/]   "
+        console.print(f"{state} {name}: {len(asked)} graded cells, {points:g} points")
+        problems += found
+    for problem in problems:
+        console.print(problem, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(FAILURE if problems else 0)
+
+
+@assignment_app.command("build")
+def assignment_build(
+    names: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None,
+) -> None:
+    """Check assignments and make the version that students get."""
+    from course_utils.grading import course as grading
+    from course_utils.grading.questions import assignments, course_folder
+
+    course = course_folder()
+    for name in names or assignments(course):
+        _console().print(f"built {grading.build(course, name)}", highlight=False, soft_wrap=True)
+
+
+@assignment_app.command("grade")
+def assignment_grade(
+    name: AssignmentArgument,
+    student: Annotated[str | None, typer.Option(help="Only this one.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Graded ones too.")] = False,
+    retrain: Annotated[
+        float, typer.Option(min=0, max=1, help="Part of the submissions to train again.")
+    ] = 0.0,
+) -> None:
+    """Grade what was handed in, write the feedback, and show the scores."""
+    from rich.table import Table
+
+    from course_utils.grading import course as grading
+    from course_utils.grading.questions import course_folder
+
+    results = grading.grade(course_folder(), name, student=student, again=again, retrain=retrain)
+    table = Table("student", "score", "late penalty", "waiting for you", "notes")
+    for result in results:
+        table.add_row(
+            escape(result.student),
+            f"{result.score:.2f} of {result.points:g}",
+            f"{result.late_penalty:.2f}",
+            str(result.waiting),
+            escape("\n".join(result.notes)),
+        )
+    _console().print(table)
+
+
+@assignment_app.command("report")
+def assignment_report(name: AssignmentArgument) -> None:
+    """Write a page about the class: points, accuracies, hard questions, what to look at."""
+    from course_utils.runtime import import_keras
+
+    import_keras()
+    from course_utils.grading.class_report import write_class_report
+    from course_utils.grading.questions import course_folder
+
+    page = write_class_report(course_folder(), name)
+    _console().print(f"written {page}", highlight=False, soft_wrap=True)
 
 
 def _zoo() -> Any:

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 # Before anything imports Keras: no test may wait for a network that is not there.
@@ -10,9 +12,11 @@ os.environ.setdefault("COURSE_OFFLINE", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
+from nbgrading import ASSIGNMENTS, GradedCourse, hand_in_everything
 
 from course_utils import load_cifar10
 from course_utils.data import Dataset
+from course_utils.grading.questions import assignments
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,6 +34,24 @@ def cifar10() -> Dataset:
     if data.source.is_stand_in:
         pytest.skip("needs real CIFAR-10: put it into ./data, or name it in COURSE_DATA")
     return data
+
+
+@pytest.fixture(scope="session")
+def gradings(cifar10, tmp_path_factory) -> Iterator[dict[str, Future[GradedCourse]]]:
+    """Every assignment, graded with all that was handed in: two at a time, in the background."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        yield {
+            name: pool.submit(
+                hand_in_everything(tmp_path_factory.mktemp(name), name, cifar10).grade
+            )
+            for name in assignments(ASSIGNMENTS)
+        }
+
+
+@pytest.fixture(scope="session", params=assignments(ASSIGNMENTS))
+def graded(request, gradings) -> GradedCourse:
+    """One graded assignment after the other."""
+    return gradings[request.param].result()
 
 
 @pytest.fixture(scope="session")

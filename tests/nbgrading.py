@@ -1,10 +1,15 @@
-"""A course in a temporary folder, and submissions to it: right ones, wrong ones, broken ones."""
+"""A course in a temporary folder, and submissions to it: right, untouched, wrong and damaged ones.
+
+All submissions of an assignment are graded by one call of the real nbgrader.
+"""
 
 from __future__ import annotations
 
+import copy
+import html
+import importlib
 import json
 import shutil
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +24,18 @@ from course_utils.evaluation import evaluate
 from course_utils.grading.course import (
     BEGIN_SOLUTION,
     END_SOLUTION,
+    Result,
+    grade,
     nbgrader,
     open_gradebook,
     read_graded,
 )
+from course_utils.grading.questions import assignments, source_path
 from course_utils.grading.scan import read_released, released_path
 
 ASSIGNMENTS = Path(__file__).resolve().parent.parent / "assignments"
-RIGHT = "right"
+RIGHT, UNTOUCHED = "right", "untouched"
+DAMAGED = ("no-notebook", "cut-notebook", "another-assignment", "mixed-up", "bad-files")
 
 
 @dataclass(frozen=True)
@@ -45,8 +54,6 @@ class Wrong:
         Test's id -> the points it gets. Every other automatic test gets all of its points.
     says : dict of str
         Test's id -> a piece of the sentence that the student gets.
-    needs_cifar10 : bool
-        Whether the mistake is one of accuracy.
     """
 
     name: str
@@ -113,6 +120,106 @@ def hand_in_wrong(course: Path, assignment: str, wrong: Wrong) -> None:
         wrong.artefacts(folder)
 
 
+def hand_in_damaged(course: Path, assignment: str, other: str) -> tuple[str, str, str]:
+    """Hand in all that is not as it should be; return what `mix_up` did."""
+    (course / "submitted" / "no-notebook" / assignment).mkdir(parents=True)
+    folder = hand_in(course, "cut-notebook", assignment)
+    cut_in_half(folder / f"{assignment}.ipynb")
+    folder = hand_in(course, "another-assignment", assignment)
+    shutil.copy(source_path(ASSIGNMENTS, other), folder / f"{assignment}.ipynb")
+    mixed = solved(course, assignment)
+    changed = mix_up(mixed)
+    folder = hand_in(course, "mixed-up", assignment, mixed)
+    # Under another name, too, as a browser's second download has it.
+    (folder / f"{assignment}.ipynb").rename(folder / f"{assignment} (1).ipynb")
+    folder = hand_in(course, "bad-files", assignment, solved(course, assignment))
+    networks = sorted(folder.glob("*.keras"))
+    cut_in_half(networks[0])
+    for network in networks[1:2]:
+        network.unlink()
+    for network in networks[2:]:
+        edit_record(network.stem, design="another")(folder)
+    return changed
+
+
+def mix_up(notebook: NotebookNode) -> tuple[str, str, str]:
+    """Delete the first test, double the last one, give the first answer another id.
+
+    Returns the ids of the three.
+    """
+    cells = notebook.cells
+    tests = [cell for cell in cells if is_test(cell)]
+    answer = next(cell for cell in cells if is_answer(cell))
+    ids = grade_id(tests[0]), grade_id(tests[-1]), grade_id(answer)
+    cells.append(copy.deepcopy(tests[-1]))
+    cells.remove(tests[0])
+    answer.metadata.nbgrader.grade_id = "my-own-name"
+    return ids
+
+
+def grade_id(cell: NotebookNode) -> str | None:
+    """Return a cell's nbgrader id."""
+    return cell.metadata.get("nbgrader", {}).get("grade_id")
+
+
+def is_test(cell: NotebookNode) -> bool:
+    """Tell whether a cell is an automatic test."""
+    about = cell.metadata.get("nbgrader", {})
+    return bool(about.get("grade") and not about.get("solution"))
+
+
+def is_answer(cell: NotebookNode) -> bool:
+    """Tell whether a cell is an answer in code."""
+    return bool(cell.metadata.get("nbgrader", {}).get("solution")) and cell.cell_type == "code"
+
+
+@dataclass
+class GradedCourse:
+    """A course with one assignment, after everything that was handed in was graded.
+
+    Attributes
+    ----------
+    folder : Path
+    assignment : str
+    wrong : list of Wrong
+    mixed_up : tuple of str
+        As `mix_up` returns it.
+    results : list of Result
+    validated : dict of str
+        What `nbgrader validate` says of the right and of the untouched notebook.
+    """
+
+    folder: Path
+    assignment: str
+    wrong: list[Wrong]
+    mixed_up: tuple[str, str, str]
+    results: list[Result] = field(default_factory=list)
+    validated: dict[str, str] = field(default_factory=dict)
+
+    def grade(self) -> GradedCourse:
+        """Validate as a student does, grade as a lecturer does."""
+        for student in (RIGHT, UNTOUCHED):
+            home = self.folder.parent / student / self.assignment
+            shutil.copytree(self.folder / "submitted" / student / self.assignment, home)
+            self.validated[student] = nbgrader(home, "validate", f"{self.assignment}.ipynb")
+        self.results = grade(self.folder, self.assignment)
+        return self
+
+
+def hand_in_everything(folder: Path, assignment: str, data: Dataset) -> GradedCourse:
+    """Make a course and hand in right, untouched, wrong and damaged submissions."""
+    names = assignments(ASSIGNMENTS)
+    other = names[names.index(assignment) - 1]
+    course = make_course(folder / "course", assignment)
+    hand_in(course, RIGHT, assignment, solved(course, assignment))
+    hand_in(course, UNTOUCHED, assignment, files=False)
+    module = importlib.import_module(f"wrong_submissions.{assignment.replace('-', '_')}")
+    wrong = module.wrong(data)
+    for each in wrong:
+        hand_in_wrong(course, assignment, each)
+    return GradedCourse(course, assignment, wrong, hand_in_damaged(course, assignment, other))
+
+
 def points(course: Path, student: str, assignment: str) -> dict[str, float | None]:
     """Return the automatic points of every graded cell."""
     with open_gradebook(course) as gradebook:
@@ -152,23 +259,30 @@ def weaken(question: str, data: Dataset, accuracy: float) -> Callable[[Path], No
     The result is within half a point of it.
     """
 
-    def change(folder: Path) -> None:
+    def weaken_it(folder: Path) -> None:
         path = folder / f"{question}.keras"
         model = keras.models.load_model(path, compile=False)
-        weights, rng = model.get_weights(), np.random.default_rng(0)
+        # Not the moving averages of BatchNorm: a variance must stay positive.
+        weights = [np.array(variable) for variable in model.trainable_variables]
+        rng = np.random.default_rng(0)
         noise = [rng.normal(size=w.shape) * w.std() for w in weights]
-        low, high = 0.0, 4.0
-        for _ in range(14):
-            middle = (low + high) / 2
-            model.set_weights([w + middle * n for w, n in zip(weights, noise)])
-            reached = evaluate(model, data.x_test, data.y_test, data.class_names).accuracy
-            if abs(reached - accuracy) < 0.005:
+
+        def missed_by(amount: float) -> float:
+            for variable, weight, change in zip(model.trainable_variables, weights, noise):
+                variable.assign(weight + amount * change)
+            return evaluate(model, data.x_test, data.y_test, data.class_names).accuracy - accuracy
+
+        # The false position method: few evaluations, each of thousands of images.
+        low, high = (0.0, missed_by(0.0)), (1.0, missed_by(1.0))
+        while True:
+            amount = low[0] + (high[0] - low[0]) * low[1] / (low[1] - high[1])
+            missed = missed_by(amount)
+            if abs(missed) < 0.004:
                 break
-            low, high = (middle, high) if reached > accuracy else (low, middle)
-        assert abs(reached - accuracy) < 0.005, f"reached {reached}, wanted {accuracy}"
+            low, high = ((amount, missed), high) if missed > 0 else (low, (amount, missed))
         model.save(path)
 
-    return change
+    return weaken_it
 
 
 def edit_record(question: str, **changes) -> Callable[[Path], None]:
@@ -186,13 +300,6 @@ def cut_in_half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def layer_names(path: Path) -> list[str]:
-    """Return the class names of a handed-in network's layers."""
-    with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read("config.json"))
-    return [layer["class_name"] for layer in config["config"]["layers"]]
-
-
 def _without_markers(source: str) -> str:
     markers = (BEGIN_SOLUTION, END_SOLUTION)
     return "\n".join(
@@ -205,4 +312,4 @@ def _text(output: NotebookNode) -> str:
         return output.text
     if output.output_type == "error":
         return output.evalue
-    return output.data.get("text/html", "") + output.data.get("text/plain", "")
+    return html.unescape(output.data.get("text/html", "")) + output.data.get("text/plain", "")

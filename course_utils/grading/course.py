@@ -18,7 +18,7 @@ from course_utils.errors import AssignmentError
 from course_utils.grading.notes import add_note, lecturer_notes
 from course_utils.grading.questions import read_source
 from course_utils.grading.scan import leaks, read_released, released_path, secrets
-from course_utils.submission.artefacts import RETRAIN
+from course_utils.submission.settings import RETRAIN
 
 BEGIN_SOLUTION, END_SOLUTION = "### BEGIN SOLUTION", "### END SOLUTION"
 BEGIN_HIDDEN, END_HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"

@@ -7,6 +7,7 @@ keeping them, and hiding from the feedback what students must not see.
 from __future__ import annotations
 
 import copy
+import html
 import math
 import re
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbclient.exceptions import CellTimeoutError
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook, new_output
@@ -24,10 +26,14 @@ from nbgrader.preprocessors.base import NbGraderPreprocessor
 from traitlets import Int
 
 from course_utils.grading.grade import GRADE_MIME
-from course_utils.grading.notes import add_note
+from course_utils.grading.notes import add_note, lecturer_notes
 
 MAX_NOTEBOOK_BYTES = 20 * 2**20
 STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
+# In the metadata of an output that only the lecturer sees.
+LECTURER = "course_lecturer"
+# In the metadata of a notebook without one cell of the assignment.
+NOTHING_TO_RUN = "course_nothing_to_run"
 # IPython colours the names of errors.
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -102,7 +108,8 @@ class RepairCells(NbGraderPreprocessor):
                 extra.append(grade_id)
         missing = [grade_id for grade_id in expected if grade_id not in found]
         for grade_id in missing:
-            nb.cells.insert(_place(nb, list(expected), grade_id), expected[grade_id])
+            cell = expected[grade_id]
+            nb.cells.insert(_place(nb, list(expected), cell), cell)
         self._tell(nb, missing, extra, everything=len(expected))
         return nb, resources
 
@@ -123,9 +130,11 @@ class RepairCells(NbGraderPreprocessor):
         return expected
 
     def _tell(self, nb: NotebookNode, missing: list, extra: list, everything: int) -> None:
-        if missing and len(missing) == everything:
-            sentence = "None of the assignment's cells is in the notebook: is it another one?"
-            add_note(nb, sentence, sentence)
+        nb.metadata[NOTHING_TO_RUN] = len(missing) == everything
+        if 2 * len(missing) > everything:
+            sentence = "Most of the assignment's cells are not in the notebook: is it another one?"
+            if not lecturer_notes(nb):
+                add_note(nb, sentence, sentence)
         elif missing:
             names = ", ".join(missing)
             add_note(
@@ -133,7 +142,7 @@ class RepairCells(NbGraderPreprocessor):
                 f"These cells were missing and were put back without an answer: {names}.",
                 f"Cells missing, or with a changed id: {names}.",
             )
-        if extra and len(missing) < everything:
+        if extra and 2 * len(missing) <= everything:
             names = ", ".join(sorted({str(grade_id) for grade_id in extra}))
             add_note(
                 nb,
@@ -150,17 +159,19 @@ class BoundedExecute(Execute):
     max_output = Int(2**20, help="Characters that one cell may print.").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
+        if nb.metadata.get(NOTHING_TO_RUN):
+            return nb, resources
         self._deadline = time.monotonic() + self.total_timeout
         self._printed: dict[int, int] = {}
         # Added at the end: a new first cell would move those that are still to be executed.
         self._notes: list[tuple[str, str]] = []
         try:
             super().preprocess(nb, resources, km)
-        except _TimeIsUp:
+        except (_TimeIsUp, CellTimeoutError):
             self._note(
-                f"The notebook ran longer than the {self.total_timeout} seconds that it may "
-                "take; the cells after that were not run.",
-                f"Stopped after {self.total_timeout} s.",
+                f"The notebook was stopped: one cell may run for {self.timeout} seconds, all of "
+                f"them for {self.total_timeout}. The cells after that were not run.",
+                "Stopped: a cell that did not end, or a notebook that took too long.",
             )
         except Exception as error:
             self._note(
@@ -229,6 +240,8 @@ class GradeCells(NbGraderPreprocessor):
         result = new_output("execute_result", data=grade, execution_count=cell.execution_count or 1)
         result.data["text/plain"] = f"{points * grade[GRADE_MIME]['fraction']:.4g}"
         cell.outputs = [*printed, result]
+        if review := grade[GRADE_MIME]["review"]:
+            cell.outputs.append(_for_lecturer(review))
         return cell, resources
 
 
@@ -258,6 +271,8 @@ class HideFromStudents(NbGraderPreprocessor):
             if utils.is_locked(cell):
                 hidden._remove_hidden_test_region(cell)
                 rubric._remove_mark_scheme_region(cell)
+            if cell.cell_type == "code":
+                cell.outputs = [o for o in cell.outputs if not o.get("metadata", {}).get(LECTURER)]
             for output in cell.get("outputs", ()):
                 output.get("data", {}).pop(GRADE_MIME, None)
         return nb, resources
@@ -286,6 +301,15 @@ def _no_grade(cell: NotebookNode) -> NotebookNode:
     return new_output("error", ename="NotGraded", evalue=line, traceback=[line])
 
 
+def _for_lecturer(review: str) -> NotebookNode:
+    """Show a reason to look at a grade where formgrader shows the test."""
+    text = f"To look at: {review}"
+    block = f"<p><strong>To look at:</strong> {html.escape(review)}</p>"
+    return new_output(
+        "display_data", data={"text/plain": text, "text/html": block}, metadata={LECTURER: True}
+    )
+
+
 def _grade_id(cell: NotebookNode) -> str | None:
     metadata = cell.metadata.get("nbgrader")
     grade_id = metadata.get("grade_id") if isinstance(metadata, dict) else None
@@ -298,10 +322,16 @@ def _remove_steering_tags(cell: NotebookNode) -> None:
         cell.metadata["tags"] = [tag for tag in tags if tag not in STUDENTS_TAGS_THAT_STEER]
 
 
-def _place(nb: NotebookNode, order: list[str], grade_id: str) -> int:
-    """Return where to insert a missing cell: after the nearest one before it that is there."""
+def _place(nb: NotebookNode, order: list[str], missing: NotebookNode) -> int:
+    """Return where to insert a missing cell.
+
+    A gap comes right after the cell before it, anything else right before the cell after it: so
+    an answer under another id stands between them, and is what a test that was put back sees.
+    """
     places = {_grade_id(cell): index for index, cell in enumerate(nb.cells)}
-    for earlier in reversed(order[: order.index(grade_id)]):
-        if earlier in places:
-            return places[earlier] + 1
-    return 0
+    here = order.index(_grade_id(missing))
+    if utils.is_solution(missing):
+        before = [places[name] for name in order[:here] if name in places]
+        return max(before, default=-1) + 1
+    after = [places[name] for name in order[here + 1 :] if name in places]
+    return min(after, default=len(nb.cells))

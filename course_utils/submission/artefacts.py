@@ -26,13 +26,14 @@ from course_utils.experiment import RunRecord, make_record
 from course_utils.files import write_atomically
 from course_utils.plotting import evaluation_image
 from course_utils.runtime import Runtime
+from course_utils.submission.settings import (
+    GRADING,
+    MAX_JSON_BYTES,
+    MAX_MODEL_BYTES,
+    RETRAIN,
+)
 from course_utils.training import History, train
 from course_utils.zoo.recipes import Recipe
-
-MAX_MODEL_BYTES = 50 * 2**20
-MAX_JSON_BYTES = 2 * 2**20
-# The part of the submissions, 0 to 1, whose networks are trained again while they are graded.
-RETRAIN = "COURSE_RETRAIN"
 
 
 @dataclass(frozen=True)
@@ -90,36 +91,29 @@ def train_once(
     Returns
     -------
     Trained or None
-        ``None`` while `build_model` returns nothing.
+        ``None`` while `build_model` returns nothing, or where the files cannot be read.
 
     Raises
     ------
     SubmissionError
-        For a network that is too large to hand in, or files that cannot be read.
+        For a network that is too large to hand in.
     """
     keras.utils.set_random_seed(runtime.seed)
     network = build_model()
-    if again or not model_path(question).exists() or not record_path(question).exists():
-        if network is None:
-            print(f"{build_model.__name__}() returns nothing yet: complete it, then run this cell.")
-            return None
-        trained = _train(question, network, data, recipe, runtime)
-        _save(trained)
-        return trained
-    trained = load_trained(question)
-    print(
-        f"Loaded {model_path(question).name} ({trained.history.epochs} epochs, trained "
-        f"{trained.record.date[:10]}). To train anew: again=True."
-    )
-    if network is not None and network.count_params() != trained.model.count_params():
-        print(
-            f"Note: the loaded network has {trained.model.count_params():,} parameters, yours "
-            f"now has {network.count_params():,}. Train anew to hand in the new one."
-        )
-    if network is not None and _is_sampled(Path.cwd()):
-        again_trained = _train(question, network, data, recipe, runtime)
-        again_trained.record.save(retrained_path(question))
+    handed_in = model_path(question).exists() and record_path(question).exists()
+    if (handed_in and not again) or is_graded():
+        return _load(question, network, data, recipe, runtime)
+    if network is None:
+        print(f"{build_model.__name__}() returns nothing yet: complete it, then run this cell.")
+        return None
+    trained = _train(question, network, data, recipe, runtime)
+    _save(trained)
     return trained
+
+
+def is_graded() -> bool:
+    """Tell whether this notebook is being graded: then nothing is trained."""
+    return os.environ.get(GRADING) == "autograde"
 
 
 def show_evaluation(trained: Trained | None, data: Dataset) -> None:
@@ -196,6 +190,32 @@ def record_path(question: str, folder: Path | str = ".") -> Path:
 def retrained_path(question: str, folder: Path | str = ".") -> Path:
     """Return where the record lies of a network that was trained again during grading."""
     return Path(folder) / f"{question}.retrained.json"
+
+
+def _load(
+    question: str, network: keras.Model | None, data: Dataset, recipe: Recipe, runtime: Runtime
+) -> Trained | None:
+    """Load what was handed in; say so where it cannot be, or is not what the code builds now."""
+    try:
+        trained = load_trained(question)
+    except SubmissionError as error:
+        print(f"✗ {error}")
+        return None
+    print(
+        f"Loaded {model_path(question).name} ({trained.history.epochs} epochs, trained "
+        f"{trained.record.date[:10]}). To train anew: again=True."
+    )
+    if network is None:
+        return trained
+    if network.built and network.count_params() != trained.model.count_params():
+        print(
+            f"Note: the loaded network has {trained.model.count_params():,} parameters, yours "
+            f"now has {network.count_params():,}. Train anew to hand in the new one."
+        )
+    if is_graded() and _is_sampled(Path.cwd()):
+        repeated = _train(question, network, data, recipe, runtime)
+        repeated.record.save(retrained_path(question))
+    return trained
 
 
 def _train(

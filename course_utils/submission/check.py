@@ -7,7 +7,6 @@ tests, and a mistake in one part of a question must not hide the others.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import keras
@@ -16,9 +15,8 @@ import numpy as np
 from course_utils.data import Dataset
 from course_utils.errors import SubmissionError
 from course_utils.evaluation import evaluate
-from course_utils.submission.artefacts import load_trained
-
-GRADING = "NBGRADER_EXECUTION"
+from course_utils.submission.artefacts import is_graded, load_trained
+from course_utils.thresholds import load_thresholds
 
 
 class CheckFailed(SubmissionError):
@@ -92,9 +90,13 @@ def network(model: keras.Model | None, input_shape: tuple[int, ...], read: str =
     CheckFailed
         Where it is missing, compiled for another shape, or returns no probabilities.
     """
-    answered(read, model=model)
     if not isinstance(model, keras.Model):
-        expect(False, "The network", expected="a keras.Model", got=type(model), read=read)
+        got = "still None" if model is None else type(model)
+        expect(False, "The network", expected="a keras.Model", got=got, read=read)
+        return
+    if not model.built:
+        first = "a keras.Input as the first thing in it"
+        expect(False, "The network's input", expected=first, got="none", read=read)
         return
     expect(
         model.input_shape[1:] == input_shape,
@@ -123,24 +125,16 @@ def network(model: keras.Model | None, input_shape: tuple[int, ...], read: str =
     )
 
 
-def trained(
-    question: str,
-    data: Dataset,
-    *,
-    threshold: float | None = None,
-    max_epochs: int | None = None,
-    max_parameters: int | None = None,
-    read: str = "",
-) -> None:
+def trained(question: str, data: Dataset, *, read: str = "") -> None:
     """Check the network that will be handed in: its files, its limits, its validation accuracy.
+
+    What it has to reach is the question's in ``thresholds.toml``. The accuracy is checked on
+    the validation images, and graded on others.
 
     Parameters
     ----------
     question : str
     data : Dataset
-    threshold : float, optional
-        The accuracy to reach, 0 to 1. Checked on the validation images; graded on others.
-    max_epochs, max_parameters : int, optional
     read : str
 
     Raises
@@ -155,11 +149,10 @@ def trained(
         return
     epochs, parameters = found.history.epochs, found.model.count_params()
     print(f"✓ {question}.keras and {question}.json: {parameters:,} parameters, {epochs} epochs")
-    if max_epochs is not None:
-        expect(epochs <= max_epochs, "Epochs", expected=f"at most {max_epochs}", got=epochs)
-    if max_parameters is not None:
-        most = f"at most {max_parameters:,}"
-        expect(parameters <= max_parameters, "Parameters", expected=most, got=parameters)
+    bounds = load_thresholds().get(question, {})
+    for what, number in (("epochs", epochs), ("parameters", parameters)):
+        if most := bounds.get(f"{what}_at_most"):
+            expect(number <= most, what.title(), expected=f"at most {most:,.0f}", got=number)
     if found.model.input_shape[1:] != data.x_val.shape[1:]:
         _fail(f"{question}.keras takes images of shape {found.model.input_shape[1:]}.")
         return
@@ -167,7 +160,7 @@ def trained(
     print(f"  Validation accuracy: {accuracy}")
     if data.source.is_stand_in:
         print(f"  {data.source.name}: the accuracy is not judged.")
-    elif threshold is not None:
+    elif threshold := bounds.get("test_accuracy"):
         expect(
             accuracy.accuracy >= threshold,
             "Validation accuracy",
@@ -178,7 +171,7 @@ def trained(
 
 
 def _fail(message: str) -> None:
-    if os.environ.get(GRADING) == "autograde":
+    if is_graded():
         print(f"✗ {message}")
     else:
         raise CheckFailed(message)

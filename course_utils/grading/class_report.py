@@ -1,0 +1,210 @@
+"""One page about a class: points per question, accuracies, hard questions, what to look at."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from course_utils.errors import AssignmentError
+from course_utils.files import write_atomically
+from course_utils.grading.course import Result, open_gradebook, read_graded, results
+from course_utils.grading.grade import GRADE_MIME
+from course_utils.grading.questions import Question, questions
+from course_utils.plotting import PALETTE, Picture, show
+
+TEMPLATE = Path(__file__).with_name("class_report.html.j2")
+
+
+@dataclass
+class ClassRecord:
+    """What the gradebook and the graded notebooks say about an assignment.
+
+    Attributes
+    ----------
+    asked : list of Question
+    results : list of Result
+        By student.
+    parts : dict
+        Test -> the part of its points, 0 to 1, of every student whose answer has points.
+    measured : dict
+        Handed-in network -> what the grader measured of it, a dict per student.
+    reviews : list of tuple
+        Student, test, reason: to be looked at by a person.
+    by_hand : Counter
+        Test -> answers that wait to be graded by a person.
+    """
+
+    asked: list[Question]
+    results: list[Result]
+    parts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    measured: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    reviews: list[tuple[str, str, str]] = field(default_factory=list)
+    by_hand: Counter[str] = field(default_factory=Counter)
+
+
+def write_class_report(course: Path, assignment: str) -> Path:
+    """Write ``report/ASSIGNMENT.html`` from what was graded, and return where it is.
+
+    Raises
+    ------
+    AssignmentError
+        Where nothing was graded yet.
+    """
+    record = collect(course, assignment)
+    scores = [result.score for result in record.results]
+    page = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"), autoescape=True).render(
+        assignment=assignment,
+        results=record.results,
+        reviews=record.reviews,
+        by_hand=record.by_hand,
+        questions=_rows(record),
+        points=sum(question.points for question in record.asked),
+        mean=statistics.mean(scores),
+        median=statistics.median(scores),
+        figures=[_embedded(picture) for picture in figures(record)],
+    )
+    return write_atomically(course / "report" / f"{assignment}.html", page)
+
+
+def collect(course: Path, assignment: str) -> ClassRecord:
+    """Gather the grades of an assignment.
+
+    Raises
+    ------
+    AssignmentError
+        Where nothing was graded yet.
+    """
+    graded = results(course, assignment)
+    if not graded:
+        raise AssignmentError(f"No submission of {assignment} has been graded yet.")
+    record = ClassRecord(questions(course, assignment), graded)
+    with open_gradebook(course) as gradebook:
+        for result in graded:
+            saved = gradebook.find_submission_notebook(assignment, assignment, result.student)
+            for grade in saved.grades:
+                if not (grade.auto_score is None and grade.manual_score is None):
+                    record.parts[grade.name].append(grade.score / grade.max_score)
+                elif grade.needs_manual_grade:
+                    record.by_hand[grade.name] += 1
+    for result in graded:
+        record.reviews += [(result.student, "", note) for note in result.notes]
+        for test, said in _grades(course, result.student, assignment):
+            for measured in said["accuracies"]:
+                record.measured[measured["question"]].append(measured)
+            if said["review"]:
+                record.reviews.append((result.student, test, said["review"]))
+    record.reviews.sort()
+    return record
+
+
+def figures(record: ClassRecord) -> list[Picture]:
+    """Draw the report's figures; none is empty."""
+    asked = [question for question in record.asked if record.parts.get(question.test)]
+    pictures = []
+    if asked:
+        pictures += [score_distribution(record, asked), hardest_questions(record, asked)]
+    pictures += [
+        accuracy_histogram(name, measured) for name, measured in sorted(record.measured.items())
+    ]
+    return pictures
+
+
+def score_distribution(record: ClassRecord, asked: Sequence[Question]) -> Picture:
+    """Show how the points of each question spread over the class."""
+    figure = Figure(figsize=(8, 0.5 * len(asked) + 1.3), layout="constrained")
+    axis = figure.subplots()
+    rng = np.random.default_rng(0)
+    for row, question in enumerate(asked):
+        parts = np.array(record.parts[question.test])
+        heights = row + rng.uniform(-0.18, 0.18, len(parts))
+        axis.plot(parts, heights, "o", color=PALETTE[0], alpha=0.55, markersize=6)
+        axis.plot([parts.mean()], [row], "|", color="black", markersize=22, markeredgewidth=2)
+    axis.set_yticks(range(len(asked)), [_label(question) for question in asked])
+    axis.invert_yaxis()
+    axis.set(xlabel="part of the points; a bar marks the mean", xlim=(-0.03, 1.03))
+    axis.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axis.grid(axis="x", alpha=0.3)
+    sns.despine(ax=axis)
+    said = "; ".join(f"{_label(q)}: mean {np.mean(record.parts[q.test]):.0%}" for q in asked)
+    return show(figure, f"Points of each question, one dot per student. {said}.")
+
+
+def hardest_questions(record: ClassRecord, asked: Sequence[Question]) -> Picture:
+    """Show the mean part of the points, the hardest question first."""
+    hardest = sorted(asked, key=lambda question: np.mean(record.parts[question.test]))
+    means = [np.mean(record.parts[question.test]) for question in hardest]
+    figure = Figure(figsize=(8, 0.38 * len(hardest) + 1.1), layout="constrained")
+    axis = figure.subplots()
+    bars = axis.barh([_label(question) for question in hardest], means, color=PALETTE[1])
+    axis.bar_label(bars, [f"{mean:.0%}" for mean in means], padding=3, fontsize=9)
+    axis.invert_yaxis()
+    axis.set(xlim=(0, 1.12), xlabel="mean part of the points")
+    axis.xaxis.set_major_formatter(PercentFormatter(1.0))
+    sns.despine(ax=axis)
+    return show(figure, f"Questions from hard to easy; the hardest is {_label(hardest[0])}.")
+
+
+def accuracy_histogram(name: str, measured: Sequence[dict[str, Any]]) -> Picture:
+    """Show the measured accuracies of one handed-in network against the threshold."""
+    accuracies = [100 * each["accuracy"] for each in measured]
+    threshold = 100 * measured[0]["threshold"]
+    low = np.floor(min(*accuracies, threshold)) - 1
+    high = np.ceil(max(*accuracies, threshold)) + 1
+    figure = Figure(figsize=(8, 2.8), layout="constrained")
+    axis = figure.subplots()
+    axis.hist(accuracies, bins=np.arange(low, high + 0.5), color=PALETTE[0], edgecolor="white")
+    axis.axvline(threshold, color="black", linestyle="--", label=f"asked: {threshold:.0f}%")
+    axis.set(title=name, xlabel="test accuracy (%)", ylabel="networks")
+    axis.yaxis.get_major_locator().set_params(integer=True)
+    axis.legend(frameon=False)
+    sns.despine(ax=axis)
+    reached = sum(accuracy >= threshold for accuracy in accuracies)
+    return show(
+        figure,
+        f"Test accuracies of {name}, {min(accuracies):.1f} to {max(accuracies):.1f}%: "
+        f"{reached} of {len(accuracies)} reach the {threshold:.0f}% that are asked.",
+    )
+
+
+def _grades(course: Path, student: str, assignment: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return what every test cell of a graded notebook said, with its id."""
+    return [
+        (cell.metadata["nbgrader"]["grade_id"], output["data"][GRADE_MIME])
+        for cell in read_graded(course, student, assignment).cells
+        for output in cell.get("outputs", ())
+        if GRADE_MIME in output.get("data", {}) and cell.metadata.get("nbgrader", {}).get("grade")
+    ]
+
+
+def _rows(record: ClassRecord) -> list[dict[str, Any]]:
+    rows = []
+    for question in record.asked:
+        parts = record.parts.get(question.test, [])
+        rows.append(
+            {
+                "question": question,
+                "graded": len(parts),
+                "mean": f"{np.mean(parts):.0%}" if parts else "–",
+                "full": f"{np.mean(np.array(parts) > 0.999):.0%}" if parts else "–",
+            }
+        )
+    return rows
+
+
+def _label(question: Question) -> str:
+    return f"{question.name} {question.test}"
+
+
+def _embedded(picture: Picture) -> dict[str, str]:
+    data, _ = picture._repr_mimebundle_()
+    return {"png": data["image/png"], "alt": picture.alt}

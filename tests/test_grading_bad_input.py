@@ -1,0 +1,176 @@
+"""Submissions that are not as they should be, graded by the real nbgrader beside good ones.
+
+Each is graded as far as it can be, with a sentence for the student and one for the lecturer, and
+none stops the others.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import nbformat
+import pytest
+from nbgrading import (
+    ASSIGNMENTS,
+    DAMAGED,
+    RIGHT,
+    UNTOUCHED,
+    full_points,
+    grade_id,
+    hand_in,
+    is_test,
+    make_course,
+    points,
+    said,
+    solved,
+)
+
+from course_utils.grading import course as grading
+from course_utils.grading.questions import read_source
+
+# Such tests load what was handed in.
+USES_FILES = re.compile(r"grade\.network|grade\.claim|load_trained|test_accuracy|read_json|a\d-")
+
+
+def feedback(course, student, assignment):
+    return (course / "feedback" / student / assignment / f"{assignment}.html").read_text()
+
+
+def notes(results, student):
+    return " ".join(next(r for r in results if r.student == student).notes)
+
+
+def test_every_submission_is_in_the_gradebook(graded):
+    handed_in = {RIGHT, UNTOUCHED, *DAMAGED, *(wrong.name for wrong in graded.wrong)}
+    assert {result.student for result in graded.results} == handed_in
+    for student in handed_in:
+        assert feedback(graded.folder, student, graded.assignment)
+
+
+@pytest.mark.parametrize(
+    ("student", "sentence"),
+    [
+        ("no-notebook", "was not handed in"),
+        ("cut-notebook", "cannot be read"),
+        ("another-assignment", "is it another one?"),
+    ],
+)
+def test_what_cannot_be_graded_earns_nothing_and_says_why(graded, student, sentence):
+    course, assignment = graded.folder, graded.assignment
+    assert set(points(course, student, assignment).values()) == {0.0}
+    assert sentence in feedback(course, student, assignment)
+    assert sentence in notes(graded.results, student)
+
+
+def test_moved_cells_cost_nothing(graded):
+    course, assignment = graded.folder, graded.assignment
+    full = full_points(course, assignment)
+    earned = points(course, "mixed-up", assignment)
+    assert {test: earned[test] for test in full} == full
+    told = notes(graded.results, "mixed-up")
+    assert "not as" in told
+    for changed in graded.mixed_up:
+        assert changed in told
+    assert "my-own-name" in feedback(course, "mixed-up", assignment)
+
+
+def test_bad_files_cost_only_what_needs_them(graded):
+    course, assignment = graded.folder, graded.assignment
+    full = full_points(course, assignment)
+    earned = points(course, "bad-files", assignment)
+    text = feedback(course, "bad-files", assignment)
+    networks = sorted(
+        path.name for path in (ASSIGNMENTS / "solutions" / assignment).glob("*.keras")
+    )
+    for name, sentence in zip(networks, ("is damaged", "is missing", "belongs to the question")):
+        assert f"{name} {sentence}" in text or sentence in text, (name, sentence)
+    source = {grade_id(c): c.source for c in read_source(course, assignment).cells if is_test(c)}
+    independent = [test for test in full if not USES_FILES.search(source[test])]
+    assert {test: earned[test] for test in independent} == {t: full[t] for t in independent}
+    assert sum(earned[test] for test in full) < sum(full.values())
+    assert next(r for r in graded.results if r.student == "bad-files").waiting > 0
+
+
+ENDLESS = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+while True:
+    pass
+"""
+GIGABYTE = "for _ in range(10**9 // 100): print('x' * 99)"
+EXIT = "import os; os._exit(0)"
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A small assignment, and submissions that have to be stopped, beside a good one."""
+    course = make_course(tmp_path_factory.mktemp("course") / "course")
+    name = "small"
+    (course / "source" / name).mkdir()
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            cell("first", "one = None\n### BEGIN SOLUTION\none = 1\n### END SOLUTION", answer=True),
+            cell("first-test", hidden("one", 1), points=2),
+            cell(
+                "second", "two = None\n### BEGIN SOLUTION\ntwo = 2\n### END SOLUTION", answer=True
+            ),
+            cell("second-test", hidden("two", 2), points=3),
+        ]
+    )
+    nbformat.write(notebook, course / "source" / name / f"{name}.ipynb")
+    config = course / "nbgrader_config.py"
+    config.write_text(config.read_text() + "c.BoundedExecute.total_timeout = 25\n")
+    grading.nbgrader(course, "generate_assignment", name)
+    hand_in(course, RIGHT, name, solved(course, name))
+    for student, source in {"endless": ENDLESS, "gigabyte": GIGABYTE, "exit": EXIT}.items():
+        hand_in(course, student, name, solved(course, name, {"second": source + "\n\ntwo = 2"}))
+    shutil.copytree(course / "submitted" / RIGHT, course / "submitted" / "zoe")
+    return course, name, grading.grade(course, name)
+
+
+def cell(grade_id, source, *, answer=False, points=None):
+    about = {"grade_id": grade_id, "grade": points is not None, "solution": answer,
+             "locked": not answer, "task": False, "schema_version": 3}  # fmt: skip
+    about |= {"points": points} if points else {}
+    return nbformat.v4.new_code_cell(source, metadata={"nbgrader": about}, id=grade_id)
+
+
+def gap(name, value):
+    return f"{name} = None\n### BEGIN SOLUTION\n{name} = {value}\n### END SOLUTION"
+
+
+def hidden(name, value):
+    return (
+        "### BEGIN HIDDEN TESTS\nfrom course_utils.grading import grade\n"
+        f"grade.equal({name!r}, {name}, {value})\n### END HIDDEN TESTS"
+    )
+
+
+def test_a_program_that_must_be_stopped_stops_nobody_else(stopped):
+    course, name, results = stopped
+    assert len(results) == 5
+    assert points(course, RIGHT, name) == {"first-test": 2, "second-test": 3}
+    assert points(course, "zoe", name) == {"first-test": 2, "second-test": 3}
+
+
+@pytest.mark.parametrize(
+    ("student", "for_lecturer", "for_student"),
+    [
+        ("endless", "Stopped: a cell that did not end", "all of them for 25"),
+        ("gigabyte", "Endless output", "printed more than"),
+        ("exit", "The kernel ended", "ended before its last cell"),
+    ],
+)
+def test_what_ran_before_is_graded_and_both_are_told(stopped, student, for_lecturer, for_student):
+    course, name, results = stopped
+    assert points(course, student, name)["first-test"] == 2
+    assert for_lecturer in notes(results, student)
+    assert for_student in feedback(course, student, name)
+    assert len(feedback(course, student, name)) < 3_000_000
+
+
+def test_a_test_that_never_ran_earns_nothing(stopped):
+    course, name, _ = stopped
+    assert points(course, "endless", name)["second-test"] == 0
+    assert "could not be carried out" in said(course, "endless", name, "second-test")

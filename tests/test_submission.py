@@ -1,0 +1,231 @@
+"""What students' notebooks use: training once, handing in, and checks that teach."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from course_utils import Recipe, setup
+from course_utils.errors import SubmissionError
+from course_utils.grading import grade
+from course_utils.submission import artefacts, check, load_trained, show_evaluation, train_once
+from course_utils.submission.check import CheckFailed
+from course_utils.submission.settings import GRADING, RETRAIN
+
+RECIPE = Recipe(epochs=1, batch_size=256)
+
+
+def build_model():
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3), dtype="uint8"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.AveragePooling2D(8),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, activation="softmax", dtype="float32"),
+        ]
+    )
+
+
+def build_nothing():
+    return None
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    return setup(0)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def handed_in(folder, small_data, runtime):
+    train_once("a1-q2", build_model, small_data, RECIPE, runtime)
+    return folder
+
+
+def test_training_happens_once(handed_in, small_data, runtime, capsys):
+    first = load_trained("a1-q2")
+    written = {path.name: path.stat().st_mtime_ns for path in handed_in.iterdir()}
+    assert set(written) == {"a1-q2.keras", "a1-q2.json"}
+    again = train_once("a1-q2", build_model, small_data, RECIPE, runtime)
+    assert {path.name: path.stat().st_mtime_ns for path in handed_in.iterdir()} == written
+    assert "Loaded a1-q2.keras" in capsys.readouterr().out
+    for one, other in zip(first.model.get_weights(), again.model.get_weights()):
+        np.testing.assert_array_equal(one, other)
+    assert again.history.epochs == 1
+
+
+def test_the_saved_network_is_the_trained_one_without_its_optimizer(handed_in, small_data):
+    trained = load_trained("a1-q2")
+    size = (handed_in / "a1-q2.keras").stat().st_size
+    assert size < 40_000 + 4 * trained.model.count_params()
+    assert trained.evaluate(small_data).accuracy == pytest.approx(trained.record.test_accuracy)
+
+
+def test_again_trains_anew(handed_in, small_data, runtime):
+    before = (handed_in / "a1-q2.json").read_text()
+    train_once("a1-q2", build_model, small_data, RECIPE.replace(epochs=2), runtime, again=True)
+    assert (handed_in / "a1-q2.json").read_text() != before
+    assert load_trained("a1-q2").history.epochs == 2
+
+
+def test_nothing_to_train_is_said_not_raised(folder, small_data, runtime, capsys):
+    assert train_once("a1-q2", build_nothing, small_data, RECIPE, runtime) is None
+    assert "build_nothing() returns nothing yet" in capsys.readouterr().out
+    show_evaluation(None, small_data)
+    assert "no trained network" in capsys.readouterr().out
+    assert list(folder.iterdir()) == []
+
+
+def test_a_changed_network_is_noticed(handed_in, small_data, runtime, capsys):
+    def build_larger():
+        return keras.Sequential(
+            [keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]
+        )
+
+    train_once("a1-q2", build_larger, small_data, RECIPE, runtime)
+    assert "yours now has" in capsys.readouterr().out
+
+
+def test_nothing_is_trained_while_grading(folder, small_data, runtime, capsys, monkeypatch):
+    monkeypatch.setenv(GRADING, "autograde")
+    assert train_once("a1-q2", build_model, small_data, RECIPE, runtime) is None
+    assert "a1-q2.keras is missing" in capsys.readouterr().out
+    assert list(folder.iterdir()) == []
+
+
+def test_a_sampled_submission_is_trained_again_beside_the_handed_in_one(
+    handed_in, small_data, runtime, monkeypatch
+):
+    before = (handed_in / "a1-q2.keras").read_bytes()
+    monkeypatch.setenv(GRADING, "autograde")
+    monkeypatch.setenv(RETRAIN, "1")
+    train_once("a1-q2", build_model, small_data, RECIPE, runtime)
+    assert (handed_in / "a1-q2.keras").read_bytes() == before
+    repeated = json.loads((handed_in / "a1-q2.retrained.json").read_text())
+    assert repeated["design"] == "a1-q2"
+
+
+def test_too_large_a_network_is_not_handed_in(folder, small_data, runtime, monkeypatch):
+    monkeypatch.setattr(artefacts, "MAX_MODEL_BYTES", 1_000)
+    with pytest.raises(SubmissionError, match="make it smaller"):
+        train_once("a1-q2", build_model, small_data, RECIPE, runtime)
+    assert list(folder.iterdir()) == []
+
+
+def damage(folder, how):
+    model, record = folder / "a1-q2.keras", folder / "a1-q2.json"
+    if how == "no model":
+        model.unlink()
+    elif how == "no record":
+        record.unlink()
+    elif how == "cut model":
+        model.write_bytes(model.read_bytes()[:1_000])
+    elif how == "text as model":
+        model.write_text("weights")
+    elif how == "no JSON":
+        record.write_text("{")
+    elif how == "another record":
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"design": "a2-q4"}))
+    elif how == "a zip of something":
+        import zipfile
+
+        with zipfile.ZipFile(model, "w") as archive:
+            archive.writestr("config.json", "{}")
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ("no model", "a1-q2.keras is missing"),
+        ("no record", "a1-q2.json is missing"),
+        ("cut model", "is damaged"),
+        ("text as model", "is damaged"),
+        ("no JSON", "is damaged"),
+        ("another record", "belongs to the question a2-q4"),
+        ("a zip of something", "cannot be loaded"),
+    ],
+)
+def test_bad_files_get_one_sentence(handed_in, small_data, how, sentence):
+    damage(handed_in, how)
+    with pytest.raises(SubmissionError, match=sentence):
+        load_trained("a1-q2")
+    given = grade.network("a1-q2", small_data)
+    assert given.fraction == 0
+    assert sentence in given.message
+    with pytest.raises(CheckFailed, match=sentence):
+        check.trained("a1-q2", small_data)
+
+
+def test_limits_are_read_from_network_and_record(handed_in, small_data, monkeypatch):
+    def ask(**bounds):
+        limits = {"a1-q2": {"test_accuracy": 0.1, **bounds}}
+        monkeypatch.setattr(grade, "load_thresholds", lambda: limits)
+        monkeypatch.setattr(check, "load_thresholds", lambda: limits)
+        return grade.network("a1-q2", small_data).message
+
+    assert "1 epochs, at most 0 are allowed" in ask(epochs_at_most=0)
+    assert "at most 10 are allowed" in ask(parameters_at_most=10)
+    with pytest.raises(CheckFailed, match="Parameters"):
+        check.trained("a1-q2", small_data)
+    record = handed_in / "a1-q2.json"
+    content = json.loads(record.read_text())
+    content["history"] = {key: v * 3 if isinstance(v, list) else v
+                          for key, v in content["history"].items()}  # fmt: skip
+    record.write_text(json.dumps(content))
+    assert "lists 3 epochs" in ask()
+
+
+def test_a_stand_in_is_never_judged(handed_in, small_data):
+    given = grade.network("a1-q2", small_data)
+    assert given.fraction == 0
+    assert "Not judged" in given.message
+
+
+# Checks
+
+
+def test_a_failed_check_says_what_was_expected_what_came_and_where_to_read():
+    with pytest.raises(CheckFailed) as failed:
+        check.expect(False, "n_train", expected="a whole number", got="45", read="chapter 1")
+    shown = "".join(failed.value._render_traceback_())
+    assert "a whole number" in shown
+    assert "45" in shown
+    assert "chapter 1" in shown
+    assert "Traceback" not in shown
+
+
+def test_while_grading_a_check_prints(capsys, monkeypatch):
+    monkeypatch.setenv(GRADING, "autograde")
+    check.answered(axes=None, green=3)
+    assert "axes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("layers", "sentence"),
+    [
+        ([keras.layers.Flatten(), keras.layers.Dense(10)], "add up to 1"),
+        ([keras.layers.Flatten(), keras.layers.Dense(9, activation="softmax")], "ten classes"),
+    ],
+)
+def test_a_network_without_probabilities_is_noticed(layers, sentence):
+    model = keras.Sequential([keras.Input((32, 32, 3)), *layers])
+    with pytest.raises(CheckFailed, match=sentence):
+        check.network(model, (32, 32, 3))
+
+
+def test_a_network_for_other_images_is_noticed():
+    with pytest.raises(CheckFailed, match="images of shape"):
+        check.network(build_model(), (28, 28, 1))
+    with pytest.raises(CheckFailed, match="still None"):
+        check.network(None, (28, 28, 1))
+    with pytest.raises(CheckFailed, match=r"a keras.Input"):
+        check.network(keras.Sequential([keras.layers.Dense(10)]), (28, 28, 1))

@@ -1,0 +1,77 @@
+"""Plausible mistakes in a0-mnist."""
+
+from nbgrading import Wrong, weaken
+
+from course_utils import load_mnist
+from course_utils.data import Dataset
+
+NOT_SHIFTED = """
+def softmax(z):
+    return np.exp(z) / np.exp(z).sum()
+
+
+def cross_entropy(probabilities, label):
+    return -np.log(probabilities[label])
+"""
+ANSWERS = """
+matrix = confusion_matrix(true, predicted)
+recall = np.diag(matrix) / matrix.sum(axis=1)
+hardest = int(recall.argmin())
+np.fill_diagonal(matrix, 0)
+shows, said = (int(i) for i in np.unravel_index(matrix.argmax(), matrix.shape))
+times = int(matrix.max())
+"""
+TRANSPOSED = (
+    """
+def confusion_matrix(true, predicted):
+    counts = np.zeros((10, 10), dtype=int)
+    for shown, given in zip(true, predicted):
+        counts[given, shown] += 1
+    return counts
+"""
+    + ANSWERS
+)
+ON_VALIDATION_IMAGES = (
+    """
+def confusion_matrix(true, predicted):
+    counts = np.zeros((10, 10), dtype=int)
+    for shown, given in zip(true, predicted):
+        counts[shown, given] += 1
+    return counts
+
+
+true = mnist.y_val
+predicted = trained.model.predict(mnist.x_val, verbose=0).argmax(axis=1)
+"""
+    + ANSWERS
+)
+
+
+def wrong(data: Dataset) -> list[Wrong]:
+    """Return the submissions; `data` is real CIFAR-10, which this assignment does not use."""
+    return [
+        Wrong(
+            "softmax-overflows",
+            cells={"q2-answer": NOT_SHIFTED},
+            earns={"q2-test": 3.0},
+            says={"q2-test": "subtract the largest score first"},
+        ),
+        Wrong(
+            "transposed-confusion-matrix",
+            cells={"q4-answer": TRANSPOSED},
+            earns={"q4-test": 0.67},
+            says={"q4-test": "Row: what the image shows"},
+        ),
+        Wrong(
+            "read-on-validation-images",
+            cells={"q4-answer": ON_VALIDATION_IMAGES},
+            earns={"q4-test": 2.67},
+            says={"q4-test": "on the 10,000 test images"},
+        ),
+        Wrong(
+            "missed-by-two-points",
+            artefacts=weaken("a0-q3", load_mnist(), 0.94),
+            earns={"q3-accuracy-test": 3.2},
+            says={"q3-accuracy-test": "asked: 96%"},
+        ),
+    ]

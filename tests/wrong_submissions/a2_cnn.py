@@ -1,0 +1,83 @@
+"""Plausible mistakes in a2-cnn."""
+
+from pathlib import Path
+
+import keras
+from keras import layers
+from nbgrading import Wrong, edit_record, weaken
+
+from course_utils.data import Dataset
+
+SWAPPED = """
+def conv_output(size, kernel, stride, padding):
+    if padding == "same":
+        return int(np.ceil(size / kernel))
+    return (size - stride) // kernel + 1
+
+
+def conv_parameters(kernel, channels_in, filters):
+    return (kernel * kernel * channels_in + 1) * filters
+"""
+ON_TRAINING_IMAGES = """
+from course_utils import evaluate
+
+some = data.x_train[:5000], data.y_train[:5000], data.class_names
+cnn_accuracy = evaluate(trained_cnn.model, *some).accuracy
+fc_accuracy = evaluate(trained_fc.model, *some).accuracy
+cnn_per_100k = 100 * cnn_accuracy / trained_cnn.model.count_params() * 100_000
+fc_per_100k = 100 * fc_accuracy / trained_fc.model.count_params() * 100_000
+"""
+TOO_LARGE = """
+def build_cnn():
+    return keras.Sequential([
+        keras.Input((32, 32, 3), dtype="uint8"),
+        layers.Rescaling(1 / 127.5, offset=-1),
+        layers.Conv2D(16, 3, strides=2, padding="same", activation="relu"),
+        layers.Flatten(),
+        layers.Dense(128, activation="relu"),
+        layers.Dense(10, activation="softmax", dtype="float32"),
+    ])
+"""
+
+
+def hand_in_too_large(folder: Path) -> None:
+    """Put the network of `TOO_LARGE` in the place of the one that was handed in."""
+    names = {"keras": keras, "layers": layers}
+    exec(TOO_LARGE, names)
+    model = names["build_cnn"]()
+    model.save(folder / "a2-q3.keras")
+    edit_record("a2-q3", parameters=model.count_params())(folder)
+
+
+def wrong(data: Dataset) -> list[Wrong]:
+    """Return the submissions; `data` is real CIFAR-10."""
+    return [
+        Wrong(
+            "kernel-and-stride-swapped",
+            cells={"q1-functions": SWAPPED},
+            earns={"q1-functions-test": 1.5},
+            says={"q1-functions-test": "The last window starts kernel - 1 places before the end"},
+        ),
+        Wrong(
+            "evaluated-on-training-images",
+            cells={"q4-comparison": ON_TRAINING_IMAGES},
+            earns={"q4-test": 1.5},
+            says={"q4-test": "Evaluate on the images that the question names"},
+        ),
+        Wrong(
+            "missed-by-two-points",
+            artefacts=weaken("a2-q3", data, 0.60),
+            earns={"q3-accuracy-test": 4.0},
+            says={"q3-accuracy-test": "asked: 62%"},
+        ),
+        Wrong(
+            "too-many-parameters",
+            cells={"q3-model": TOO_LARGE},
+            artefacts=hand_in_too_large,
+            earns={"q3-model-test": 1.0, "q3-accuracy-test": 0.0},
+            says={
+                "q3-model-test": "At most 300,000 are allowed",
+                "q3-accuracy-test": "at most 300,000 are allowed",
+            },
+        ),
+    ]

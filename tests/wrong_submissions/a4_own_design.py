@@ -1,0 +1,75 @@
+"""Plausible mistakes in a4-own-design."""
+
+import json
+from pathlib import Path
+
+import keras
+from nbgrading import Wrong, weaken
+
+from course_utils.data import Dataset
+
+EPOCHS = 26
+
+AGAINST_THE_MEASUREMENT = """
+last = [each.history.val_accuracy[-1] for each in (trained_with, trained_without)]
+difference = last[0] - last[1]
+choice = "without" if difference > 0 else "with"
+"""
+# The next question's network must stay the one that was handed in.
+CHOSEN_ALL_THE_SAME = """
+def build_model():
+    return three_blocks(first=40, widths=(72, 136, 112), normalised=True)
+
+
+recipe = Recipe(epochs=6)
+"""
+
+
+def one_epoch_too_many(folder: Path) -> None:
+    """Make recipe and history agree on 26 epochs."""
+    path = folder / "a4-q9.json"
+    record = json.loads(path.read_text())
+    record["recipe"]["epochs"] = EPOCHS
+    for values in record["history"].values():
+        if isinstance(values, list):
+            values += values[-1:] * (EPOCHS - len(values))
+    path.write_text(json.dumps(record))
+
+
+def ready_made(folder: Path) -> None:
+    """Put the network's layers into one that has a ready-made network's name."""
+    path = folder / "a4-q9.keras"
+    own = keras.models.load_model(path, compile=False)
+    body = keras.Sequential(own.layers[:-2], name="resnet50_features")
+    network = keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), body, *own.layers[-2:]])
+    network.save(path)
+
+
+def wrong(data: Dataset) -> list[Wrong]:
+    """Return the submissions; `data` is real CIFAR-10."""
+    return [
+        Wrong(
+            "choice-against-the-measurement",
+            cells={"q9d-answer": AGAINST_THE_MEASUREMENT, "q9e-model": CHOSEN_ALL_THE_SAME},
+            earns={"q9d-test": 2.0},
+            says={"q9d-test": "The rule was set before the runs"},
+        ),
+        Wrong(
+            "one-epoch-too-many",
+            artefacts=one_epoch_too_many,
+            earns={"q9e-test": 0.0},
+            says={"q9e-test": "26 epochs, at most 25 are allowed"},
+        ),
+        Wrong(
+            "ready-made-network",
+            artefacts=ready_made,
+            earns={"q9e-test": 0.0},
+            says={"q9e-test": "a ready-made network"},
+        ),
+        Wrong(
+            "missed-by-two-points",
+            artefacts=weaken("a4-q9", data, 0.73),
+            earns={"q9e-test": 4.0},
+            says={"q9e-test": "asked: 75%"},
+        ),
+    ]

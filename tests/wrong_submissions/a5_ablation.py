@@ -1,0 +1,101 @@
+"""Plausible mistakes in a5-ablation."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from nbgrading import Wrong
+
+from course_utils.data import Dataset
+
+DROPOUT_BEFORE_POOLING = """
+def build(blocks=2, width=16, kernel=3, padding="same", dropout=0.0, l1=0.0, l2=0.0):
+    reg = keras.regularizers.L1L2(l1, l2) if l1 > 0 or l2 > 0 else None
+    model = keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), layers.Rescaling(1 / 255)])
+    for b in range(blocks):
+        for _ in range(2):
+            model.add(layers.Conv2D(width * 2**b, kernel, padding=padding, activation="relu",
+                                    kernel_regularizer=reg))
+        if dropout:
+            model.add(layers.Dropout(dropout))
+        model.add(layers.MaxPooling2D())
+    model.add(layers.Flatten())
+    model.add(layers.Dense(64, activation="relu", kernel_regularizer=reg))
+    model.add(layers.Dense(10, activation="softmax", dtype="float32"))
+    return model
+"""
+TWO_AT_ONCE = """
+settings = [{}, {"blocks": 3}, {"width": 8}, {"kernel": 5, "dropout": 0.2}, {"padding": "valid"},
+            {"dropout": 0.2}, {"l2": 1e-3}]
+plan = [{"setting": s, "seeds": [0, 1, 2]} for s in settings]
+"""
+AGAINST = """
+effects, overlaps = {{}}, {{}}
+base = 100 * log[log.name == "base"].{column}
+for name, rows in log[log.name != "base"].groupby("name"):
+    values = 100 * rows.{column}
+    effects[name] = values.mean() - base.{of_base}
+base = 100 * log[log.name == "base"].val_accuracy
+for name, rows in log[log.name != "base"].groupby("name"):
+    values = 100 * rows.val_accuracy
+    overlaps[name] = bool(values.min() <= base.max() and values.max() >= base.min())
+means = log.groupby("name").val_accuracy.mean()
+matters_most = (means - means["base"]).abs().idxmax()
+undecided = [name for name, same in overlaps.items() if same]
+"""
+
+
+def change_log(change: Callable[[dict], None]) -> Callable[[Path], None]:
+    """Return what changes every run of a handed-in log."""
+
+    def edit(folder: Path) -> None:
+        path = folder / "a5-runs.json"
+        runs = json.loads(path.read_text())
+        for run in runs:
+            change(run)
+        path.write_text(json.dumps(runs))
+
+    return edit
+
+
+def improve_base(run: dict) -> None:
+    """Give the base network five points more."""
+    if not run["setting"]:
+        run["val_accuracy"] += 0.05
+
+
+def kernel_with_dropout(run: dict) -> None:
+    """Say that the runs with kernel 5 had dropout too; this changes no parameters."""
+    if "kernel" in run["setting"]:
+        run["setting"]["dropout"] = 0.2
+
+
+def wrong(data: Dataset) -> list[Wrong]:
+    """Return the submissions; `data` is real CIFAR-10."""
+    return [
+        Wrong(
+            "dropout-before-pooling",
+            cells={"q1-build": DROPOUT_BEFORE_POOLING},
+            earns={"q1-test": 4.5},
+            says={"q1-test": "A dropout layer follows each max-pooling"},
+        ),
+        Wrong(
+            "two-changes-at-once",
+            cells={"q3-plan": TWO_AT_ONCE},
+            artefacts=change_log(kernel_with_dropout),
+            earns={"q3-test": 3.0},
+            says={"q3-test": "nobody knows which of them made the difference"},
+        ),
+        Wrong(
+            "base-improved-by-hand",
+            artefacts=change_log(improve_base),
+            earns={"q4-test": 2.0},
+            says={"q4-test": "The network in a5-base.keras gets"},
+        ),
+        Wrong(
+            "effects-of-training-accuracy",
+            cells={"q5-answer": AGAINST.format(column="train_accuracy", of_base="mean()")},
+            earns={"q5-test": 2.5},
+            says={"q5-test": "Percentage points of validation accuracy"},
+        ),
+    ]

@@ -1,0 +1,74 @@
+"""Plausible mistakes in a6-transfer."""
+
+from dataclasses import replace
+
+import pytest
+from nbgrading import Wrong, weaken
+
+from course_utils import transfer
+from course_utils.data import Dataset
+from course_utils.errors import DataError
+
+DEPTHWISE_MIXES_CHANNELS = """
+def ordinary(size, kernel, channels_in, channels_out):
+    return size**2 * channels_out * kernel**2 * channels_in
+
+
+def separable(size, kernel, channels_in, channels_out):
+    return size**2 * (kernel**2 * channels_in * channels_in + channels_in * channels_out)
+"""
+ON_TRAINING_IMAGES = """
+from course_utils import evaluate
+
+head_accuracy = evaluate(
+    trained_head.model, pooled.x_train, pooled.y_train, pooled.class_names
+).accuracy
+frozen_parameters = transfer.backbone().count_params()
+trained_share = 10_250 / (10_250 + frozen_parameters)
+"""
+WRONG_SCALING = """
+probed, mistaken = {}, {}
+for name, value_range in (("-1 to 1", (0, 1)), ("0 to 1", (0, 1)), ("0 to 255", (0, 255))):
+    few_x, judged_x = (
+        transfer.features(x, "conv_pw_12_relu", pooled=True, value_range=value_range)
+        for x in (few_images, judged_images)
+    )
+    probed[name] = probe(few_x, judged_x)
+    guesses = trained_head.model.predict(judged_x, verbose=0).argmax(axis=1)
+    mistaken[name] = (guesses == judged_labels).mean()
+"""
+
+
+def wrong(data: Dataset) -> list[Wrong]:
+    """Return the submissions; `data` is real CIFAR-10."""
+    few = data.limited(5_000)
+    try:
+        pooled = replace(few, x_test=transfer.features(few.x_test, transfer.LAST, pooled=True))
+    except DataError as error:
+        pytest.skip(str(error))
+    return [
+        Wrong(
+            "depthwise-mixes-channels",
+            cells={"q1-multiply": DEPTHWISE_MIXES_CHANNELS},
+            earns={"q1-multiply-test": 1.0},
+            says={"q1-multiply-test": "The depthwise part does not mix channels"},
+        ),
+        Wrong(
+            "reported-on-training-images",
+            cells={"q2-numbers": ON_TRAINING_IMAGES},
+            earns={"q2-numbers-test": 1.0},
+            says={"q2-numbers-test": "Evaluate on the images that the question names"},
+        ),
+        Wrong(
+            "wrong-input-scaling",
+            cells={"q4-measure": WRONG_SCALING},
+            earns={"q4-measure-test": 8 / 3},
+            says={"q4-measure-test": "probed, -1 to 1: you report"},
+        ),
+        Wrong(
+            "head-missed-by-two-points",
+            artefacts=weaken("a6-q2", pooled, 0.70),
+            earns={"q2-accuracy-test": 4.0},
+            says={"q2-accuracy-test": "asked: 72%"},
+        ),
+    ]
