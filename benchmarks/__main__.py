@@ -11,7 +11,7 @@ import argparse
 import datetime
 from pathlib import Path
 
-from benchmarks import book, loading, precision, training
+from benchmarks import book, grading, loading, precision, training
 from course_utils.files import write_atomically
 from course_utils.runtime import available_cores, cpu_name, versions
 
@@ -20,6 +20,7 @@ MEASUREMENTS = {
     "training": training.measure,
     "loading": loading.measure,
     "precision": precision.measure,
+    "grading": grading.measure,
     "book": book.measure,
 }
 
