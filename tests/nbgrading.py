@@ -31,11 +31,11 @@ from course_utils.grading.course import (
     read_graded,
 )
 from course_utils.grading.questions import assignments, source_path
-from course_utils.grading.scan import read_released, released_path
+from course_utils.grading.scan import SECRETS, read_released, released_path
 
 ASSIGNMENTS = Path(__file__).resolve().parent.parent / "assignments"
 RIGHT, UNTOUCHED = "right", "untouched"
-DAMAGED = ("no-notebook", "cut-notebook", "another-assignment", "mixed-up", "bad-files")
+DAMAGED = ("no-notebook", "cut-notebook", "another-assignment", "mixed-up")
 
 
 @dataclass(frozen=True)
@@ -126,13 +126,12 @@ def hand_in_damaged(course: Path, assignment: str, other: str) -> tuple[str, str
     folder = hand_in(course, "cut-notebook", assignment)
     cut_in_half(folder / f"{assignment}.ipynb")
     folder = hand_in(course, "another-assignment", assignment)
-    shutil.copy(source_path(ASSIGNMENTS, other), folder / f"{assignment}.ipynb")
+    nbformat.write(as_handed_out(other), folder / f"{assignment}.ipynb")
     mixed = solved(course, assignment)
     changed = mix_up(mixed)
     folder = hand_in(course, "mixed-up", assignment, mixed)
     # Under another name, too, as a browser's second download has it.
     (folder / f"{assignment}.ipynb").rename(folder / f"{assignment} (1).ipynb")
-    folder = hand_in(course, "bad-files", assignment, solved(course, assignment))
     networks = sorted(folder.glob("*.keras"))
     cut_in_half(networks[0])
     for network in networks[1:2]:
@@ -140,6 +139,14 @@ def hand_in_damaged(course: Path, assignment: str, other: str) -> tuple[str, str
     for network in networks[2:]:
         edit_record(network.stem, design="another")(folder)
     return changed
+
+
+def as_handed_out(assignment: str) -> NotebookNode:
+    """Return another assignment's notebook without solutions and hidden tests."""
+    notebook = nbformat.read(source_path(ASSIGNMENTS, assignment), as_version=4)
+    for cell in notebook.cells:
+        cell.source = SECRETS.sub("", cell.source)
+    return notebook
 
 
 def mix_up(notebook: NotebookNode) -> tuple[str, str, str]:

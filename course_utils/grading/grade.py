@@ -7,7 +7,6 @@ that was skipped, or never came to its end, cannot pass.
 
 from __future__ import annotations
 
-import hashlib
 import html
 import numbers
 from collections.abc import Iterator, Sequence
@@ -19,9 +18,9 @@ import numpy as np
 
 from course_utils.data import Dataset
 from course_utils.errors import SubmissionError
-from course_utils.evaluation import Evaluation, evaluate
+from course_utils.evaluation import Evaluation
 from course_utils.experiment import RunRecord
-from course_utils.submission.artefacts import Trained, load_trained, model_path, retrained_path
+from course_utils.submission.artefacts import Trained, load_trained, retrained_path, score
 from course_utils.thresholds import load_thresholds
 
 GRADE_MIME = "application/vnd.course.grade+json"
@@ -128,7 +127,7 @@ def network(question: str, data: Dataset, *, limit: int | None = None) -> Grade:
         name = data.source.name
         return Grade(0.0, f"✗ Not judged: no real data here, only the {name}.",
                      review=f"{question}: graded without real data ({name})")  # fmt: skip
-    scored = _score(trained, data, limit)
+    scored = score(trained, data.x_test[:limit], data.y_test[:limit], data.class_names)
     fraction = partial_credit(scored.accuracy, threshold)
     sign = "✓" if fraction == 1 else "✗"
     return Grade(
@@ -177,7 +176,7 @@ def test_accuracy(question: str, data: Dataset) -> float:
     """
     trained = load_trained(question)
     check_input(trained, data)
-    return _score(trained, data).accuracy
+    return trained.evaluate(data).accuracy
 
 
 def check_input(trained: Trained, data: Dataset) -> None:
@@ -232,19 +231,6 @@ def _matches(got: Any, expected: Any, tolerance: float) -> bool:
     if isinstance(got, bool) or not isinstance(got, numbers.Real):
         return False
     return abs(got - expected) <= tolerance
-
-
-# A question's accuracy is asked for in several tests: what it was for these very files.
-_scores: dict[tuple[str, ...], Evaluation] = {}
-
-
-def _score(trained: Trained, data: Dataset, limit: int | None = None) -> Evaluation:
-    x, y = data.x_test[:limit], data.y_test[:limit]
-    parts = (model_path(trained.question).read_bytes(), np.ascontiguousarray(x), y.tobytes())
-    key = tuple(hashlib.sha256(part).hexdigest() for part in parts)
-    if key not in _scores:
-        _scores[key] = evaluate(trained.model, x, y, data.class_names)
-    return _scores[key]
 
 
 def _check_limits(trained: Trained, bounds: dict[str, float]) -> None:

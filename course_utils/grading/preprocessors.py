@@ -95,6 +95,9 @@ class RepairCells(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         expected = self._expected_cells(resources["nbgrader"])
+        if _is_another(nb, expected):
+            for cell in nb.cells:
+                cell.metadata.pop("nbgrader", None)
         found: set[str] = set()
         extra = []
         for cell in nb.cells:
@@ -130,9 +133,9 @@ class RepairCells(NbGraderPreprocessor):
         return expected
 
     def _tell(self, nb: NotebookNode, missing: list, extra: list, everything: int) -> None:
-        nb.metadata[NOTHING_TO_RUN] = len(missing) == everything
-        if 2 * len(missing) > everything:
-            sentence = "Most of the assignment's cells are not in the notebook: is it another one?"
+        if missing and len(missing) == everything:
+            nb.metadata[NOTHING_TO_RUN] = True
+            sentence = "None of the assignment's cells is in the notebook: is it another one?"
             if not lecturer_notes(nb):
                 add_note(nb, sentence, sentence)
         elif missing:
@@ -142,7 +145,7 @@ class RepairCells(NbGraderPreprocessor):
                 f"These cells were missing and were put back without an answer: {names}.",
                 f"Cells missing, or with a changed id: {names}.",
             )
-        if extra and 2 * len(missing) <= everything:
+        if extra:
             names = ", ".join(sorted({str(grade_id) for grade_id in extra}))
             add_note(
                 nb,
@@ -314,6 +317,19 @@ def _grade_id(cell: NotebookNode) -> str | None:
     metadata = cell.metadata.get("nbgrader")
     grade_id = metadata.get("grade_id") if isinstance(metadata, dict) else None
     return grade_id if isinstance(grade_id, str) else None
+
+
+def _is_another(nb: NotebookNode, expected: dict[str, NotebookNode]) -> bool:
+    """Tell whether most cells that students cannot edit say something else than they should.
+
+    Two assignments may both have a cell ``q1-test``.
+    """
+    same = [
+        cell.source.splitlines()[:1] == expected[_grade_id(cell)].source.splitlines()[:1]
+        for cell in nb.cells
+        if _grade_id(cell) in expected and utils.is_locked(expected[_grade_id(cell)])
+    ]
+    return 2 * sum(same) < len(same)
 
 
 def _remove_steering_tags(cell: NotebookNode) -> None:

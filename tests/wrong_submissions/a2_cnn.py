@@ -18,15 +18,6 @@ def conv_output(size, kernel, stride, padding):
 def conv_parameters(kernel, channels_in, filters):
     return (kernel * kernel * channels_in + 1) * filters
 """
-ON_TRAINING_IMAGES = """
-from course_utils import evaluate
-
-some = data.x_train[:5000], data.y_train[:5000], data.class_names
-cnn_accuracy = evaluate(trained_cnn.model, *some).accuracy
-fc_accuracy = evaluate(trained_fc.model, *some).accuracy
-cnn_per_100k = 100 * cnn_accuracy / trained_cnn.model.count_params() * 100_000
-fc_per_100k = 100 * fc_accuracy / trained_fc.model.count_params() * 100_000
-"""
 TOO_LARGE = """
 def build_cnn():
     return keras.Sequential([
@@ -57,12 +48,6 @@ def wrong(data: Dataset) -> list[Wrong]:
             cells={"q1-functions": SWAPPED},
             earns={"q1-functions-test": 1.5},
             says={"q1-functions-test": "The last window starts kernel - 1 places before the end"},
-        ),
-        Wrong(
-            "evaluated-on-training-images",
-            cells={"q4-comparison": ON_TRAINING_IMAGES},
-            earns={"q4-test": 1.5},
-            says={"q4-test": "Evaluate on the images that the question names"},
         ),
         Wrong(
             "missed-by-two-points",

@@ -10,19 +10,7 @@ from course_utils.data import Dataset
 
 EPOCHS = 26
 
-AGAINST_THE_MEASUREMENT = """
-last = [each.history.val_accuracy[-1] for each in (trained_with, trained_without)]
-difference = last[0] - last[1]
-choice = "without" if difference > 0 else "with"
-"""
 # The next question's network must stay the one that was handed in.
-CHOSEN_ALL_THE_SAME = """
-def build_model():
-    return three_blocks(first=40, widths=(72, 136, 112), normalised=True)
-
-
-recipe = Recipe(epochs=6)
-"""
 
 
 def one_epoch_too_many(folder: Path) -> None:
@@ -48,12 +36,6 @@ def ready_made(folder: Path) -> None:
 def wrong(data: Dataset) -> list[Wrong]:
     """Return the submissions; `data` is real CIFAR-10."""
     return [
-        Wrong(
-            "choice-against-the-measurement",
-            cells={"q9d-answer": AGAINST_THE_MEASUREMENT, "q9e-model": CHOSEN_ALL_THE_SAME},
-            earns={"q9d-test": 2.0},
-            says={"q9d-test": "The rule was set before the runs"},
-        ),
         Wrong(
             "one-epoch-too-many",
             artefacts=one_epoch_too_many,

@@ -8,22 +8,6 @@ from nbgrading import Wrong
 
 from course_utils.data import Dataset
 
-DROPOUT_BEFORE_POOLING = """
-def build(blocks=2, width=16, kernel=3, padding="same", dropout=0.0, l1=0.0, l2=0.0):
-    reg = keras.regularizers.L1L2(l1, l2) if l1 > 0 or l2 > 0 else None
-    model = keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), layers.Rescaling(1 / 255)])
-    for b in range(blocks):
-        for _ in range(2):
-            model.add(layers.Conv2D(width * 2**b, kernel, padding=padding, activation="relu",
-                                    kernel_regularizer=reg))
-        if dropout:
-            model.add(layers.Dropout(dropout))
-        model.add(layers.MaxPooling2D())
-    model.add(layers.Flatten())
-    model.add(layers.Dense(64, activation="relu", kernel_regularizer=reg))
-    model.add(layers.Dense(10, activation="softmax", dtype="float32"))
-    return model
-"""
 TWO_AT_ONCE = """
 settings = [{}, {"blocks": 3}, {"width": 8}, {"kernel": 5, "dropout": 0.2}, {"padding": "valid"},
             {"dropout": 0.2}, {"l2": 1e-3}]
@@ -73,12 +57,6 @@ def kernel_with_dropout(run: dict) -> None:
 def wrong(data: Dataset) -> list[Wrong]:
     """Return the submissions; `data` is real CIFAR-10."""
     return [
-        Wrong(
-            "dropout-before-pooling",
-            cells={"q1-build": DROPOUT_BEFORE_POOLING},
-            earns={"q1-test": 4.5},
-            says={"q1-test": "A dropout layer follows each max-pooling"},
-        ),
         Wrong(
             "two-changes-at-once",
             cells={"q3-plan": TWO_AT_ONCE},

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from nbgrading import Wrong, weaken
+from nbgrading import Wrong
 
 from course_utils import transfer
 from course_utils.data import Dataset
@@ -64,11 +64,5 @@ def wrong(data: Dataset) -> list[Wrong]:
             cells={"q4-measure": WRONG_SCALING},
             earns={"q4-measure-test": 8 / 3},
             says={"q4-measure-test": "probed, -1 to 1: you report"},
-        ),
-        Wrong(
-            "head-missed-by-two-points",
-            artefacts=weaken("a6-q2", pooled, 0.70),
-            earns={"q2-accuracy-test": 4.0},
-            says={"q2-accuracy-test": "asked: 72%"},
         ),
     ]
