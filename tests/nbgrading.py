@@ -192,8 +192,6 @@ class GradedCourse:
     mixed_up : tuple of str
         As `mix_up` returns it.
     results : list of Result
-    validated : dict of str
-        What `nbgrader validate` says of the right and of the untouched notebook.
     """
 
     folder: Path
@@ -201,14 +199,9 @@ class GradedCourse:
     wrong: list[Wrong]
     mixed_up: tuple[str, str, str]
     results: list[Result] = field(default_factory=list)
-    validated: dict[str, str] = field(default_factory=dict)
 
     def grade(self) -> GradedCourse:
-        """Validate as a student does, grade as a lecturer does."""
-        for student in (RIGHT, UNTOUCHED):
-            home = self.folder.parent / student / self.assignment
-            shutil.copytree(self.folder / "submitted" / student / self.assignment, home)
-            self.validated[student] = nbgrader(home, "validate", f"{self.assignment}.ipynb")
+        """Grade as a lecturer does."""
         self.results = grade(self.folder, self.assignment)
         return self
 

@@ -42,10 +42,16 @@ def test_each_mistake_costs_what_it_should_and_is_told(graded):
             assert sentence in said(course, wrong.name, assignment, test), (wrong.name, test)
 
 
-def test_validate_passes_what_is_right_and_says_what_is_missing(graded):
-    assert "Success! Your notebook passes all the tests." in graded.validated[RIGHT]
-    assert "VALIDATION FAILED" in graded.validated[UNTOUCHED]
-    assert "Expected:" in graded.validated[UNTOUCHED]
+def test_the_visible_checks_pass_what_is_right_and_say_what_is_missing(graded):
+    """While grading they print what they raise for a student: see test_round_trip for that."""
+    tests = full_points(graded.folder, graded.assignment)
+    right, untouched = (
+        "\n".join(said(graded.folder, student, graded.assignment, test) for test in tests)
+        for student in (RIGHT, UNTOUCHED)
+    )
+    assert "✗" not in right
+    assert "✓" in right
+    assert "Expected:" in untouched
 
 
 def test_students_see_neither_solutions_nor_hidden_tests(graded):

@@ -114,7 +114,7 @@ def stopped(tmp_path_factory):
     )
     nbformat.write(notebook, course / "source" / name / f"{name}.ipynb")
     config = course / "nbgrader_config.py"
-    config.write_text(config.read_text() + "c.BoundedExecute.total_timeout = 15\n")
+    config.write_text(config.read_text() + "c.BoundedExecute.total_timeout = 40\n")
     grading.nbgrader(course, "generate_assignment", name)
     hand_in(course, RIGHT, name, solved(course, name))
     for student, source in {"endless": ENDLESS, "gigabyte": GIGABYTE, "exit": EXIT}.items():
@@ -151,7 +151,7 @@ def test_a_program_that_must_be_stopped_stops_nobody_else(stopped):
 @pytest.mark.parametrize(
     ("student", "for_lecturer", "for_student"),
     [
-        ("endless", "Stopped: a cell that did not end", "all of them for 15"),
+        ("endless", "Stopped: a cell that did not end", "all of them for 40"),
         ("gigabyte", "Endless output", "printed more than"),
         ("exit", "The kernel ended", "ended before its last cell"),
     ],

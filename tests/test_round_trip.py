@@ -55,7 +55,11 @@ def handed_in(tmp_path_factory, cifar10):
         home = folder / student
         home.mkdir()
         nbgrader(home, "fetch_assignment", NAME, *places)
+        if student == "good":
+            untouched = nbgrader(home / NAME, "validate", f"{NAME}.ipynb")
         answer(course, student, home / NAME)
+        if student == "good":
+            answered = nbgrader(home / NAME, "validate", f"{NAME}.ipynb")
         nbgrader(home, "submit", NAME, f"--student={student}", *places)
     nbgrader(course, "collect", NAME, "--ExchangeCollect.check_owner=False", *places)
 
@@ -63,6 +67,8 @@ def handed_in(tmp_path_factory, cifar10):
     stamp = course / "submitted" / "partial" / NAME / "timestamp.txt"
     stamp.write_text(f"{late:%Y-%m-%d %H:%M:%S} UTC")
     nbgrader(course, "autograde", NAME)
+    (folder / "untouched.txt").write_text(untouched)
+    (folder / "answered.txt").write_text(answered)
     return course
 
 
@@ -165,6 +171,16 @@ def test_the_three_get_what_they_earned(handed_in):
     assert [good[test] for test in automatic] == [4, 4, 6, 4]
     assert [partial[test] for test in automatic] == [2, 4, 6, 0]
     assert not any(points(handed_in, "broken", NAME).values())
+
+
+def test_validate_says_what_is_missing_and_passes_what_is_right(handed_in):
+    untouched = (handed_in.parent / "untouched.txt").read_text()
+    assert "VALIDATION FAILED ON 5 CELL(S)!" in untouched
+    assert "Expected: a value for axes in the cell above" in untouched
+    assert "Read:     chapter 1" in untouched
+    assert "Traceback" not in untouched
+    answered = (handed_in.parent / "answered.txt").read_text()
+    assert "Success! Your notebook passes all the tests." in answered
 
 
 def test_points_and_comment_from_formgrader_are_in_feedback_and_export(by_hand):

@@ -1,7 +1,5 @@
 """Plausible mistakes in a6-transfer."""
 
-from dataclasses import replace
-
 import pytest
 from nbgrading import Wrong
 
@@ -41,9 +39,8 @@ for name, value_range in (("-1 to 1", (0, 1)), ("0 to 1", (0, 1)), ("0 to 255", 
 
 def wrong(data: Dataset) -> list[Wrong]:
     """Return the submissions; `data` is real CIFAR-10."""
-    few = data.limited(5_000)
     try:
-        pooled = replace(few, x_test=transfer.features(few.x_test, transfer.LAST, pooled=True))
+        transfer.find_weights()
     except DataError as error:
         pytest.skip(str(error))
     return [

@@ -58,7 +58,7 @@ def wrong(data: Dataset) -> list[Wrong]:
             earns={"q3-rule-test": 1.0, "q3-log-test": 3.0, "q3-summary-test": 1.0},
             says={
                 "q3-rule-test": "Compare with the best so far, not with the first entry",
-                "q3-log-test": "is compared with &#x27;start&#x27;, and the best so far is",
+                "q3-log-test": "is compared with 'start', and the best so far is",
                 "q3-summary-test": "each against the best before it",
             },
         ),
