@@ -123,9 +123,12 @@ def page(formgrader):
     with playwright.sync_playwright() as player:
         browser = player.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         context = browser.new_context(viewport={"width": 1300, "height": 1000})
+        here = (formgrader, "file:")
         context.route(
             "**/*",
-            lambda route: route.continue_() if formgrader in route.request.url else route.abort(),
+            lambda route: (
+                route.continue_() if route.request.url.startswith(here) else route.abort()
+            ),
         )
         opened = context.new_page()
         opened.goto(f"{formgrader}/formgrader?token=test")
@@ -175,7 +178,7 @@ def test_the_three_get_what_they_earned(handed_in):
 
 def test_validate_says_what_is_missing_and_passes_what_is_right(handed_in):
     untouched = (handed_in.parent / "untouched.txt").read_text()
-    assert "VALIDATION FAILED ON 5 CELL(S)!" in untouched
+    assert "VALIDATION FAILED ON 7 CELL(S)!" in untouched
     assert "Expected: a value for axes in the cell above" in untouched
     assert "Read:     chapter 1" in untouched
     assert "Traceback" not in untouched
