@@ -27,6 +27,7 @@ from traitlets import Int
 
 from course_utils.grading.grade import GRADE_MIME
 from course_utils.grading.notes import add_note, lecturer_notes
+from course_utils.grading.scan import SECRETS
 
 MAX_NOTEBOOK_BYTES = 20 * 2**20
 STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
@@ -325,11 +326,15 @@ def _is_another(nb: NotebookNode, expected: dict[str, NotebookNode]) -> bool:
     Two assignments may both have a cell ``q1-test``.
     """
     same = [
-        cell.source.splitlines()[:1] == expected[_grade_id(cell)].source.splitlines()[:1]
+        _first_line(cell.source) == _first_line(SECRETS.sub("", expected[_grade_id(cell)].source))
         for cell in nb.cells
         if _grade_id(cell) in expected and utils.is_locked(expected[_grade_id(cell)])
     ]
     return 2 * sum(same) < len(same)
+
+
+def _first_line(source: str) -> str:
+    return source.strip().partition("\n")[0]
 
 
 def _remove_steering_tags(cell: NotebookNode) -> None:
