@@ -1,8 +1,7 @@
 """Measure what the course promises about speed and accuracy, and write it as a table.
 
 Run as ``python -m benchmarks`` (or ``make bench``); takes about half an hour on two cores.
-`--only` picks measurements by name. The tables go to ``benchmarks/RESULTS.md``, each as soon as
-it is there.
+`--only` picks measurements by name. Each writes its table to ``benchmarks/results/NAME.md``.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from benchmarks import book, grading, loading, precision, training
 from course_utils.files import write_atomically
 from course_utils.runtime import available_cores, cpu_name, versions
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
+RESULTS = Path(__file__).parent / "results"
 MEASUREMENTS = {
     "training": training.measure,
     "loading": loading.measure,
@@ -28,13 +27,12 @@ MEASUREMENTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
-    sections = ["# Measured", machine()]
     for name in parser.parse_args().only:
         print(f"== {name}", flush=True)
-        sections.append(MEASUREMENTS[name]())
-        print(sections[-1], flush=True)
-        write_atomically(RESULTS, "\n\n".join(sections) + "\n")
-    print(f"Written to {RESULTS}")
+        measured = MEASUREMENTS[name]()
+        print(measured, flush=True)
+        path = write_atomically(RESULTS / f"{name}.md", f"{measured}\n\n{machine()}\n")
+        print(f"Written to {path}")
 
 
 def machine() -> str:
