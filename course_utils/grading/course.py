@@ -21,7 +21,7 @@ from course_utils.grading.scan import leaks, read_released, released_path, secre
 from course_utils.submission.settings import RETRAIN
 
 BEGIN_SOLUTION, END_SOLUTION = "### BEGIN SOLUTION", "### END SOLUTION"
-BEGIN_HIDDEN, END_HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
+END_HIDDEN = "### END HIDDEN TESTS"
 GAPS = ("# YOUR CODE HERE", "YOUR ANSWER HERE")
 PLACEHOLDER = re.compile(r"^(\w+) = None$")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,8 +102,3 @@ def questions(course: Path, assignment: str) -> list[Question]:
                 )
             )
     return found
-
-
-def relative(path: Path) -> str:
-    """Return a path as one reads it from here."""
-    return os.path.relpath(path)
