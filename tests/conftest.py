@@ -11,6 +11,7 @@ from pathlib import Path
 os.environ.setdefault("COURSE_OFFLINE", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 import pytest
 from nbgrading import ASSIGNMENTS, GradedCourse, hand_in_everything
 
@@ -19,6 +20,14 @@ from course_utils.data import Dataset
 from course_utils.grading.questions import assignments
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def same_precision() -> Iterator[None]:
+    """Leave Keras' precision as it was: a test that sets up a run sets it for the process."""
+    policy = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(policy)
 
 
 @pytest.fixture(scope="session")

@@ -340,7 +340,8 @@ def test_a_metric_without_threshold_has_no_verdict():
 
 
 def test_the_courses_thresholds():
-    assert load_thresholds() == {
+    chapters = {name: x for name, x in load_thresholds().items() if name[0].isdigit()}
+    assert chapters == {
         "02_fully_connected": {"test_accuracy": 0.45},
         "03_convolution": {"test_accuracy": 0.62},
         "06_your_own_design": {"test_accuracy": 0.75, "epochs_at_most": 25},

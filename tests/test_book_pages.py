@@ -108,7 +108,9 @@ def address(html: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: Playwright leaves an event loop running, which other modules' tests of
+# notebooks and browsers stumble over.
+@pytest.fixture(scope="module")
 def browser():
     """A headless Chromium."""
     with playwright.sync_playwright() as session:
@@ -143,7 +145,7 @@ def open_page(browser, size: str, colors: str = "light"):
     return page, foreign, errors
 
 
-@pytest.fixture(scope="session", params=list(SIZES))
+@pytest.fixture(scope="module", params=list(SIZES))
 def visits(request, browser, html: Path, address: str) -> list[Visit]:
     """Visit every page at one size, look at it and keep a screenshot."""
     folder = SCREENSHOTS / request.param
