@@ -10,7 +10,7 @@ import argparse
 import datetime
 from pathlib import Path
 
-from benchmarks import book, grading, loading, precision, training
+from benchmarks import augmentation, book, grading, loading, precision, training
 from course_utils.files import write_atomically
 from course_utils.runtime import available_cores, cpu_name, versions
 
@@ -18,6 +18,7 @@ RESULTS = Path(__file__).parent / "results"
 MEASUREMENTS = {
     "training": training.measure,
     "loading": loading.measure,
+    "augmentation": augmentation.measure,
     "precision": precision.measure,
     "grading": grading.measure,
     "book": book.measure,

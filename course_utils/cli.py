@@ -92,6 +92,7 @@ DataOption = Annotated[
 ]
 JobsOption = Annotated[int, typer.Option(help="Notebooks at the same time; they share the cores.")]
 TimeoutOption = Annotated[float | None, typer.Option(help="Seconds for each notebook.")]
+NetworkArgument = Annotated[str, typer.Argument(metavar="NAME", help="As in `course zoo list`.")]
 AgainOption = Annotated[bool, typer.Option("--again", help="Execute unchanged notebooks too.")]
 
 
@@ -240,20 +241,106 @@ def zoo_list() -> None:
 
 
 @zoo_app.command("show")
-def zoo_show(name: Annotated[str, typer.Argument(help="As in `course zoo list`.")]) -> None:
+def zoo_show(name: NetworkArgument) -> None:
     """Show a network: where it comes from, its layers, its recipe."""
     zoo = _zoo()
     design = zoo.design(name)
     console = _console()
-    for text in (f"{name}: {design.summary}", design.note):
+    for text in (f"{name}: {design.summary}", design.note, design.misprint):
         if text:
             console.print(text, markup=False, highlight=False)
     for measure, value in design.reported.items():
         console.print(f"reported {measure.replace('_', ' ')}: {100 * value:.2f}%")
+    if design.reported_epochs:
+        console.print(f"reported epochs: {design.reported_epochs}")
+    if design.starts_from:
+        console.print(f"starts from the trained weights of {design.starts_from}")
     model = design.build()
     model.summary(print_fn=lambda line: console.print(line, markup=False, highlight=False))
     for setting, value in design.recipe.model_dump(exclude_none=True).items():
         console.print(f"{setting.replace('_', ' ')}: {value}", markup=False, highlight=False)
+
+
+@zoo_app.command("train")
+def zoo_train(
+    name: NetworkArgument,
+    seed: Annotated[int, typer.Option(help="Of weights, order of images, dropout.")] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Default: as many as its recipe says.")
+    ] = None,
+    data: DataOption = None,
+    limit: Annotated[
+        int | None, typer.Option(min=5, help="Use at most so many training images.")
+    ] = None,
+    record: Annotated[Path | None, typer.Option(help="Write the run's record there.")] = None,
+) -> None:
+    """Train a network by its own recipe, and test it."""
+    from course_utils.runtime import setup
+
+    runtime = setup(seed)
+    from course_utils import zoo
+    from course_utils.data import load_cifar10, load_mnist
+    from course_utils.experiment import run as run_experiment
+
+    load = load_mnist if zoo.design(name).dataset == "mnist" else load_cifar10
+    dataset = load(data, limit=limit)
+    print(dataset.source)
+    made = run_experiment(name, dataset, runtime=runtime, seed=seed, epochs=epochs)
+    low, high = made.test_interval
+    print(f"test accuracy {made.test_accuracy:.2%} (95%: {low:.2%} to {high:.2%})")
+    if record:
+        print(f"written {made.save(record)}")
+
+
+@zoo_app.command("reproduce")
+def zoo_reproduce(
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATTERN...", help="Such as 'dl/*' or hw3/base. Default: all."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each network.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 1,
+    data: DataOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the records. Default: book/records/networks.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Repeat what is recorded.")] = False,
+) -> None:
+    """Train the documents' networks, and keep a record of each run.
+
+    What is recorded is not trained again, so a call that was killed goes on where it was.
+    """
+    zoo = _zoo()
+    from course_utils import reproduction
+    from course_utils.data import load_cifar10
+    from course_utils.experiment import RunRecord
+
+    console = _console()
+    names = reproduction.choose(patterns or ())
+    stand_in = load_cifar10(data).source.is_stand_in
+    if stand_in and out is None:
+        raise RunError(
+            "The book's records are of real images, and none are to hand: name another folder "
+            "with --out, or the images with --data."
+        )
+    runs = reproduction.plan(names, seeds, out or reproduction.RECORDS)
+    to_do = [run for run in runs if again or not reproduction.is_recorded(run, stand_in)]
+    console.print(f"{len(runs)} runs, {len(runs) - len(to_do)} of them recorded already.")
+    failures = 0
+    for number, (run, error) in enumerate(reproduction.reproduce(to_do, jobs, data), start=1):
+        progress = f"{number}/{len(to_do)} {run.name} seed {run.seed}"
+        if error:
+            failures += 1
+            console.print(f"[red]failed[/] {escape(progress)}\n{escape(error)}", soft_wrap=True)
+            continue
+        record = RunRecord.load(run.record)
+        reported = zoo.design(run.name).reported.get("test_accuracy")
+        beside = "" if reported is None else f", reported {reported:.2%}"
+        console.print(
+            f"[green]done[/]   {escape(progress)}: {record.test_accuracy:.2%}{beside}, "
+            f"{len(record.history['loss'])} epochs, {record.seconds:.0f} s"
+        )
+    raise typer.Exit(FAILURE if failures else 0)
 
 
 AssignmentArgument = Annotated[str, typer.Argument(help="Such as a2-cnn.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,8 @@ from course_utils.evaluation import Evaluation, evaluate
 from course_utils.files import write_atomically
 from course_utils.runtime import Runtime, setup, versions
 from course_utils.training import History, train
+from course_utils.transfer import feature_data
+from course_utils.zoo.design import Design
 from course_utils.zoo.recipes import Recipe
 
 RECORD_FORMAT = 1
@@ -130,13 +133,46 @@ def run(
         Print a line per epoch.
     """
     runtime = runtime or setup(seed)
-    recipe = recipe or zoo.recipe(name)
+    design = zoo.design(name)
+    recipe = recipe or design.recipe
     recipe = recipe if epochs is None else recipe.replace(epochs=epochs)
+    previous = _previous(design, data, seed, epochs, verbose)
     keras.utils.set_random_seed(seed)
-    model = zoo.build(name)
-    history = train(model, data, recipe, seed=seed, verbose=verbose)
-    tested = evaluate(model, data.x_test, data.y_test, data.class_names)
-    return make_record(name, recipe, seed, data, runtime, model, history, tested)
+    model = design.build(previous) if previous else design.build()
+    seen, trained = _prepared(design, recipe, data, model)
+    history = train(trained, seen, recipe, seed=seed, verbose=verbose)
+    tested = evaluate(trained, seen.x_test, seen.y_test, seen.class_names)
+    return make_record(name, recipe, seed, seen, runtime, model, history, tested)
+
+
+def _previous(
+    design: Design, data: Dataset, seed: int, epochs: int | None, verbose: bool
+) -> keras.Model | None:
+    """Return the trained network that a design starts from, if it starts from one."""
+    if not design.starts_from:
+        return None
+    first = zoo.design(design.starts_from)
+    recipe = first.recipe if epochs is None else first.recipe.replace(epochs=epochs)
+    keras.utils.set_random_seed(seed)
+    model = first.build()
+    seen, trained = _prepared(first, recipe, data, model)
+    train(trained, seen, recipe, seed=seed, verbose=verbose)
+    return model
+
+
+def _prepared(
+    design: Design, recipe: Recipe, data: Dataset, model: keras.Model
+) -> tuple[Dataset, keras.Model]:
+    """Return the data as the recipe splits them, and the part of the model that is trained.
+
+    Where a frozen backbone comes first, the data hold its features: it runs once per image.
+    """
+    if recipe.validation_split is not None:
+        data = data.with_validation_split(recipe.validation_split)
+    if design.features is None:
+        return data, model
+    features = feature_data(data, **asdict(design.features))
+    return features, model.layers[-1]
 
 
 def make_record(

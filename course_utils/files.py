@@ -1,10 +1,16 @@
-"""Writing files so that no reader ever sees half of one."""
+"""Writing files so that no reader ever sees half of one, and no two processes write the same."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock
+
+from course_utils.errors import CacheError
 
 
 def write_atomically(path: Path, text: str) -> Path:
@@ -23,3 +29,40 @@ def write_atomically(path: Path, text: str) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+@contextlib.contextmanager
+def locked(path: Path, content: str) -> Iterator[None]:
+    """Keep other processes from making the same cached file or folder; they wait.
+
+    Raises
+    ------
+    CacheError
+        As `storing` does, where the lock cannot be written.
+    """
+    with storing(content, path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{path}.lock")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def storing(content: str, folder: Path) -> Iterator[None]:
+    """Turn the system's refusals to write into a cache folder into one sentence.
+
+    Raises
+    ------
+    CacheError
+        For every `OSError` of the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise CacheError(
+            f"{content} could not be stored in {folder} ({error.strerror or error}); free some "
+            "space there, or set COURSE_CACHE to another folder."
+        ) from error

@@ -24,7 +24,7 @@ class History:
     loss, accuracy : list of float
         On the training batches, while the weights still change and with dropout at work.
     val_loss, val_accuracy : list of float
-        On the validation set, after each epoch.
+        On the validation set, after each epoch; empty where there is none.
     seconds : float
         Wall-clock time of the whole fit, validation included.
     """
@@ -61,7 +61,7 @@ def train(
     model : keras.Model
         Takes ``uint8`` images, returns class probabilities of shape ``(n, classes)``.
     data : Dataset
-        Trained on ``x_train``; ``x_val`` is measured after each epoch.
+        Trained on ``x_train``; ``x_val`` is measured after each epoch, unless it is empty.
     recipe : Recipe
         How to train.
     seed : int
@@ -76,13 +76,20 @@ def train(
     History
     """
     recipe = recipe if epochs is None else recipe.replace(epochs=epochs)
-    batches = Batches(data.x_train, data.y_train, recipe.batch_size, recipe.augmentation, seed)
+    batches = Batches(
+        data.x_train,
+        data.y_train,
+        recipe.batch_size,
+        recipe.augmentation,
+        seed,
+        recipe.steps_per_epoch,
+    )
     compile_model(model, recipe, steps=len(batches) * recipe.epochs)
     start = time.perf_counter()
     fitted = model.fit(
         batches,
         epochs=recipe.epochs,
-        validation_data=(data.x_val, data.y_val),
+        validation_data=(data.x_val, data.y_val) if len(data.y_val) else None,
         validation_batch_size=EVALUATION_BATCH,
         callbacks=_callbacks(recipe, verbose),
         shuffle=False,
@@ -91,8 +98,8 @@ def train(
     return History(
         loss=fitted["loss"],
         accuracy=fitted["accuracy"],
-        val_loss=fitted["val_loss"],
-        val_accuracy=fitted["val_accuracy"],
+        val_loss=fitted.get("val_loss", []),
+        val_accuracy=fitted.get("val_accuracy", []),
         seconds=time.perf_counter() - start,
     )
 
@@ -138,7 +145,8 @@ class Batches(keras.utils.PyDataset):
 
     Each epoch has its own order, and each batch its own random numbers, so that the same
     seed gives the same batches however many threads make them. An incomplete last batch
-    is left out: its images come earlier in another epoch.
+    is left out: its images come earlier in another epoch. With `steps`, an epoch has so many
+    batches: the first ones of the order, and of further orders where one is not enough.
     """
 
     def __init__(
@@ -148,17 +156,19 @@ class Batches(keras.utils.PyDataset):
         batch_size: int,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        steps: int | None = None,
     ):
         super().__init__(workers=2)
         self.x, self.y = np.asarray(x), np.asarray(y)
         self.batch_size = min(batch_size, len(self.x))
+        self.steps = steps or len(self.x) // self.batch_size
         self.augmentation = augmentation or Augmentation()
         self.seed = seed
         self.epoch = 0
         self._shuffle()
 
     def __len__(self) -> int:
-        return len(self.x) // self.batch_size
+        return self.steps
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
@@ -170,7 +180,9 @@ class Batches(keras.utils.PyDataset):
         self._shuffle()
 
     def _shuffle(self) -> None:
-        self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.x))
+        rng = np.random.default_rng((self.seed, self.epoch))
+        passes = -(-self.steps * self.batch_size // len(self.x))
+        self.order = np.concatenate([rng.permutation(len(self.x)) for _ in range(passes)])
 
 
 class EpochLines(keras.callbacks.Callback):
@@ -180,24 +192,40 @@ class EpochLines(keras.callbacks.Callback):
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
+        validation = f"  validation {logs['val_accuracy']:.1%}" if "val_accuracy" in logs else ""
         print(
             f"epoch {epoch + 1:>2}/{self.params['epochs']}"
-            f"  loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}"
-            f"  validation {logs['val_accuracy']:.1%}"
+            f"  loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}{validation}"
             f"  {time.perf_counter() - self.start:.1f} s",
             flush=True,
         )
 
 
+class StopAt(keras.callbacks.Callback):
+    """Stop training when the validation accuracy reaches a value."""
+
+    def __init__(self, target: float):
+        super().__init__()
+        self.target = target
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs["val_accuracy"] >= self.target:
+            self.model.stop_training = True
+
+
 def _callbacks(recipe: Recipe, verbose: bool) -> list[keras.callbacks.Callback]:
     callbacks: list[keras.callbacks.Callback] = [EpochLines()] if verbose else []
     if stop := recipe.early_stopping:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                monitor=stop.monitor,
-                patience=stop.patience,
-                min_delta=stop.min_delta,
-                restore_best_weights=True,
+        both = ("val_accuracy", "val_loss")
+        for monitor in both if stop.monitor == "either" else (stop.monitor,):
+            callbacks.append(
+                keras.callbacks.EarlyStopping(
+                    monitor=monitor,
+                    patience=stop.patience,
+                    min_delta=stop.min_delta,
+                    restore_best_weights=stop.keep_best,
+                )
             )
-        )
+        if stop.target:
+            callbacks.append(StopAt(stop.target))
     return callbacks

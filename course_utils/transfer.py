@@ -27,7 +27,8 @@ from keras import layers
 
 from course_utils.data import Dataset, download
 from course_utils.data.dataset import PARTS
-from course_utils.errors import CacheError, DataError
+from course_utils.errors import DataError
+from course_utils.files import locked, storing
 from course_utils.runtime import cache_dir
 
 WEIGHTS_NAME = "mobilenet_1_0_224_tf_no_top.block12.h5"
@@ -41,6 +42,8 @@ LAST = "conv_pw_12_relu"
 CUTS = tuple(f"conv_pw_{block}_relu" for block in range(1, 13))
 SIZE = 96
 IMAGENET_RANGE = (-1.0, 1.0)
+
+CONTENT = "MobileNet's features"
 
 # Raise it when the same images give other features than before.
 _CACHE_VERSION = "1"
@@ -224,7 +227,7 @@ def features(
     path = cache_dir() / "features" / f"mobilenet-{_key(settings, x)}.npy"
     found = _read(path)
     if found is None:
-        with _locked(path):
+        with locked(path, CONTENT):
             found = _read(path)  # another process may have made it meanwhile
             if found is None:
                 start = time.perf_counter()
@@ -350,23 +353,11 @@ def _read(path: Path) -> np.ndarray | None:
         return None
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with _explained(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _write(path: Path, model: keras.Model, x: np.ndarray) -> None:
     """Write the features, batch by batch, under a temporary name, then rename the file."""
     part = path.with_name(f".{path.name}.part")
     shape = (len(x), *model.output_shape[1:])
-    with _explained(path.parent):
+    with storing(CONTENT, path.parent):
         try:
             with part.open("wb") as file:
                 header = {"descr": "<f2", "fortran_order": False, "shape": shape}
@@ -379,15 +370,3 @@ def _write(path: Path, model: keras.Model, x: np.ndarray) -> None:
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Turn the system's refusals to write into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise CacheError(
-            f"The features could not be stored in {folder} ({error.strerror or error}); free "
-            "some space there, or set COURSE_CACHE to another folder."
-        ) from error

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -23,11 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)
-def same_precision() -> Iterator[None]:
-    """Leave Keras' precision as it was: a test that sets up a run sets it for the process."""
-    policy = keras.config.dtype_policy()
-    yield
-    keras.config.set_dtype_policy(policy)
+def single_precision() -> None:
+    """Start every test in Keras' own precision: what sets up a run sets it for the process."""
+    keras.config.set_dtype_policy("float32")
 
 
 @pytest.fixture(scope="session")
@@ -68,16 +67,39 @@ def graded(request, gradings) -> GradedCourse:
     return gradings[request.param].result()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def book_build(request) -> Iterator[subprocess.Popen | None]:
+    """`course book`, started before the first test, if any test asks for the book."""
+    if not any("built_book" in item.fixturenames for item in request.session.items):
+        yield None
+        return
+    with tempfile.TemporaryFile("w+") as printed:
+        build = subprocess.Popen(
+            [sys.executable, "-m", "course_utils.cli", "book"],
+            cwd=ROOT,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+        )
+        build.printed = printed
+        try:
+            yield build
+        finally:
+            build.terminate()
+            build.wait()
+
+
 @pytest.fixture(scope="session")
-def built_book() -> Path:
+def built_book(book_build) -> Path:
     """The folder of the built book; `course book` builds what is not up to date."""
-    done = subprocess.run(
-        [sys.executable, "-m", "course_utils.cli", "book"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=3_000,
-    )
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
+    book_build.wait(timeout=3_000)
+    book_build.printed.seek(0)
+    printed = book_build.printed.read()
+    print(printed)
+    assert book_build.returncode == 0, printed[-3_000:]
     return ROOT / "_build"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put last what waits for long work, so that the book is built while the others run."""
+    order = ("gradings", "built_book")
+    items.sort(key=lambda item: [name in item.fixturenames for name in order])

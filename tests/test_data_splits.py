@@ -76,3 +76,17 @@ def test_a_limit_that_is_none(nowhere, limit):  # noqa: F811
     path = write_tar(binary_files(cifar10_arrays()), nowhere / "c.tar.gz")
     with pytest.raises(DataError, match="is no number of images: give a whole number of 5 or more"):
         load_cifar10(path, limit=limit)
+
+
+@pytest.mark.parametrize("part", [0.2, 2 / 9, 0])
+def test_another_part_can_be_set_aside(small_data, part):
+    data = small_data.limited(100).with_validation_split(part)
+    total = 100 + 20
+    assert (len(data.y_train), len(data.y_val)) == (total - int(part * total), int(part * total))
+    assert len(data.x_train) == len(data.y_train)
+    images = np.concatenate([data.x_train, data.x_val]).reshape(total, -1)
+    before = small_data.limited(100)
+    originals = np.concatenate([before.x_train, before.x_val]).reshape(total, -1)
+    np.testing.assert_array_equal(np.unique(images, axis=0), np.unique(originals, axis=0))
+    if part:
+        assert np.ptp(np.bincount(data.y_val, minlength=10)) <= 1

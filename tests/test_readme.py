@@ -36,7 +36,7 @@ COMMANDS = printed_commands()
 MAKE = [words for words in COMMANDS if name(words) == "make"]
 COURSE = [words for words in COMMANDS if name(words) == "course"]
 PAPERMILL = [words for words in COMMANDS if name(words) == "papermill"]
-QUICK = [words for words in COURSE if words[1] in {"doctor", "zoo"}]
+QUICK = [words for words in COURSE if words[1:] in (["doctor"], ["zoo", "list"])]
 QUICK += [words for words in PAPERMILL if "limit" in words]
 LONGEST = 600
 

@@ -66,6 +66,21 @@ def test_a_batch_larger_than_the_set_is_the_whole_set():
     assert len(training.Batches(*numbered_images(10), batch_size=64)) == 1
 
 
+def test_an_epoch_of_so_many_steps_goes_through_several_orders():
+    batches = training.Batches(*numbered_images(10), batch_size=4, seed=0, steps=5)
+    labels = np.concatenate([batches[i][1] for i in range(len(batches))])
+    assert len(labels) == 20
+    assert sorted(labels[:10]) == sorted(labels[10:]) == list(range(10))
+    assert not np.array_equal(labels[:10], labels[10:])
+
+
+def test_an_epoch_of_few_steps_does_not_start_with_the_same_images_again():
+    batches = training.Batches(*numbered_images(), batch_size=10, seed=0, steps=2)
+    first = batches[0][1]
+    batches.on_epoch_end()
+    assert not np.array_equal(first, batches[0][1])
+
+
 def test_flips_mirror_about_half_the_images():
     images = np.zeros((2_000, 4, 4, 1), dtype="uint8")
     images[:, :, 0] = 1
@@ -113,6 +128,51 @@ def test_early_stopping_ends_training_and_keeps_the_best_weights(small_data):
     )
     history = training.train(model, small_data, recipe, verbose=False)
     assert history.epochs == 2
+
+
+def stopping_recipe(**settings):
+    return Recipe(learning_rate=1e-9, epochs=9, early_stopping=EarlyStopping(**settings))
+
+
+def test_training_stops_by_whichever_figure_is_first(small_data):
+    keras.utils.set_random_seed(0)
+    recipe = stopping_recipe(monitor="either", patience=2, min_delta=0.5, keep_best=False)
+    history = training.train(zoo.build("fast/final-narrow"), small_data, recipe, verbose=False)
+    assert history.epochs == 3
+
+
+def test_training_stops_at_a_target(small_data):
+    keras.utils.set_random_seed(0)
+    recipe = stopping_recipe(patience=9, target=0.01)
+    history = training.train(zoo.build("fast/final-narrow"), small_data, recipe, verbose=False)
+    assert history.epochs == 1
+
+
+def test_the_best_weights_are_kept_only_where_they_are_asked_for(small_data):
+    data = small_data.limited(200)
+    left = {}
+    for keep_best in (True, False):
+        keras.utils.set_random_seed(0)
+        model = zoo.build("fast/final-narrow")
+        # No epoch after the first counts as better: the best weights are those of the first.
+        stopping = EarlyStopping(patience=2, min_delta=1.0, keep_best=keep_best)
+        recipe = Recipe(epochs=3, early_stopping=stopping)
+        training.train(model, data, recipe, verbose=False)
+        left[keep_best] = model.get_weights()[0]
+    keras.utils.set_random_seed(0)
+    model = zoo.build("fast/final-narrow")
+    training.train(model, data, Recipe(epochs=1), verbose=False)
+    first = model.get_weights()[0]
+    np.testing.assert_allclose(left[True], first, atol=1e-5)
+    assert np.abs(left[False] - first).max() > 1e-3
+
+
+def test_without_validation_images_nothing_is_measured_on_them(small_data, capsys):
+    data = small_data.limited(200).with_validation_split(0)
+    assert len(data.y_train) == 240
+    history = training.train(zoo.build("fast/final-narrow"), data, Recipe(epochs=1))
+    assert (history.val_loss, history.val_accuracy) == ([], [])
+    assert "validation" not in capsys.readouterr().out
 
 
 def test_a_trained_model_can_be_saved_and_read_without_any_code(small_data, tmp_path):

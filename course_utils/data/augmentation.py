@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
+
+from course_utils.data.warp import warp
 
 
 class Augmentation(BaseModel):
     """Which changes to draw, for each image anew in every epoch.
+
+    `rotation` to `height_shift` mean what they meant to the ``ImageDataGenerator`` of old Keras,
+    which the documents used: every amount is drawn uniformly, images are interpolated bilinearly,
+    and the border's pixels fill what comes from outside.
 
     Attributes
     ----------
     horizontal_flip : bool
         Mirror every second image, left to right.
     shift : int
-        Move the image by up to so many pixels in each direction; the border is filled by
+        Move the image by up to so many whole pixels in each direction; the border is filled by
         reflection.
+    rotation : float
+        Turn the image by up to so many degrees, either way.
+    zoom : float
+        Scale height and width, each by its own factor from ``1 - zoom`` to ``1 + zoom``.
+    shear : float
+        Shear by up to so many degrees, either way.
+    width_shift, height_shift : float
+        Move the image by up to that part of its width or height, either way.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     horizontal_flip: bool = False
     shift: NonNegativeInt = 0
+    rotation: float = Field(default=0.0, ge=0, le=180)
+    zoom: float = Field(default=0.0, ge=0, lt=1)
+    shear: float = Field(default=0.0, ge=0, lt=90)
+    width_shift: NonNegativeFloat = Field(default=0.0, lt=1)
+    height_shift: NonNegativeFloat = Field(default=0.0, lt=1)
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether images are turned, scaled, sheared or moved by parts of a pixel."""
+        return any((self.rotation, self.zoom, self.shear, self.width_shift, self.height_shift))
 
 
 def augment(images: np.ndarray, augmentation: Augmentation, rng: np.random.Generator) -> np.ndarray:
@@ -30,7 +54,8 @@ def augment(images: np.ndarray, augmentation: Augmentation, rng: np.random.Gener
     Parameters
     ----------
     images : numpy.ndarray
-        Shape ``(n, height, width, channels)``, any dtype.
+        Shape ``(n, height, width, channels)``; uint8 where `augmentation` is affine, otherwise
+        any dtype.
     augmentation : Augmentation
         What may change.
     rng : numpy.random.Generator
@@ -40,11 +65,18 @@ def augment(images: np.ndarray, augmentation: Augmentation, rng: np.random.Gener
     -------
     numpy.ndarray
         Same shape and dtype as `images`.
+
+    Raises
+    ------
+    DataError
+        For images that an affine map cannot be applied to.
     """
-    if augmentation.horizontal_flip:
+    if augmentation.horizontal_flip and not augmentation.is_affine:
         images = random_flip(images, rng)
     if augmentation.shift:
         images = random_shift(images, augmentation.shift, rng)
+    if augmentation.is_affine:
+        images = random_affine(images, augmentation, rng)
     return images
 
 
@@ -62,3 +94,33 @@ def random_shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> n
     windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
     top, left = rng.integers(0, 2 * pixels + 1, size=(2, n))
     return np.ascontiguousarray(windows[np.arange(n), top, left].transpose(0, 2, 3, 1))
+
+
+def random_affine(
+    images: np.ndarray, augmentation: Augmentation, rng: np.random.Generator
+) -> np.ndarray:
+    """Turn, move, shear, scale and mirror each image about its centre, by amounts drawn for it."""
+    n, height, width, _ = images.shape
+
+    def drawn(limit: float, count: int = 1) -> np.ndarray:
+        return rng.uniform(-limit, limit, (n, count))
+
+    angle = np.deg2rad(drawn(augmentation.rotation))
+    shear = np.deg2rad(drawn(augmentation.shear))
+    scale = 1 + drawn(augmentation.zoom, 2)
+    if augmentation.horizontal_flip:
+        scale[rng.random(n) < 0.5, 1] *= -1
+    moved = np.hstack(
+        [drawn(augmentation.height_shift) * height, drawn(augmentation.width_shift) * width]
+    )
+    turning = _matrices(np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle))
+    shearing = _matrices(np.cos(shear), np.zeros_like(shear), -np.sin(shear), np.ones_like(shear))
+    matrices = turning @ shearing * scale[:, None, :]
+    centre = np.array([height - 1, width - 1]) / 2
+    offsets = centre + (turning @ moved[..., None])[..., 0] - matrices @ centre
+    return warp(images, matrices, offsets)
+
+
+def _matrices(*entries: np.ndarray) -> np.ndarray:
+    """Return 2x2 matrices from columns of their entries, row by row."""
+    return np.hstack(entries).reshape(-1, 2, 2)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from course_utils.errors import CacheError
+from course_utils.files import locked, storing
 from course_utils.runtime import cache_dir
 
 ARRAYS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
+CONTENT = "The decoded images (up to 190 MB)"
 _DESCRIPTION = "meta.json"
 
 Arrays = Mapping[str, np.ndarray]
@@ -50,7 +50,7 @@ def load_or_make(key: str, make: Callable[[], tuple[Arrays, Meta]]) -> tuple[Arr
     folder = cache_dir() / "datasets" / key
     cached = _read(folder)
     if cached is None:
-        with _locked(folder):
+        with locked(folder, CONTENT):
             cached = _read(folder)  # another process may have made it meanwhile
             if cached is None:
                 _write(folder, *make())
@@ -80,22 +80,10 @@ def _read(folder: Path) -> tuple[Arrays, Meta] | None:
     return arrays, meta
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with _explained(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{folder}.lock")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _write(folder: Path, arrays: Arrays, meta: Meta) -> None:
     """Write all files under a temporary name, then rename the whole folder."""
     temporary = folder.with_name(f".{folder.name}.part")
-    with _explained(folder):
+    with storing(CONTENT, folder.parent):
         try:
             # What a killed process left under this name goes first.
             shutil.rmtree(temporary, ignore_errors=True)
@@ -136,16 +124,3 @@ def _fingerprint(arrays: Arrays) -> str:
     for name in ARRAYS:
         digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8))
     return digest.hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Turn the system's refusals to write into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise CacheError(
-            f"The decoded images could not be stored in {folder.parent} "
-            f"({error.strerror or error}); free some space there (a data set takes up to 190 MB), "
-            "or set COURSE_CACHE to another folder."
-        ) from error

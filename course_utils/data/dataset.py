@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from course_utils.data.splits import stratified
+from course_utils.data.splits import split, stratified
 from course_utils.errors import DataError
 
 PARTS = ("train", "val", "test")
@@ -95,6 +95,19 @@ class Dataset:
             chosen = stratified(y, min(len(y), limit if name == "train" else limit // 5))
             arrays |= {f"x_{name}": x[chosen], f"y_{name}": y[chosen]}
         return replace(self, **arrays)
+
+    def with_validation_split(self, part: float) -> Dataset:
+        """Return a copy in which another part of the training images is set aside to validate on.
+
+        Parameters
+        ----------
+        part : float
+            0 to 1, of the training and validation images together. Every class keeps its share.
+        """
+        x = np.concatenate([self.x_train, self.x_val])
+        y = np.concatenate([self.y_train, self.y_val])
+        kept, chosen = split(y, int(part * len(y)))
+        return replace(self, x_train=x[kept], y_train=y[kept], x_val=x[chosen], y_val=y[chosen])
 
     def __repr__(self) -> str:
         title = f"{self.source.name}, fingerprint {self.source.fingerprint}"

@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 import pooch
 import requests
 import urllib3
-from filelock import FileLock
 
 from course_utils.data.catalogue import Download, Spec
-from course_utils.errors import CacheError
+from course_utils.files import locked, storing
 from course_utils.runtime import cache_dir
+
+CONTENT = "The download"
 
 _PROBE_SECONDS = 3  # without a network, the wait before the stand-in is drawn
 _READ_SECONDS = 20  # a server silent for so long counts as gone
@@ -65,18 +66,11 @@ def fetch(spec: Spec) -> Path | None:
     if is_off() or not spec.downloads:
         return None
     folder = cache_dir() / "downloads"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{spec.key}.lock"):
-            if len(spec.downloads) == 1:
-                (file,) = spec.downloads
-                return folder / file.name if _fetch_file(file, folder) else None
-            return _fetch_folder(spec, folder / spec.key)
-    except OSError as error:
-        raise CacheError(
-            f"The download could not be stored in {folder} ({error.strerror or error}); free "
-            "some space there, or set COURSE_CACHE to another folder."
-        ) from error
+    with storing(CONTENT, folder), locked(folder / f".{spec.key}", CONTENT):
+        if len(spec.downloads) == 1:
+            (file,) = spec.downloads
+            return folder / file.name if _fetch_file(file, folder) else None
+        return _fetch_folder(spec, folder / spec.key)
 
 
 def _fetch_folder(spec: Spec, folder: Path) -> Path | None:

@@ -10,12 +10,14 @@ import difflib
 import keras
 
 from course_utils.errors import UnknownDesignError
-from course_utils.zoo import fast, tbmi26
+from course_utils.zoo import dl, fast, hw3, hw5, proyectos, tbmi26
 from course_utils.zoo.design import Design
 from course_utils.zoo.recipes import Recipe
 
 _DESIGNS: dict[str, Design] = {
-    design.name: design for document in (tbmi26, fast) for design in document.DESIGNS
+    design.name: design
+    for document in (tbmi26, dl, hw5, proyectos, hw3, fast)
+    for design in document.DESIGNS
 }
 
 

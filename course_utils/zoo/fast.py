@@ -14,6 +14,7 @@ from keras import layers
 
 from course_utils.data.augmentation import Augmentation
 from course_utils.zoo import tbmi26
+from course_utils.zoo.blocks import class_probabilities, scaled_input
 from course_utils.zoo.design import Design
 from course_utils.zoo.recipes import Recipe
 
@@ -42,7 +43,7 @@ def final(
     the positions and costs a quarter of the time. `dropout` holds one rate for each block
     and one for the flattened features.
     """
-    model = keras.Sequential(tbmi26.scaled_input())
+    model = keras.Sequential(scaled_input())
     model.add(layers.Conv2D(32, 4, strides=2, padding="same", activation="relu"))
     for number, width in enumerate(filters):
         model.add(layers.Conv2D(width, 3, padding="same", use_bias=not batch_normalisation))
@@ -55,7 +56,7 @@ def final(
     model.add(layers.Flatten())
     if dropout:
         model.add(layers.Dropout(dropout[-1]))
-    model.add(tbmi26.class_probabilities())
+    model.add(class_probabilities())
     return model
 
 
@@ -65,71 +66,91 @@ DESIGNS = [
         summary="One hidden layer of 200 ReLU units on MNIST.",
         build=partial(tbmi26.fully_connected, (200,), "relu", (28, 28, 1)),
         recipe=QUICK.replace(epochs=4),
+        parameters=159_010,
+        dataset="mnist",
     ),
     Design(
         name="fast/fully-connected",
         summary="Two hidden layers of 512 and 256 ReLU units.",
         build=partial(tbmi26.fully_connected, (512, 256), "relu"),
         recipe=QUICK.replace(epochs=4),
+        parameters=1_707_274,
     ),
     Design(
         name="fast/cnn",
         summary="The layers of tbmi26/cnn with a quick recipe.",
         build=tbmi26.cnn,
         recipe=QUICK.replace(learning_rate=3e-3, epochs=5),
+        parameters=81_834,
     ),
     Design(
         name="fast/dropout",
         summary="The layers of tbmi26/dropout with the recipe of fast/cnn.",
         build=partial(tbmi26.cnn, dropout=0.2),
         recipe=QUICK.replace(learning_rate=3e-3, epochs=5),
+        parameters=81_834,
     ),
     Design(
         name="fast/batchnorm",
         summary="The layers of tbmi26/batchnorm with the recipe of fast/cnn, for three epochs.",
         build=partial(tbmi26.cnn, batch_normalisation=True),
         recipe=QUICK.replace(learning_rate=3e-3, epochs=3),
+        parameters=82_698,
+        frozen=432,
     ),
     Design(
         name="fast/final",
         summary="Four convolutions, three of them with max-pooling and BatchNorm; no dense one.",
         build=final,
         recipe=FINAL,
+        parameters=247_594,
+        frozen=640,
     ),
     Design(
         name="fast/final-without-augmentation",
         summary="fast/final trained on the images as they are.",
         build=final,
         recipe=FINAL.replace(augmentation=None),
+        parameters=247_594,
+        frozen=640,
     ),
     Design(
         name="fast/final-without-batchnorm",
         summary="fast/final with biases in place of its BatchNorm layers.",
         build=partial(final, batch_normalisation=False),
         recipe=FINAL,
+        parameters=246_634,
     ),
     Design(
         name="fast/final-constant-rate",
         summary="fast/final trained with Adam's usual learning rate of 0.001 throughout.",
         build=final,
         recipe=FINAL.replace(schedule="constant", warmup=0.0, learning_rate=1e-3),
+        parameters=247_594,
+        frozen=640,
     ),
     Design(
         name="fast/final-average-pooling",
         summary="fast/final with average-pooling in place of max-pooling.",
         build=partial(final, pooling=layers.AveragePooling2D),
         recipe=FINAL,
+        parameters=247_594,
+        frozen=640,
     ),
     Design(
         name="fast/final-narrow",
         summary="fast/final with half as many filters in its three blocks.",
         build=partial(final, filters=(32, 64, 64)),
         recipe=FINAL,
+        parameters=69_290,
+        frozen=320,
     ),
     Design(
         name="fast/final-with-dropout",
         summary="fast/final with the document's dropout: 0.05 to 0.15, and 0.5 at the end.",
         build=partial(final, dropout=(0.05, 0.10, 0.15, 0.5)),
         recipe=FINAL,
+        parameters=247_594,
+        frozen=640,
     ),
 ]

@@ -13,6 +13,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 
 from course_utils.data.augmentation import Augmentation
@@ -20,23 +21,36 @@ from course_utils.errors import RecipeError
 
 
 class EarlyStopping(BaseModel):
-    """Stop when the monitored figure no longer improves, and keep the best weights.
+    """Stop when the monitored figure no longer improves.
 
     Attributes
     ----------
-    monitor : {"val_accuracy", "val_loss"}
-        The figure, measured on the validation set after each epoch.
+    monitor : {"val_accuracy", "val_loss", "either"}
+        The figure, measured on the validation set after each epoch. ``"either"`` watches both,
+        and stops when the first of them no longer improves.
     patience : int
         Epochs without improvement before training stops.
     min_delta : float
         The least change that counts as an improvement.
+    keep_best : bool
+        Go back to the weights of the best epoch; otherwise those of the last one stay.
+    target : float, optional
+        Stop as soon as the validation accuracy reaches it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+    monitor: Literal["val_accuracy", "val_loss", "either"] = "val_accuracy"
     patience: NonNegativeInt = 5
     min_delta: NonNegativeFloat = 0.0
+    keep_best: bool = True
+    target: float | None = Field(default=None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_best(self) -> EarlyStopping:
+        if self.monitor == "either" and self.keep_best:
+            raise ValueError("of two figures there is no best epoch: set keep_best to False")
+        return self
 
 
 class Recipe(BaseModel):
@@ -62,6 +76,11 @@ class Recipe(BaseModel):
         The setting of ``"inverse_time"``.
     batch_size, epochs : int
         Images per step, and passes over the training set.
+    steps_per_epoch : int, optional
+        Steps that make an epoch, where it is not a pass over the training set.
+    validation_split : float, optional
+        The part of the training images that is set aside to measure on after each epoch.
+        Default: what the data set itself sets aside. With 0 nothing is measured.
     augmentation : Augmentation, optional
     early_stopping : EarlyStopping, optional
     """
@@ -78,8 +97,16 @@ class Recipe(BaseModel):
     decay: NonNegativeFloat = 0.0
     batch_size: PositiveInt = 128
     epochs: PositiveInt = 10
+    steps_per_epoch: PositiveInt | None = None
+    validation_split: float | None = Field(default=None, ge=0, lt=1)
     augmentation: Augmentation | None = None
     early_stopping: EarlyStopping | None = None
+
+    @model_validator(mode="after")
+    def _something_to_stop_by(self) -> Recipe:
+        if self.early_stopping and self.validation_split == 0:
+            raise ValueError("without validation images there is nothing to stop early by")
+        return self
 
     def replace(self, **changes) -> Recipe:
         """Return a copy with other settings, checked like the original.
@@ -94,6 +121,5 @@ class Recipe(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             setting = ".".join(map(str, first["loc"]))
-            raise RecipeError(
-                f"The recipe cannot have {setting} = {first['input']!r}: {first['msg']}."
-            ) from error
+            what = f" {setting} = {first['input']!r}" if setting else " these settings together"
+            raise RecipeError(f"The recipe cannot have{what}: {first['msg']}.") from error

@@ -1,0 +1,162 @@
+"""The networks of the document `dl`: ten models, each one step from the one before.
+
+Everywhere Adam with its usual rate, batches of 128 images and 30 epochs, where a model's recipe
+says nothing else. The document does not say how many images it validates on (ours: the data
+set's own validation images), nor how it scales the pixels (ours: 0 to 1).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import keras
+from keras import layers
+
+from course_utils.data.augmentation import Augmentation
+from course_utils.zoo.blocks import classifier, convolution, scaled_input
+from course_utils.zoo.design import Design
+from course_utils.zoo.recipes import EarlyStopping, Recipe
+
+ADAM = Recipe(optimizer="adam", learning_rate=1e-3, batch_size=128, epochs=30)
+
+
+def network(
+    filters: tuple[int, ...],
+    batch_normalisation: bool = True,
+    dropout: tuple[float, ...] = (),
+    dense: tuple[int, ...] = (),
+) -> keras.Model:
+    """Blocks of two 3x3 convolutions and a max-pooling, then dense layers.
+
+    With `batch_normalisation`, after each convolution; `dropout` holds one rate for each block.
+    """
+    model = keras.Sequential(scaled_input(lowest=0))
+    for number, width in enumerate(filters):
+        for _ in range(2):
+            model.add(convolution(width))
+            if batch_normalisation:
+                model.add(layers.BatchNormalization())
+        model.add(layers.MaxPooling2D())
+        if dropout:
+            model.add(layers.Dropout(dropout[number]))
+    for layer in classifier(dense):
+        model.add(layer)
+    return model
+
+
+LAST = partial(network, (32, 64, 128), dropout=(0.2, 0.3, 0.4), dense=(128, 64))
+LAST_PARAMETERS = {"parameters": 559_978, "frozen": 896}
+
+DESIGNS = [
+    Design(
+        name="dl/1",
+        summary="Two convolutions and a max-pooling.",
+        build=partial(network, (32,), batch_normalisation=False),
+        recipe=ADAM,
+        parameters=92_074,
+        reported={"test_accuracy": 0.6207},
+        reported_epochs=30,
+    ),
+    Design(
+        name="dl/2",
+        summary="dl/1 with a second block of 64 filters.",
+        build=partial(network, (32, 64), batch_normalisation=False),
+        recipe=ADAM,
+        parameters=106_538,
+        reported={"test_accuracy": 0.7151},
+        reported_epochs=30,
+    ),
+    Design(
+        name="dl/3",
+        summary="dl/2 with BatchNorm after each convolution.",
+        build=partial(network, (32, 64)),
+        recipe=ADAM,
+        parameters=107_306,
+        frozen=384,
+        reported={"test_accuracy": 0.7115},
+        reported_epochs=30,
+    ),
+    Design(
+        name="dl/4",
+        summary="dl/3 with dropout of 0.2 after each block.",
+        build=partial(network, (32, 64), dropout=(0.2, 0.2)),
+        recipe=ADAM,
+        parameters=107_306,
+        frozen=384,
+        reported={"test_accuracy": 0.7575},
+        reported_epochs=30,
+        misprint=(
+            "The document prints a total of 187,386 parameters, 186,922 of them trainable; its "
+            "own layers add up to 107,306 and 106,922."
+        ),
+    ),
+    Design(
+        name="dl/5",
+        summary="dl/4 with a third block of 64 filters.",
+        build=partial(network, (32, 64, 64), dropout=(0.2, 0.2, 0.2)),
+        recipe=ADAM,
+        parameters=150_954,
+        frozen=640,
+        reported={"test_accuracy": 0.8111},
+        reported_epochs=30,
+    ),
+    Design(
+        name="dl/6",
+        summary="dl/5 with 128 filters in the third block and two dense layers.",
+        build=partial(network, (32, 64, 128), dropout=(0.2, 0.2, 0.2), dense=(128, 64)),
+        recipe=ADAM,
+        **LAST_PARAMETERS,
+        reported={"test_accuracy": 0.8072},
+        reported_epochs=30,
+    ),
+    Design(
+        name="dl/7",
+        summary="dl/6 with dropout that rises from block to block: 0.2, 0.3, 0.4.",
+        build=LAST,
+        recipe=ADAM,
+        **LAST_PARAMETERS,
+        reported={"test_accuracy": 0.8191},
+        reported_epochs=30,
+        misprint="The document prints 559,882 trainable parameters; its layers have 559,082.",
+    ),
+    Design(
+        name="dl/8",
+        summary="dl/7 in batches of 256 images.",
+        build=LAST,
+        recipe=ADAM.replace(batch_size=256),
+        **LAST_PARAMETERS,
+        reported_epochs=30,
+        note="The document says that accuracy rose, and gives no number.",
+    ),
+    Design(
+        name="dl/9",
+        summary="dl/8, stopped when the validation loss no longer falls.",
+        build=LAST,
+        recipe=ADAM.replace(
+            batch_size=256,
+            epochs=150,
+            early_stopping=EarlyStopping(
+                monitor="val_loss", patience=5, min_delta=0.01, keep_best=False
+            ),
+        ),
+        **LAST_PARAMETERS,
+        note="The document gives no number, and no limit of epochs: 150 is that of dl/10.",
+    ),
+    Design(
+        name="dl/10",
+        summary="dl/9 with augmentation, batches of 516 images and more patience.",
+        build=LAST,
+        recipe=ADAM.replace(
+            batch_size=516,
+            epochs=150,
+            augmentation=Augmentation(
+                rotation=15, zoom=0.1, width_shift=0.1, height_shift=0.1, horizontal_flip=True
+            ),
+            early_stopping=EarlyStopping(
+                monitor="val_loss", patience=15, min_delta=0.01, keep_best=False
+            ),
+        ),
+        **LAST_PARAMETERS,
+        note="The document gives no number, and not what its augmentation changes: that is ours.",
+    ),
+]

@@ -1,0 +1,118 @@
+"""Training many networks: resumed after a kill, and one that dies takes no other with it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from course_utils import reproduction, zoo
+from course_utils.errors import RunError
+from course_utils.experiment import RunRecord
+from course_utils.reproduction import Run
+
+SMALL = "fast/mnist-200"  # seconds on the drawn digits
+ORDER = ("zoo", "reproduce", SMALL, "--seeds", "3", "--data", "stand-in", "--out")
+
+
+def course(*arguments, **environment):
+    command = [sys.executable, "-m", "course_utils.cli", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env=os.environ | environment
+    )
+
+
+def test_a_killed_call_goes_on_where_it_was(tmp_path):
+    command = [sys.executable, "-m", "course_utils.cli", *ORDER, str(tmp_path)]
+    first = tmp_path / "fast-mnist-200-seed0.json"
+    killed = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 200
+    while not first.exists() and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert first.exists()
+    before = first.stat().st_mtime_ns
+    done = course(*ORDER, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 runs, 1 of them recorded already" in done.stdout
+    assert first.stat().st_mtime_ns == before
+    records = [RunRecord.load(path) for path in sorted(tmp_path.glob("*.json"))]
+    assert [record.seed for record in records] == [0, 1, 2]
+    assert all(record.is_stand_in for record in records)
+    assert len({record.history["loss"][0] for record in records}) == 3
+    # Of the runs that ended well there is no log; the kill may have left the first one's.
+    assert {path.stem for path in tmp_path.glob("*.log")} <= {first.stem}
+
+
+def test_a_run_that_dies_is_named_and_the_others_go_on(tmp_path):
+    runs = [
+        Run("no/such-network", 0, tmp_path / "none.json"),
+        Run(SMALL, 0, tmp_path / "good.json"),
+    ]
+    errors = dict(reproduction.reproduce(runs, jobs=2, data="stand-in"))
+    assert errors[runs[1]] == ""
+    assert RunRecord.load(runs[1].record).design == SMALL
+    assert "no/such-network, seed 0, ended with 2" in errors[runs[0]]
+    assert "There is no network called" in errors[runs[0]]
+    assert not runs[0].record.exists()
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """A run whose record is one of the book's."""
+    folder = reproduction.CHECKOUT / "book" / "records" / "own_design"
+    record = RunRecord.load(folder / "fast-final-seed0.json")
+    return Run("fast/final", 0, record.save(tmp_path / "run.json"))
+
+
+def test_a_record_counts_only_for_the_same_recipe_and_kind_of_images(recorded):
+    assert reproduction.is_recorded(recorded)
+    assert not reproduction.is_recorded(recorded, stand_in=True)
+    assert not reproduction.is_recorded(Run("fast/cnn", 0, recorded.record))
+    recorded.record.write_text("{}")
+    assert not reproduction.is_recorded(recorded)
+    recorded.record.unlink()
+    assert not reproduction.is_recorded(recorded)
+
+
+def test_patterns_choose_networks():
+    assert reproduction.choose(["dl/1*"]) == ["dl/1", "dl/10"]
+    assert reproduction.choose(["hw3/base", "hw3/b*"]) == ["hw3/base"]
+    assert not any(name.startswith("fast/") for name in reproduction.choose([]))
+    assert len(reproduction.choose([])) + len(reproduction.choose(["fast/*"])) == len(zoo.names())
+    with pytest.raises(RunError, match="No network matches 'vgg'"):
+        reproduction.choose(["vgg"])
+
+
+def test_drawn_images_do_not_get_into_the_books_records():
+    refused = course("zoo", "reproduce", "dl/1", "--data", "stand-in")
+    assert refused.returncode == 2
+    assert "name another folder" in refused.stderr
+
+
+def test_one_network_is_trained_by_name(tmp_path):
+    path = tmp_path / "record.json"
+    settings = ("--epochs", 1, "--limit", 500, "--data", "stand-in", "--record", path)
+    done = course("zoo", "train", SMALL, *settings)
+    assert done.returncode == 0, done.stderr
+    assert "epoch  1/1" in done.stdout
+    assert f"written {path}" in done.stdout
+    assert RunRecord.load(path).train_images == 500
+
+
+def test_a_backend_that_does_not_exist_is_named():
+    done = course("zoo", "train", SMALL, KERAS_BACKEND="cobol")
+    assert done.returncode == 2
+    assert "Unknown backend 'cobol'" in done.stderr
+
+
+def test_the_books_records_are_of_real_images_and_todays_recipes():
+    for path in sorted(reproduction.RECORDS.glob("*.json")):
+        record = RunRecord.load(path)
+        assert not record.is_stand_in
+        assert record.recipe == zoo.recipe(record.design), f"{path.name} is of an older recipe"
+        assert path.stem == f"{record.design.replace('/', '-')}-seed{record.seed}"
+        assert record.parameters == zoo.design(record.design).parameters
