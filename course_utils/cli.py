@@ -257,8 +257,7 @@ def zoo_show(name: NetworkArgument) -> None:
         console.print(f"starts from the trained weights of {design.starts_from}")
     model = design.build()
     model.summary(print_fn=lambda line: console.print(line, markup=False, highlight=False))
-    for setting, value in design.recipe.model_dump(exclude_none=True).items():
-        console.print(f"{setting.replace('_', ' ')}: {value}", markup=False, highlight=False)
+    console.print(str(design.recipe), markup=False, highlight=False)
 
 
 @zoo_app.command("train")

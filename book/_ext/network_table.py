@@ -15,16 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from course_utils.runtime import import_keras
 
-HEADINGS = [
-    "Network",
-    "Reported",
-    "Measured",
-    "Difference",
-    "Parameters",
-    "Epochs",
-    "Seconds",
-    "On",
-]
+HEADINGS = ["Network", "Reported", "Measured", "Difference", "Parameters", "Epochs", "Trained in"]
 NOT_YET = "not yet"
 
 
@@ -63,7 +54,9 @@ def section(document: str, designs: list, measured: dict) -> list[nodes.Node]:
         if text
     ]
     listed = [nodes.bullet_list("", *remarks)] if remarks else []
-    return [nodes.rubric(text=document), table(HEADINGS, rows, wraps={0, 7}), *listed]
+    made = table(HEADINGS, rows, wraps={0, 6})
+    made["classes"].append("full-width")
+    return [nodes.rubric(text=document), made, *listed]
 
 
 def name(design) -> nodes.literal:
@@ -77,13 +70,11 @@ def row(design, measured) -> list:
     reported = design.reported.get("test_accuracy")
     stated = ABSENT if reported is None else f"{reported:.1%}"
     if measured is None:
-        return [about, stated, NOT_YET, ABSENT, f"{design.parameters:,}", ABSENT, ABSENT, ABSENT]
+        return [about, stated, NOT_YET, ABSENT, f"{design.parameters:,}", ABSENT, ABSENT]
     accuracy = [f"{measured.accuracy:.1%}"]
     if measured.runs > 1:
         accuracy.append(f"{measured.lowest:.1%} to {measured.highest:.1%} ({measured.runs} runs)")
-    difference = (
-        ABSENT if reported is None else f"{100 * (measured.accuracy - reported):+.1f} points"
-    )
+    difference = ABSENT if reported is None else f"{100 * (measured.accuracy - reported):+.1f}"
     epochs = [f"{measured.epochs:.0f}"]
     if design.reported_epochs:
         epochs.append(f"reported {design.reported_epochs}")
@@ -94,8 +85,7 @@ def row(design, measured) -> list:
         difference,
         f"{design.parameters:,}",
         epochs,
-        f"{measured.seconds:,.0f}",
-        measured.device,
+        [f"{measured.seconds:,.0f} s", measured.device],
     ]
 
 

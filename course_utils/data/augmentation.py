@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
 from course_utils.data.warp import warp
+from course_utils.settings import Settings
 
 
-class Augmentation(BaseModel):
+class Augmentation(Settings):
     """Which changes to draw, for each image anew in every epoch.
 
     `rotation` to `height_shift` mean what they meant to the ``ImageDataGenerator`` of old Keras,
@@ -31,8 +32,6 @@ class Augmentation(BaseModel):
     width_shift, height_shift : float
         Move the image by up to that part of its width or height, either way.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     horizontal_flip: bool = False
     shift: NonNegativeInt = 0

@@ -60,12 +60,14 @@ def _whole_and_part(
 
     The last but one pixel at most, and how far on the next one is, in 1/256.
     """
-    by_row = row_of_matrix[:, :1] * np.arange(height) + offset[:, None]
-    by_column = row_of_matrix[:, 1:] * np.arange(width)
-    fixed = (256 * by_row[:, :, None]).astype("float32") + (256 * by_column[:, None]).astype(
-        "float32"
+    by_row = 256 * (row_of_matrix[:, :1] * np.arange(height) + offset[:, None])
+    by_column = 256 * (row_of_matrix[:, 1:] * np.arange(width))
+    fixed = (
+        np.rint(by_row).astype(np.int32)[:, :, None] + np.rint(by_column).astype(np.int32)[:, None]
     )
-    fixed = np.clip(fixed, 0, 256 * (length - 1), out=fixed).astype(np.uint32)
+    np.maximum(fixed, 0, out=fixed)
+    np.minimum(fixed, 256 * (length - 1), out=fixed)
+    fixed = fixed.view(np.uint32)
     whole = np.minimum(fixed >> 8, length - 2)
     return whole, fixed - (whole << 8)
 

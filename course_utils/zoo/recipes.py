@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -18,9 +16,10 @@ from pydantic import (
 
 from course_utils.data.augmentation import Augmentation
 from course_utils.errors import RecipeError
+from course_utils.settings import Settings
 
 
-class EarlyStopping(BaseModel):
+class EarlyStopping(Settings):
     """Stop when the monitored figure no longer improves.
 
     Attributes
@@ -38,8 +37,6 @@ class EarlyStopping(BaseModel):
         Stop as soon as the validation accuracy reaches it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     monitor: Literal["val_accuracy", "val_loss", "either"] = "val_accuracy"
     patience: NonNegativeInt = 5
     min_delta: NonNegativeFloat = 0.0
@@ -53,7 +50,7 @@ class EarlyStopping(BaseModel):
         return self
 
 
-class Recipe(BaseModel):
+class Recipe(Settings):
     """Optimizer, learning rate, batch size, epochs, augmentation, early stopping.
 
     Attributes
@@ -85,8 +82,6 @@ class Recipe(BaseModel):
     early_stopping : EarlyStopping, optional
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     learning_rate: PositiveFloat = 1e-3
     momentum: float = Field(default=0.0, ge=0, lt=1)
@@ -107,6 +102,10 @@ class Recipe(BaseModel):
         if self.early_stopping and self.validation_split == 0:
             raise ValueError("without validation images there is nothing to stop early by")
         return self
+
+    def __str__(self) -> str:
+        """One line for each setting that is in use."""
+        return "\n".join(f"{name:<16} {value}" for name, value in self.__repr_args__())
 
     def replace(self, **changes) -> Recipe:
         """Return a copy with other settings, checked like the original.
