@@ -54,9 +54,7 @@ def section(document: str, designs: list, measured: dict) -> list[nodes.Node]:
         if text
     ]
     listed = [nodes.bullet_list("", *remarks)] if remarks else []
-    made = table(HEADINGS, rows, wraps={0, 6})
-    made["classes"].append("full-width")
-    return [nodes.rubric(text=document), made, *listed]
+    return [nodes.rubric(text=document), table(HEADINGS, rows, wraps={0, 6}), *listed]
 
 
 def name(design) -> nodes.literal:
