@@ -16,7 +16,7 @@ from keras import layers, regularizers
 
 from course_utils import transfer
 from course_utils.data.augmentation import Augmentation
-from course_utils.zoo.blocks import class_probabilities, classifier, convolution, scaled_input
+from course_utils.zoo.blocks import classifier, convolution, scaled_input
 from course_utils.zoo.design import Design, Features
 from course_utils.zoo.recipes import EarlyStopping, Recipe
 
@@ -89,15 +89,7 @@ def valid_padding() -> keras.Model:
 def head() -> keras.Model:
     """The end of the base model, for the pooled features of a backbone."""
     return keras.Sequential(
-        [
-            keras.Input((1024,)),
-            layers.Dropout(0.2),
-            layers.Dense(256, activation="relu"),
-            layers.Dropout(0.2),
-            layers.Dense(64, activation="relu"),
-            layers.Dropout(0.2),
-            class_probabilities(),
-        ],
+        [keras.Input((1024,)), layers.Dropout(0.2), *classifier((256, 64), dropout=0.2)],
         name="head",
     )
 
@@ -108,7 +100,7 @@ def on_features() -> keras.Model:
 
 
 def fine_tuned(previous: keras.Model | None = None) -> keras.Model:
-    """The same network, frozen up to block 8 only, with the trained head of another one."""
+    """The same network, frozen up to block 11 only, with the trained head of another one."""
     tail = transfer.tail(MAPS.cut, MAPS.size, head=previous.layers[-1] if previous else head())
     return keras.Sequential([transfer.backbone(**asdict(MAPS)), tail])
 
