@@ -6,7 +6,7 @@ import datetime
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import keras
 import pandas as pd
@@ -136,28 +136,40 @@ def run(
     design = zoo.design(name)
     recipe = recipe or design.recipe
     recipe = recipe if epochs is None else recipe.replace(epochs=epochs)
-    previous = _previous(design, data, seed, epochs, verbose)
+    previous = None
+    if design.starts_from:
+        first = zoo.design(design.starts_from)
+        its_recipe = first.recipe if epochs is None else first.recipe.replace(epochs=epochs)
+        previous = _fitted(first, its_recipe, data, seed, verbose).model
+    fitted = _fitted(design, recipe, data, seed, verbose, previous)
+    seen = fitted.data
+    tested = evaluate(fitted.trained, seen.x_test, seen.y_test, seen.class_names)
+    return make_record(name, recipe, seed, seen, runtime, fitted.model, fitted.history, tested)
+
+
+class _Fitted(NamedTuple):
+    """A network, its part that was trained, the data as that part saw them, and its training."""
+
+    model: keras.Model
+    trained: keras.Model
+    data: Dataset
+    history: History
+
+
+def _fitted(
+    design: Design,
+    recipe: Recipe,
+    data: Dataset,
+    seed: int,
+    verbose: bool,
+    previous: keras.Model | None = None,
+) -> _Fitted:
+    """Build a network, from a trained one where it starts from one, and train it."""
     keras.utils.set_random_seed(seed)
     model = design.build(previous) if previous else design.build()
     seen, trained = _prepared(design, recipe, data, model)
     history = train(trained, seen, recipe, seed=seed, verbose=verbose)
-    tested = evaluate(trained, seen.x_test, seen.y_test, seen.class_names)
-    return make_record(name, recipe, seed, seen, runtime, model, history, tested)
-
-
-def _previous(
-    design: Design, data: Dataset, seed: int, epochs: int | None, verbose: bool
-) -> keras.Model | None:
-    """Return the trained network that a design starts from, if it starts from one."""
-    if not design.starts_from:
-        return None
-    first = zoo.design(design.starts_from)
-    recipe = first.recipe if epochs is None else first.recipe.replace(epochs=epochs)
-    keras.utils.set_random_seed(seed)
-    model = first.build()
-    seen, trained = _prepared(first, recipe, data, model)
-    train(trained, seen, recipe, seed=seed, verbose=verbose)
-    return model
+    return _Fitted(model, trained, seen, history)
 
 
 def _prepared(
