@@ -27,14 +27,17 @@ _HOMES = {
     "misclassified": "plotting",
     "learning_curves": "plotting",
     "accuracy_chart": "plotting",
+    "reported_and_measured_chart": "plotting",
     "show": "plotting",
     "load_records": "experiment",
     "summarise": "experiment",
+    "recorded_runs": "reproduction",
+    "reported_and_measured": "reproduction",
     "report": "reporting",
     "load_thresholds": "thresholds",
     "CourseError": "errors",
 }
-_MODULES = ("zoo", "experiment")
+_MODULES = ("zoo", "experiment", "transfer")
 _WITHOUT_KERAS = ("runtime", "data", "data.augmentation", "reporting", "thresholds", "errors")
 
 __all__ = sorted([*_HOMES, *_MODULES])

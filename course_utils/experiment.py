@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from course_utils import zoo
-from course_utils.data import Dataset
+from course_utils.data import Dataset, Source
 from course_utils.errors import RecordError
 from course_utils.evaluation import Evaluation, evaluate
 from course_utils.files import write_atomically
@@ -77,6 +77,12 @@ class RunRecord(BaseModel):
     seconds: float
     test_accuracy: float
     test_interval: tuple[float, float]
+
+    @property
+    def data_source(self) -> Source:
+        """What figures that are made from the record are stamped with."""
+        name = f"{self.source}, recorded runs"
+        return Source(name, "record", location="", fingerprint="", is_stand_in=self.is_stand_in)
 
     def save(self, path: Path | str) -> Path:
         """Write the record as JSON; a file of that name is replaced as a whole."""
@@ -253,7 +259,8 @@ def summarise(records: list[RunRecord]) -> pd.DataFrame:
                 "source": record.source,
             }
             for record in records
-        ]
+        ],
+        columns=["design", "accuracy", "parameters", "epochs", "seconds", "device", "source"],
     )
     groups = table.groupby("design", sort=False)
     return groups.agg(

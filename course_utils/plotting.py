@@ -295,6 +295,54 @@ def accuracy_chart(
     return show(figure, f"Mean test accuracy: {means}.", source)
 
 
+def reported_and_measured_chart(
+    table: pd.DataFrame, source: Source, label: str = "design", baseline: str | None = None
+) -> Picture:
+    """Show for each network what its document reports and what was measured.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `reproduction.reported_and_measured` returns it.
+    source : Source
+    label : str
+        The column that names the rows.
+    baseline : str, optional
+        The row that the others are compared with: a vertical line stands at what was measured
+        for it.
+    """
+    figure = Figure(figsize=(7.5, 0.36 * len(table) + 1.3), layout="constrained")
+    axis = figure.subplots()
+    rows = np.arange(len(table))
+    axis.hlines(rows, table.lowest, table.highest, color=PALETTE[0], linewidth=3, alpha=0.5)
+    axis.plot(table.measured, rows, "o", color=PALETTE[0], markersize=7, label="measured here")
+    axis.plot(
+        table.reported, rows, "D", color=PALETTE[1], markersize=7, fillstyle="none",
+        label="reported",
+    )  # fmt: skip
+    if baseline is not None:
+        position = table.measured[table[label] == baseline].item()
+        axis.axvline(position, color="black", linestyle="--", linewidth=1)
+    axis.set_yticks(rows, table[label])
+    axis.set_ylim(len(table) - 0.4, -0.6)
+    axis.set_xlabel("test accuracy")
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.grid(axis="x", alpha=0.3)
+    axis.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    sns.despine(ax=axis, left=True)
+    words = "; ".join(
+        f"{name}: {_percent(measured)} measured, {_percent(reported)} reported"
+        for name, measured, reported in zip(
+            table[label], table.measured, table.reported, strict=True
+        )
+    )
+    return show(figure, f"Test accuracy. {words}.", source)
+
+
+def _percent(accuracy: float) -> str:
+    return "nothing" if np.isnan(accuracy) else f"{accuracy:.1%}"
+
+
 def _curve(axis, x, y, label: str, number: int) -> None:
     dashes, marker = STYLES[number % len(STYLES)]
     color = PALETTE[number % len(PALETTE)]

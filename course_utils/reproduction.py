@@ -1,7 +1,7 @@
 """Training many networks of the zoo, each in a process of its own: one record per network and seed.
 
 A run whose record is there is not repeated, so a call that was killed goes on where it was. A run
-that dies takes no other one with it.
+that dies takes no other one with it. What the records say is set beside what the documents report.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from course_utils import zoo
 from course_utils.errors import RecordError, RunError
-from course_utils.experiment import RunRecord
+from course_utils.experiment import RunRecord, load_records, summarise
 from course_utils.runtime import available_cores
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -57,6 +60,66 @@ def choose(patterns: Sequence[str]) -> list[str]:
             raise RunError(f"No network matches {pattern!r}: `course zoo list` shows them all.")
         chosen |= dict.fromkeys(found)
     return list(chosen)
+
+
+def recorded_runs(*patterns: str, folder: Path = RECORDS) -> list[RunRecord]:
+    """Return the recorded runs of these networks on real images, in the zoo's order, then by seed.
+
+    Parameters
+    ----------
+    *patterns : str
+        As for `choose`.
+    folder : Path
+        Where the records are; default: the book's own.
+
+    Raises
+    ------
+    RunError
+        If a pattern matches no network.
+    RecordError
+        If there are no records at all, or a damaged one.
+    """
+    names = choose(patterns)
+    real = [record for record in load_records(folder) if not record.is_stand_in]
+    wanted = [record for record in real if record.design in names]
+    return sorted(wanted, key=lambda record: (names.index(record.design), record.seed))
+
+
+def reported_and_measured(*patterns: str, folder: Path = RECORDS) -> pd.DataFrame:
+    """Set what the documents report beside what was measured, one row per network.
+
+    Parameters
+    ----------
+    *patterns, folder
+        As for `recorded_runs`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns: design, summary, reported, reported_epochs, parameters, and those of
+        `summarise`, measured in place of accuracy, difference. All accuracies 0 to 1; what is
+        not known is missing (NaN), and `runs` is 0 where nothing has been measured.
+
+    Raises
+    ------
+    RunError, RecordError
+        As `recorded_runs` does.
+    """
+    designs = [zoo.design(name) for name in choose(patterns)]
+    table = pd.DataFrame(
+        {
+            "design": [design.name for design in designs],
+            "summary": [design.summary for design in designs],
+            "reported": [design.reported.get("test_accuracy", np.nan) for design in designs],
+            "reported_epochs": [design.reported_epochs or np.nan for design in designs],
+            "parameters": [design.parameters for design in designs],
+        }
+    )
+    runs = summarise(recorded_runs(*patterns, folder=folder)).drop(columns="parameters")
+    table = table.merge(runs.rename(columns={"accuracy": "measured"}), how="left", on="design")
+    table["runs"] = table.runs.fillna(0).astype(int)
+    table["difference"] = table.measured - table.reported
+    return table
 
 
 def plan(names: Iterable[str], seeds: int, folder: Path = RECORDS) -> list[Run]:

@@ -1,11 +1,13 @@
-"""Transfer learning: MobileNet's ImageNet weights, its features, and its last block.
+"""Transfer learning: a network trained on ImageNet, its features, and its last blocks.
 
-The weights are looked for in ``$COURSE_DATA/weights``, then in ``data/weights`` and
-``../shared/data/weights`` of the current folder, its parents and the checkout, then in Keras'
-cache; last they are downloaded from where `keras.applications` has them. The local file stops
-before block 13, so ``conv_pw_12_relu`` is the last layer that there is.
+The name of the layer to cut at chooses the network, MobileNet or MobileNetV2 of
+`keras.applications`. Weights are looked for in ``$COURSE_DATA/weights``, then in ``data/weights``
+and ``../shared/data/weights`` of the current folder, its parents and the checkout, then in Keras'
+cache; last they are downloaded from where `keras.applications` has them. The local file of
+MobileNet stops before block 13, so ``conv_pw_12_relu`` is its last layer here.
 
 Howard, A. G. and others (2017): MobileNets. https://arxiv.org/abs/1704.04861
+Sandler, M. and others (2018): MobileNetV2. https://arxiv.org/abs/1801.04381
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -33,17 +35,50 @@ from course_utils.runtime import cache_dir
 
 WEIGHTS_NAME = "mobilenet_1_0_224_tf_no_top.block12.h5"
 WEIGHTS_SHA256 = "0567055c8c3a31bff67feeb0591e9c1360fbcbaf58023aae64b0374db4e20280"
-PUBLISHED_NAME = "mobilenet_1_0_224_tf_no_top.h5"
-PUBLISHED_URL = (
-    f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet/{PUBLISHED_NAME}"
-)
+PUBLISHED = "https://storage.googleapis.com/tensorflow/keras-applications"
 
-LAST = "conv_pw_12_relu"
-CUTS = tuple(f"conv_pw_{block}_relu" for block in range(1, 13))
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A network of `keras.applications`, and where its ImageNet weights are published.
+
+    Attributes
+    ----------
+    application : str
+        Its name in `keras.applications`.
+    url : str
+        Of the weights, without the classifier.
+    last : str
+        The last layer that is used.
+    """
+
+    application: str
+    url: str
+    last: str
+
+
+MOBILENET = Pretrained(
+    application="MobileNet",
+    url=f"{PUBLISHED}/mobilenet/mobilenet_1_0_224_tf_no_top.h5",
+    last="conv_pw_12_relu",
+)
+MOBILENET_V2 = Pretrained(
+    application="MobileNetV2",
+    url=f"{PUBLISHED}/mobilenet_v2/"
+    "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+    last="out_relu",
+)
+CUTS = {f"conv_pw_{block}_relu": MOBILENET for block in range(1, 13)} | dict.fromkeys(
+    ("block_12_add", "block_13_project_BN", "block_14_add", "block_15_add", "out_relu"),
+    MOBILENET_V2,
+)
+"""The layers to cut at, and the network that each is in."""
+
+LAST = MOBILENET.last
 SIZE = 96
 IMAGENET_RANGE = (-1.0, 1.0)
 
-CONTENT = "MobileNet's features"
+CONTENT = "Features of a pretrained network"
 
 # Raise it when the same images give other features than before.
 _CACHE_VERSION = "1"
@@ -52,21 +87,29 @@ _PROBE_SECONDS = 3
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
 
-def find_weights() -> Path:
-    """Return the file with MobileNet's ImageNet weights.
+def find_weights(cut: str = LAST) -> Path:
+    """Return the file with the ImageNet weights of the network that a layer is in.
+
+    Parameters
+    ----------
+    cut : str
+        One of `CUTS`.
 
     Raises
     ------
     DataError
-        Where there is none and none can be downloaded, or the local one is damaged.
+        For an unknown `cut`, where there are no weights and none can be downloaded, or where
+        the local file is damaged.
     """
-    for folder in _folders():
-        path = folder / WEIGHTS_NAME
-        if os.path.isfile(path):  # also False where a folder above may not be read
-            if _sha256(path) != WEIGHTS_SHA256:
-                raise DataError(f"{path} is damaged: its checksum is wrong; copy it again.")
-            return path
-    return _published()
+    network = _network_of(cut)
+    if network is MOBILENET:
+        for folder in _folders():
+            path = folder / WEIGHTS_NAME
+            if os.path.isfile(path):  # also False where a folder above may not be read
+                if _sha256(path) != WEIGHTS_SHA256:
+                    raise DataError(f"{path} is damaged: its checksum is wrong; copy it again.")
+                return path
+    return _published(network)
 
 
 def backbone(
@@ -77,7 +120,7 @@ def backbone(
     value_range: tuple[float, float] = IMAGENET_RANGE,
     image_shape: tuple[int, int, int] = (32, 32, 3),
 ) -> keras.Model:
-    """Return MobileNet up to a layer, frozen, with its ImageNet weights.
+    """Return a network up to a layer, frozen, with its ImageNet weights.
 
     Enlarging the images and scaling their values are layers of the model.
 
@@ -105,10 +148,9 @@ def backbone(
     DataError
         For an unknown `cut`, or where `find_weights` finds none.
     """
-    _check_cut(cut)
     low, high = value_range
     with _float32():
-        network = _mobilenet(size)
+        network = _pretrained(cut, size)
         images = keras.Input(image_shape, dtype="uint8", name="images")
         x = layers.Rescaling((high - low) / 255, offset=low, name="scaled")(images)
         x = layers.Resizing(size, size, interpolation="bilinear", name="enlarged")(x)
@@ -128,19 +170,20 @@ def tail(
     frozen_batchnorm: bool = True,
     classes: int = 10,
 ) -> keras.Model:
-    """Return MobileNet's layers after a cut, with pooling and a head on top, ready to train.
+    """Return a network's layers after a cut, with pooling and a head on top, ready to train.
 
     The convolutions start from their ImageNet weights.
 
     Parameters
     ----------
     cut : str
-        The layer whose maps go in, one of `CUTS` but the last one.
+        The layer whose maps go in, one of `CUTS` but the last one of its network.
     size : int
         Of the images that the maps were computed from.
     head : keras.Model, optional
-        Takes pooled features of the last layer, ``(n, 1024)``. A copy of it, with its weights,
-        becomes the head. Without it: one new dense layer with a softmax.
+        Takes pooled features of the last layer: ``(n, 1024)``, or ``(n, 1280)`` of MobileNetV2.
+        A copy of it, with its weights, becomes the head. Without it: one new dense layer with a
+        softmax.
     frozen_batchnorm : bool
         Keep the BatchNorm layers in inference mode, with the averages of ImageNet, and do not
         train their weights.
@@ -157,29 +200,24 @@ def tail(
     DataError
         For an unknown `cut`, one with nothing after it, or where `find_weights` finds none.
     """
-    _check_cut(cut)
-    if cut == LAST:
-        raise DataError(f"There is no layer after {LAST}: choose an earlier cut.")
+    last = _network_of(cut).last
+    if cut == last:
+        raise DataError(f"There is no layer after {last}: choose an earlier cut.")
     with _float32():
-        network = _mobilenet(size)
-    names = [layer.name for layer in network.layers]
-    originals = network.layers[names.index(cut) + 1 : names.index(LAST) + 1]
-    model = keras.Sequential([keras.Input(network.get_layer(cut).output.shape[1:], name="maps")])
-    for original in originals:
-        # Without its dtype, the copy gets the one of this run.
-        config = original.get_config() | {"dtype": keras.config.dtype_policy()}
-        model.add(type(original).from_config(config))
-        model.layers[-1].set_weights(original.get_weights())
-        if isinstance(original, layers.BatchNormalization) and frozen_batchnorm:
-            model.layers[-1].trainable = False
-    model.add(layers.GlobalAveragePooling2D(name="pooled"))
+        network = _pretrained(cut, size)
+    original = keras.Model(network.get_layer(cut).output, network.output)
+    after = keras.models.clone_model(original, clone_function=_in_this_precision)
+    after.set_weights(original.get_weights())
+    for layer in after.layers:
+        if isinstance(layer, layers.BatchNormalization) and frozen_batchnorm:
+            layer.trainable = False
+    pooled = layers.GlobalAveragePooling2D(name="pooled")(after.output)
     if head is None:
-        model.add(layers.Dense(classes, activation="softmax", dtype="float32", name="classes"))
+        top = layers.Dense(classes, activation="softmax", dtype="float32", name="classes")
     else:
-        copy = keras.models.clone_model(head)
-        copy.set_weights(head.get_weights())
-        model.add(copy)
-    return model
+        top = keras.models.clone_model(head)
+        top.set_weights(head.get_weights())
+    return keras.Model(after.input, top(pooled))
 
 
 def features(
@@ -222,8 +260,7 @@ def features(
             f"Features are computed from uint8 images (n, height, width, 3); these are {x.dtype} "
             f"of shape {x.shape}."
         )
-    _check_cut(cut)
-    settings = (_CACHE_VERSION, _sha256(find_weights()), cut, pooled, size, tuple(value_range))
+    settings = (_CACHE_VERSION, _sha256(find_weights(cut)), cut, pooled, size, tuple(value_range))
     path = cache_dir() / "features" / f"mobilenet-{_key(settings, x)}.npy"
     found = _read(path)
     if found is None:
@@ -237,7 +274,8 @@ def features(
                 _write(path, model, x)
                 if verbose:
                     seconds = time.perf_counter() - start
-                    print(f"MobileNet up to {cut}: {len(x):,} images in {seconds:.0f} s, cached.")
+                    name = _network_of(cut).application
+                    print(f"{name} up to {cut}: {len(x):,} images in {seconds:.0f} s, cached.")
                 found = np.load(path, mmap_mode="r", allow_pickle=False)
     return found
 
@@ -267,9 +305,10 @@ def feature_data(
     return replace(data, **arrays)
 
 
-def _check_cut(cut: str) -> None:
+def _network_of(cut: str) -> Pretrained:
     if cut not in CUTS:
-        raise DataError(f"There is no layer {cut!r} to cut at: choose {CUTS[0]} to {CUTS[-1]}.")
+        raise DataError(f"There is no layer {cut!r} to cut at: choose one of {', '.join(CUTS)}.")
+    return CUTS[cut]
 
 
 def _folders() -> Iterator[Path]:
@@ -283,24 +322,27 @@ def _folders() -> Iterator[Path]:
             yield start / rung
 
 
-def _published() -> Path:
+def _published(network: Pretrained) -> Path:
     """Return the file that `keras.applications` uses; download it if it is not there."""
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    path = home / "models" / PUBLISHED_NAME
+    path = home / "models" / network.url.rpartition("/")[2]
     if path.is_file():
         return path
+    local = (
+        f"put {WEIGHTS_NAME} into data/weights, name the folder above it in COURSE_DATA, or "
+        if network is MOBILENET
+        else ""
+    )
     missing = (
-        f"MobileNet's ImageNet weights are not to hand: put {WEIGHTS_NAME} into data/weights, "
-        "name the folder above it in COURSE_DATA, or connect to the internet."
+        f"{network.application}'s ImageNet weights are not to hand: {local}connect to the internet."
     )
     if download.is_off():
         raise DataError(missing)
     try:
-        requests.head(PUBLISHED_URL, timeout=_PROBE_SECONDS).raise_for_status()
+        requests.head(network.url, timeout=_PROBE_SECONDS).raise_for_status()
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
-            keras.utils.get_file(PUBLISHED_NAME, PUBLISHED_URL, cache_subdir="models",
-                                 cache_dir=str(home))  # fmt: skip
+            keras.utils.get_file(path.name, network.url, cache_subdir="models", cache_dir=str(home))
     except Exception as error:  # Keras raises a plain Exception for what the server did
         raise DataError(missing) from error
     return path
@@ -329,15 +371,24 @@ def _float32() -> Iterator[None]:
         keras.config.set_dtype_policy(policy)
 
 
-def _mobilenet(size: int) -> keras.Model:
-    """Return MobileNet up to its last layer that has weights in the file."""
-    weights = find_weights()
-    whole = keras.applications.MobileNet(
-        input_shape=(size, size, 3), include_top=False, weights=None
-    )
-    network = keras.Model(whole.input, whole.get_layer(LAST).output)
-    network.load_weights(weights, by_name=True)
-    return network
+def _pretrained(cut: str, size: int) -> keras.Model:
+    """Return the network that a layer is in, up to its last layer that is used."""
+    chosen = _network_of(cut)
+    weights = find_weights(cut)
+    build = getattr(keras.applications, chosen.application)
+    whole = build(input_shape=(size, size, 3), include_top=False, weights=None)
+    used = keras.Model(whole.input, whole.get_layer(chosen.last).output)
+    if weights.name == WEIGHTS_NAME:
+        used.load_weights(weights, by_name=True)
+    else:
+        whole.load_weights(weights)
+    return used
+
+
+def _in_this_precision(layer: keras.Layer) -> keras.Layer:
+    """Copy a layer's settings; its copy computes in the precision of this run."""
+    config = layer.get_config() | {"dtype": keras.config.dtype_policy()}
+    return type(layer).from_config(config)
 
 
 def _key(settings: tuple, x: np.ndarray) -> str:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_without_a_network_the_same_sentence_comes(nowhere, monkeypatch):
 
 
 def test_weights_that_keras_downloaded_earlier_are_used(nowhere):
-    downloaded = nowhere / "keras" / "models" / transfer.PUBLISHED_NAME
+    downloaded = nowhere / "keras" / "models" / transfer.MOBILENET.url.rpartition("/")[2]
     downloaded.parent.mkdir(parents=True)
     downloaded.touch()
     assert transfer.find_weights() == downloaded
@@ -95,7 +96,7 @@ def test_damaged_weights_are_refused(nowhere):
 
 
 def test_an_unknown_cut_is_named(images):
-    with pytest.raises(DataError, match="conv_pw_1_relu to conv_pw_12_relu"):
+    with pytest.raises(DataError, match=r"choose one of conv_pw_1_relu, .* out_relu"):
         transfer.features(images, "conv_pw_13_relu")
     with pytest.raises(DataError, match="no layer after"):
         transfer.tail(transfer.LAST)
@@ -119,8 +120,6 @@ def test_the_backbone_is_frozen_and_scales_inside(images):
 
 @needs_weights
 def test_the_weights_are_those_of_the_file():
-    import h5py
-
     with h5py.File(WEIGHTS) as file:
         group = file.get("model_weights", file)["conv_pw_12"]
         kernels = []
@@ -217,7 +216,7 @@ def test_a_data_set_of_features_keeps_its_labels(small_data, cache):
 def test_the_tail_continues_where_the_maps_end(images, cache):
     maps = transfer.features(images, **SMALL)
     tail = transfer.tail(size=32)
-    bare = keras.Sequential([keras.Input(maps.shape[1:]), *tail.layers[:-1]])
+    bare = keras.Model(tail.input, tail.get_layer("pooled").output)
     whole = transfer.features(images, transfer.LAST, pooled=True, **SMALL)
     np.testing.assert_allclose(bare.predict(maps, verbose=0), whole, atol=0.05)
     np.testing.assert_allclose(tail.predict(maps, verbose=0).sum(axis=1), 1, atol=1e-3)
@@ -258,3 +257,40 @@ def test_weights_are_found_in_the_folder_of_the_environment(nowhere, monkeypatch
     shutil.copy(WEIGHTS, nowhere / "mine" / "weights" / WEIGHTS.name)
     monkeypatch.setenv("COURSE_DATA", str(nowhere / "mine"))
     assert transfer.find_weights() == nowhere / "mine" / "weights" / WEIGHTS.name
+
+
+@pytest.fixture
+def second_network(nowhere, images):
+    """MobileNetV2 with weights where Keras keeps the files that it downloaded, and its maps."""
+    from keras.src.legacy.saving import legacy_h5_format
+
+    keras.utils.set_random_seed(0)
+    network = keras.applications.MobileNetV2(
+        input_shape=(96, 96, 3), include_top=False, weights=None
+    )
+    path = nowhere / "keras" / "models" / transfer.MOBILENET_V2.url.rpartition("/")[2]
+    path.parent.mkdir(parents=True)
+    legacy_h5_format.save_weights_to_hdf5_group(h5py.File(path, "w"), network)
+    enlarged = keras.ops.image.resize(images / 127.5 - 1, (96, 96), interpolation="bilinear")
+    return network.predict(keras.ops.convert_to_numpy(enlarged), verbose=0)
+
+
+def test_the_second_network_is_cut_where_its_layers_say(second_network, images, cache, capsys):
+    maps = transfer.features(images, "out_relu")
+    np.testing.assert_allclose(maps, second_network, atol=5e-3)
+    assert "MobileNetV2 up to out_relu: 6 images" in capsys.readouterr().out
+    with pytest.raises(DataError, match="no layer after out_relu"):
+        transfer.tail("out_relu")
+
+
+@pytest.mark.parametrize("cut", ["block_12_add", "block_13_project_BN", "block_15_add"])
+def test_the_tail_goes_on_through_the_sums_of_a_network(second_network, images, cache, cut):
+    tail = transfer.tail(cut)
+    bare = keras.Model(tail.input, tail.get_layer("pooled").output)
+    pooled = bare.predict(np.asarray(transfer.features(images, cut)), verbose=0)
+    np.testing.assert_allclose(pooled, second_network.mean(axis=(1, 2)), atol=5e-3)
+
+
+def test_without_weights_the_second_network_asks_for_the_internet(nowhere):
+    with pytest.raises(DataError, match=r"MobileNetV2's ImageNet weights .* the internet"):
+        transfer.backbone("out_relu")

@@ -25,14 +25,12 @@ class NetworkTables(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         import_keras()  # quietly; the zoo needs it
         from course_utils import zoo
-        from course_utils.experiment import load_records, summarise
-        from course_utils.reproduction import RECORDS
+        from course_utils.reproduction import RECORDS, reported_and_measured
 
         self.env.note_dependency(str(RECORDS))
         for source in [*RECORDS.glob("*.json"), *Path(zoo.__file__).parent.glob("*.py")]:
             self.env.note_dependency(str(source))
-        real = [record for record in load_records(RECORDS) if not record.is_stand_in]
-        measured = {row.design: row for row in summarise(real).itertuples()}
+        measured = {row.design: row for row in reported_and_measured().itertuples()}
         documents = defaultdict(list)
         for name in zoo.names():
             documents[name.partition("/")[0]].append(zoo.design(name))
@@ -46,7 +44,7 @@ class NetworkTables(SphinxDirective):
 
 def section(document: str, designs: list, measured: dict) -> list[nodes.Node]:
     """Make one document's heading, table and remarks."""
-    rows = [row(design, measured.get(design.name)) for design in designs]
+    rows = [row(design, measured[design.name]) for design in designs]
     remarks = [
         nodes.list_item("", nodes.paragraph("", "", name(design), nodes.Text(f": {text}")))
         for design in designs
@@ -62,28 +60,26 @@ def name(design) -> nodes.literal:
     return nodes.literal(text=design.name)
 
 
-def row(design, measured) -> list:
+def row(design, found) -> list:
     """Make one network's row."""
     about = [name(design), nodes.emphasis(text=design.summary)]
-    reported = design.reported.get("test_accuracy")
-    stated = ABSENT if reported is None else f"{reported:.1%}"
-    if measured is None:
+    stated = f"{found.reported:.1%}" if design.reported else ABSENT
+    if not found.runs:
         return [about, stated, NOT_YET, ABSENT, f"{design.parameters:,}", ABSENT, ABSENT]
-    accuracy = [f"{measured.accuracy:.1%}"]
-    if measured.runs > 1:
-        accuracy.append(f"{measured.lowest:.1%} to {measured.highest:.1%} ({measured.runs} runs)")
-    difference = ABSENT if reported is None else f"{100 * (measured.accuracy - reported):+.1f}"
-    epochs = [f"{measured.epochs:.0f}"]
+    accuracy = [f"{found.measured:.1%}"]
+    if found.runs > 1:
+        accuracy.append(f"{found.lowest:.1%} to {found.highest:.1%} ({found.runs} runs)")
+    epochs = [f"{found.epochs:.0f}"]
     if design.reported_epochs:
         epochs.append(f"reported {design.reported_epochs}")
     return [
         about,
         stated,
         accuracy,
-        difference,
+        f"{100 * found.difference:+.1f}" if design.reported else ABSENT,
         f"{design.parameters:,}",
         epochs,
-        [f"{measured.seconds:,.0f} s", measured.device],
+        [f"{found.seconds:,.0f} s", found.device],
     ]
 
 
