@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from course_utils import zoo
 from course_utils.data import Dataset, Source
-from course_utils.errors import RecordError
+from course_utils.errors import RecipeError, RecordError
 from course_utils.evaluation import Evaluation, evaluate
 from course_utils.files import write_atomically
 from course_utils.runtime import Runtime, setup, versions
@@ -101,13 +101,19 @@ class RunRecord(BaseModel):
             return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise RecordError(f"The run record {path} cannot be read: {error.strerror}.") from error
+        except RecipeError as error:
+            raise RecordError(_other_format(path, str(error))) from error
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "the file"
-            raise RecordError(
-                f"{path} is not a run record of format {RECORD_FORMAT} "
-                f"({place}: {first['msg']}): run the experiment again."
-            ) from error
+            raise RecordError(_other_format(path, f"{place}: {first['msg']}")) from error
+
+
+def _other_format(path: Path | str, reason: str) -> str:
+    return (
+        f"{path} is not a run record of format {RECORD_FORMAT} ({reason.rstrip('.')}): "
+        "run the experiment again."
+    )
 
 
 def run(

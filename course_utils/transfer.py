@@ -198,7 +198,8 @@ def tail(
     Raises
     ------
     DataError
-        For an unknown `cut`, one with nothing after it, or where `find_weights` finds none.
+        For an unknown `cut`, one with nothing after it, a head that does not fit, or where
+        `find_weights` finds none.
     """
     last = _network_of(cut).last
     if cut == last:
@@ -215,6 +216,12 @@ def tail(
     if head is None:
         top = layers.Dense(classes, activation="softmax", dtype="float32", name="classes")
     else:
+        wanted = pooled.shape[1]
+        if head.input_shape != (None, wanted):
+            raise DataError(
+                f"The head takes inputs of shape {head.input_shape[1:]}; behind {last} it must "
+                f"take {wanted:,} features."
+            )
         top = keras.models.clone_model(head)
         top.set_weights(head.get_weights())
     return keras.Model(after.input, top(pooled))
@@ -378,10 +385,16 @@ def _pretrained(cut: str, size: int) -> keras.Model:
     build = getattr(keras.applications, chosen.application)
     whole = build(input_shape=(size, size, 3), include_top=False, weights=None)
     used = keras.Model(whole.input, whole.get_layer(chosen.last).output)
-    if weights.name == WEIGHTS_NAME:
-        used.load_weights(weights, by_name=True)
-    else:
-        whole.load_weights(weights)
+    try:
+        if weights.name == WEIGHTS_NAME:
+            used.load_weights(weights, by_name=True)
+        else:
+            whole.load_weights(weights)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{weights} does not hold the weights of {chosen.application}: remove it, so that it "
+            "is downloaded anew."
+        ) from error
     return used
 
 

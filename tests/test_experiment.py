@@ -70,6 +70,15 @@ def test_a_record_of_another_format_is_refused(record, tmp_path):
         experiment.RunRecord.load(path)
 
 
+def test_a_record_with_settings_of_another_version_is_refused(record, tmp_path):
+    path = tmp_path / "newer.json"
+    values = record.model_dump(mode="json")
+    values["recipe"]["mixup"] = 0.2
+    path.write_text(json.dumps(values))
+    with pytest.raises(RecordError, match=r"mixup.*run the experiment again"):
+        experiment.RunRecord.load(path)
+
+
 def test_missing_records_are_named(tmp_path):
     with pytest.raises(RecordError, match="cannot be read"):
         experiment.RunRecord.load(tmp_path / "none.json")

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import requests
+from keras.src.legacy.saving import legacy_h5_format
 
 from course_utils import transfer
 from course_utils.errors import CacheError, DataError
@@ -259,18 +260,22 @@ def test_weights_are_found_in_the_folder_of_the_environment(nowhere, monkeypatch
     assert transfer.find_weights() == nowhere / "mine" / "weights" / WEIGHTS.name
 
 
+def save_as_published(network, path):
+    """Write weights in the format of the files that `keras.applications` downloads."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, network)
+
+
 @pytest.fixture
 def second_network(nowhere, images):
     """MobileNetV2 with weights where Keras keeps the files that it downloaded, and its maps."""
-    from keras.src.legacy.saving import legacy_h5_format
-
     keras.utils.set_random_seed(0)
     network = keras.applications.MobileNetV2(
         input_shape=(96, 96, 3), include_top=False, weights=None
     )
     path = nowhere / "keras" / "models" / transfer.MOBILENET_V2.url.rpartition("/")[2]
-    path.parent.mkdir(parents=True)
-    legacy_h5_format.save_weights_to_hdf5_group(h5py.File(path, "w"), network)
+    save_as_published(network, path)
     enlarged = keras.ops.image.resize(images / 127.5 - 1, (96, 96), interpolation="bilinear")
     return network.predict(keras.ops.convert_to_numpy(enlarged), verbose=0)
 
@@ -289,6 +294,25 @@ def test_the_tail_goes_on_through_the_sums_of_a_network(second_network, images, 
     bare = keras.Model(tail.input, tail.get_layer("pooled").output)
     pooled = bare.predict(np.asarray(transfer.features(images, cut)), verbose=0)
     np.testing.assert_allclose(pooled, second_network.mean(axis=(1, 2)), atol=5e-3)
+
+
+@needs_weights
+def test_a_head_for_another_network_is_refused():
+    head = keras.Sequential([keras.Input((1280,)), keras.layers.Dense(10)])
+    with pytest.raises(DataError, match="must take 1,024 features"):
+        transfer.tail(size=32, head=head)
+
+
+@pytest.mark.parametrize("content", ["nothing", "another network"])
+def test_weights_that_do_not_fit_are_named(nowhere, content):
+    path = nowhere / "keras" / "models" / transfer.MOBILENET_V2.url.rpartition("/")[2]
+    path.parent.mkdir(parents=True)
+    if content == "nothing":
+        path.write_bytes(b"")
+    else:
+        save_as_published(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]), path)
+    with pytest.raises(DataError, match="does not hold the weights of MobileNetV2: remove it"):
+        transfer.backbone("out_relu", 32)
 
 
 def test_without_weights_the_second_network_asks_for_the_internet(nowhere):

@@ -86,6 +86,8 @@ def test_a_recipe_refuses_what_cannot_be():
         Recipe().replace(optimizer="lion")
     with pytest.raises(RecipeError, match="colour"):
         Recipe().replace(colour="red")
+    with pytest.raises(RecipeError, match="Recipe cannot have epochs = 0"):
+        Recipe(epochs=0)
 
 
 def test_replacing_keeps_the_rest():

@@ -10,12 +10,10 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 
 from course_utils.data.augmentation import Augmentation
-from course_utils.errors import RecipeError
 from course_utils.settings import Settings
 
 
@@ -115,10 +113,4 @@ class Recipe(Settings):
         RecipeError
             For a setting that does not exist, or a value that it cannot have.
         """
-        try:
-            return Recipe(**(self.model_dump() | changes))
-        except ValidationError as error:
-            first = error.errors()[0]
-            setting = ".".join(map(str, first["loc"]))
-            what = f" {setting} = {first['input']!r}" if setting else " these settings together"
-            raise RecipeError(f"The recipe cannot have{what}: {first['msg']}.") from error
+        return Recipe(**(self.model_dump() | changes))
