@@ -65,7 +65,7 @@ def code_of(path: Path) -> str:
 
 
 def test_the_chapters_are_here():
-    assert len(NOTEBOOKS) >= 6
+    assert len(NOTEBOOKS) >= 12
 
 
 @each_notebook
