@@ -122,6 +122,41 @@ def reported_and_measured(*patterns: str, folder: Path = RECORDS) -> pd.DataFram
     return table
 
 
+def compare_progress(record: RunRecord) -> str:
+    """Say where in a run the training accuracy was that the document reports, and what else was so.
+
+    One reason for another test accuracy is that training got further, or less far. The
+    document's own figures tell, where it reports them: how many training images were right in
+    the end, and how many of those for validation.
+
+    Returns
+    -------
+    str
+        One or two sentences; empty where the document reports no training accuracy.
+    """
+    reported = zoo.design(record.design).reported
+    if "train_accuracy" not in reported:
+        return ""
+    goal = reported["train_accuracy"]
+    ours, validation = record.history["accuracy"], record.history["val_accuracy"]
+    epoch = next((epoch for epoch, reached in enumerate(ours, 1) if reached >= goal), None)
+    if epoch is None:
+        return (
+            f"The document's training accuracy of {goal:.1%} is never reached in our run, which "
+            f"ends at {ours[-1]:.1%}."
+        )
+    sentence = (
+        f"The document's training ended at a training accuracy of {goal:.1%}; ours passes that "
+        f"in epoch {epoch} of {len(ours)}"
+    )
+    if validation and "val_accuracy" in reported:
+        sentence += (
+            f", with a validation accuracy of {validation[epoch - 1]:.1%} (the document's: "
+            f"{reported['val_accuracy']:.1%})"
+        )
+    return sentence + f", and ends at {ours[-1]:.1%}."
+
+
 def plan(names: Iterable[str], seeds: int, folder: Path = RECORDS) -> list[Run]:
     """Return every run that these networks need, whether it has been made or not."""
     return [

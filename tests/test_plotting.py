@@ -32,7 +32,9 @@ def pictures(small_data, evaluation):
             "highest": [0.71, 0.8],
         }
     )
+    networks = table.rename(columns={"accuracy": "measured"}).assign(reported=[0.6, np.nan])
     return {
+        "reports": plotting.reported_and_measured_chart(networks, source, baseline="a"),
         "evaluation image": plotting.evaluation_image(HISTORY, evaluation, source),
         "confusion": plotting.confusion_heatmap(evaluation, source),
         "pairs": plotting.confused_pairs(evaluation, source),
@@ -54,6 +56,13 @@ def test_every_picture_shows_itself_with_words_and_names_its_data(small_data, ev
         assert len(metadata["image/png"]["alt"]) > 20, name
         assert small_data.source.name in picture.alt, name
         assert small_data.source.name in text_of(picture), name
+
+
+def test_networks_that_nobody_measured_or_reported_are_named(small_data):
+    accuracies = {"measured": [0.7, np.nan], "reported": [np.nan, 0.6]}
+    table = pd.DataFrame({"design": ["a", "b"], "lowest": np.nan, "highest": np.nan} | accuracies)
+    alt = plotting.reported_and_measured_chart(table, small_data.source).alt
+    assert "a: 70.0% measured, nothing reported; b: nothing measured, 60.0% reported" in alt
 
 
 def test_real_data_are_not_called_a_stand_in(small_data, evaluation):

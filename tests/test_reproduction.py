@@ -116,3 +116,39 @@ def test_the_books_records_are_of_real_images_and_todays_recipes():
         assert record.recipe == zoo.recipe(record.design), f"{path.name} is of an older recipe"
         assert path.stem == f"{record.design.replace('/', '-')}-seed{record.seed}"
         assert record.parameters == zoo.design(record.design).parameters
+
+
+def networks_record(name, **history):
+    """A record of the book's, as if it were another network's."""
+    folder = reproduction.CHECKOUT / "book" / "records" / "own_design"
+    record = RunRecord.load(folder / "fast-final-seed0.json")
+    return record.model_copy(update={"design": name, "history": record.history | history})
+
+
+def test_the_documents_place_in_a_run_is_named():
+    record = networks_record("proyectos/0", accuracy=[0.3, 0.58, 0.7], val_accuracy=[0.3, 0.5, 0.6])
+    told = reproduction.compare_progress(record)
+    assert "ended at a training accuracy of 57.8%" in told
+    assert "in epoch 2 of 3, with a validation accuracy of 50.0% (the document's: 54.9%)" in told
+    slow = record.model_copy(update={"history": {"accuracy": [0.3], "val_accuracy": [0.3]}})
+    assert "never reached in our run, which ends at 30.0%" in reproduction.compare_progress(slow)
+    assert reproduction.compare_progress(networks_record("dl/1")) == ""
+
+
+def test_reported_and_measured_stand_side_by_side(tmp_path):
+    for seed, accuracy in enumerate((0.58, 0.60)):
+        record = networks_record("proyectos/0").model_copy(
+            update={"test_accuracy": accuracy, "seed": seed}
+        )
+        record.save(tmp_path / f"{seed}.json")
+    networks_record("proyectos/1").model_copy(update={"is_stand_in": True}).save(
+        tmp_path / "drawn.json"
+    )
+    table = reproduction.reported_and_measured("proyectos/?", folder=tmp_path).set_index("design")
+    first = table.loc["proyectos/0"]
+    assert (first.runs, first.lowest, first.highest, first.reported) == (2, 0.58, 0.60, 0.547)
+    assert first.difference == pytest.approx(0.59 - 0.547)
+    assert table.loc["proyectos/1"].runs == 0  # the stand-in is never set beside a document
+    assert table.loc["proyectos/1"].isna()[["measured", "difference", "seconds"]].all()
+    assert [r.seed for r in reproduction.recorded_runs("proyectos/*", folder=tmp_path)] == [0, 1]
+    assert reproduction.reported_and_measured("dl/*", folder=tmp_path).runs.sum() == 0

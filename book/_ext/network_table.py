@@ -17,6 +17,8 @@ from course_utils.runtime import import_keras
 
 HEADINGS = ["Network", "Reported", "Measured", "Difference", "Parameters", "Epochs", "Trained in"]
 NOT_YET = "not yet"
+# A difference, as a part of all test images, that asks for a reason.
+FAR = 0.03
 
 
 class NetworkTables(SphinxDirective):
@@ -25,12 +27,13 @@ class NetworkTables(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         import_keras()  # quietly; the zoo needs it
         from course_utils import zoo
-        from course_utils.reproduction import RECORDS, reported_and_measured
+        from course_utils.reproduction import RECORDS, recorded_runs, reported_and_measured
 
         self.env.note_dependency(str(RECORDS))
         for source in [*RECORDS.glob("*.json"), *Path(zoo.__file__).parent.glob("*.py")]:
             self.env.note_dependency(str(source))
         measured = {row.design: row for row in reported_and_measured().itertuples()}
+        first_runs = {record.design: record for record in reversed(recorded_runs())}
         documents = defaultdict(list)
         for name in zoo.names():
             documents[name.partition("/")[0]].append(zoo.design(name))
@@ -38,21 +41,49 @@ class NetworkTables(SphinxDirective):
         return [
             node
             for document, designs in documents.items()
-            for node in section(document, designs, measured)
+            for node in section(document, designs, measured, first_runs)
         ]
 
 
-def section(document: str, designs: list, measured: dict) -> list[nodes.Node]:
-    """Make one document's heading, table and remarks."""
+def section(document: str, designs: list, measured: dict, first_runs: dict) -> list[nodes.Node]:
+    """Make one document's heading, table, remarks, and what is known of large differences."""
     rows = [row(design, measured[design.name]) for design in designs]
-    remarks = [
+    far = [design for design in designs if abs(measured[design.name].difference) > FAR]
+    return [
+        nodes.rubric(text=document),
+        table(HEADINGS, rows, wraps={0, 6}),
+        *listed(
+            f"More than {100 * FAR:.0f} points from what was reported:",
+            [
+                (design, difference(measured[design.name], first_runs[design.name]))
+                for design in far
+            ],
+        ),
+        *listed(
+            "Remarks:",
+            [(design, text) for design in designs for text in (design.note, design.misprint)],
+        ),
+    ]
+
+
+def listed(heading: str, remarks: list[tuple]) -> list[nodes.Node]:
+    """Make a list of what is said about designs; nothing where nothing is."""
+    items = [
         nodes.list_item("", nodes.paragraph("", "", name(design), nodes.Text(f": {text}")))
-        for design in designs
-        for text in (design.note, design.misprint)
+        for design, text in remarks
         if text
     ]
-    listed = [nodes.bullet_list("", *remarks)] if remarks else []
-    return [nodes.rubric(text=document), table(HEADINGS, rows, wraps={0, 6}), *listed]
+    return [nodes.paragraph(text=heading), nodes.bullet_list("", *items)] if items else []
+
+
+def difference(found, record) -> str:
+    """Say how large a difference is, and what the document's own figures tell about it."""
+    from course_utils.reproduction import compare_progress
+
+    told = compare_progress(record) or (
+        "The document reports no training accuracy, so we cannot tell how far its training got."
+    )
+    return f"{100 * found.difference:+.1f}. {told}"
 
 
 def name(design) -> nodes.literal:
