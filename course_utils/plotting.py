@@ -326,7 +326,7 @@ def reported_and_measured_chart(
     axis.set_yticks(rows, table[label])
     axis.set_ylim(len(table) - 0.4, -0.6)
     axis.set_xlabel("test accuracy")
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.xaxis.set_major_formatter(PercentFormatter(1))
     axis.grid(axis="x", alpha=0.3)
     axis.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     sns.despine(ax=axis, left=True)

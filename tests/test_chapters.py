@@ -28,6 +28,11 @@ DRAWN_FROM_FORMULAS = {
     "descend-figure",
     "convolution-as-matrix",
     "monte-carlo-figure",
+    "parameters-figure",
+    "gap-figure",
+    "border-figure",
+    "wiggle-figure",
+    "shrink-figure",
 }
 PAPERMILL = Path(sys.executable).parent / "papermill"
 

@@ -173,7 +173,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/valid-padding",
-        summary="No padding, but in the last convolution.",
+        summary="No padding, but in the last convolution; one max-pooling less.",
         build=valid_padding,
         recipe=RECIPE,
         parameters=337_130,
