@@ -30,6 +30,8 @@ DRAWN_FROM_FORMULAS = {
     "monte-carlo-figure",
     "parameters-figure",
     "gap-figure",
+    "tiny-figure",
+    "six-and-nine-figure",
     "border-figure",
     "wiggle-figure",
     "shrink-figure",
