@@ -15,7 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from course_utils.runtime import import_keras
 
-HEADINGS = ["Network", "Reported", "Measured", "Difference", "Parameters", "Epochs", "Trained in"]
+HEADINGS = ["Network", "Reported", "Measured", "Difference", "Training"]
 NOT_YET = "not yet"
 # A difference, as a part of all test images, that asks for a reason.
 FAR = 0.03
@@ -51,7 +51,7 @@ def section(document: str, designs: list, measured: dict, first_runs: dict) -> l
     far = [design for design in designs if abs(measured[design.name].difference) > FAR]
     return [
         nodes.rubric(text=document),
-        table(HEADINGS, rows, wraps={0, 6}),
+        table(HEADINGS, rows, wraps={0, 4}),
         *listed(
             f"More than {100 * FAR:.0f} points from what was reported:",
             [
@@ -93,24 +93,24 @@ def name(design) -> nodes.literal:
 
 def row(design, found) -> list:
     """Make one network's row."""
-    about = [name(design), nodes.emphasis(text=design.summary)]
+    about = [
+        name(design),
+        nodes.emphasis(text=design.summary),
+        f"{design.parameters:,} parameters",
+    ]
     stated = f"{found.reported:.1%}" if design.reported else ABSENT
     if not found.runs:
-        return [about, stated, NOT_YET, ABSENT, f"{design.parameters:,}", ABSENT, ABSENT]
+        return [about, stated, NOT_YET, ABSENT, ABSENT]
     accuracy = [f"{found.measured:.1%}"]
     if found.runs > 1:
         accuracy.append(f"{found.lowest:.1%} to {found.highest:.1%} ({found.runs} runs)")
-    epochs = [f"{found.epochs:.0f}"]
-    if design.reported_epochs:
-        epochs.append(f"reported {design.reported_epochs}")
+    reported = f" (reported: {design.reported_epochs})" if design.reported_epochs else ""
     return [
         about,
         stated,
         accuracy,
         f"{100 * found.difference:+.1f}" if design.reported else ABSENT,
-        f"{design.parameters:,}",
-        epochs,
-        [f"{found.seconds:,.0f} s", found.device],
+        [f"{found.epochs:.0f} epochs{reported}", f"{found.seconds:,.0f} s, {found.device}"],
     ]
 
 

@@ -29,6 +29,8 @@ SGD = Recipe(
     epochs=15,
 )
 
+BATCHES_AND_EPOCHS = "The document gives no batch size and no number of epochs: 64 and 15 are ours."
+
 
 def fully_connected(
     widths: tuple[int, ...] = (3072, 1000),
@@ -97,6 +99,7 @@ DESIGNS = [
         recipe=SGD,
         parameters=12_523_266,
         reported={"test_accuracy": 0.47},
+        note=BATCHES_AND_EPOCHS,
     ),
     Design(
         name="tbmi26/cnn",
@@ -105,6 +108,7 @@ DESIGNS = [
         recipe=SGD,
         parameters=81_834,
         reported={"test_accuracy": 0.6307, "val_accuracy": 0.6413, "train_accuracy": 0.7559},
+        note=BATCHES_AND_EPOCHS,
     ),
     Design(
         name="tbmi26/dropout",
@@ -113,6 +117,7 @@ DESIGNS = [
         recipe=SGD,
         parameters=81_834,
         reported={"test_accuracy": 0.6324, "val_accuracy": 0.6361, "train_accuracy": 0.6061},
+        note=BATCHES_AND_EPOCHS,
     ),
     Design(
         name="tbmi26/batchnorm",
