@@ -30,9 +30,9 @@ RECIPE = Recipe(
 )
 TRANSFER = (
     "The document's backbone has 156 layers, of which it fine-tunes 120; it does not say which "
-    "one it is, to what size it enlarges the images, or what its head and its learning rates are. "
-    "Ours are MobileNet up to block 12, 96 x 96 pixels, the head of the base model on averaged "
-    "maps, BatchNorm in inference mode, and one block to fine-tune."
+    "one it is, to what size it enlarges the images, whether it averages the maps, or what its "
+    "learning rates are. Ours are MobileNet up to block 12, 96 x 96 pixels, the head of the base "
+    "model on averaged maps, BatchNorm in inference mode, and one block to fine-tune."
 )
 NO_NUMBER = "The document gives no number: "
 
