@@ -56,6 +56,11 @@ class Pretrained:
     url: str
     last: str
 
+    @property
+    def file_name(self) -> str:
+        """The name under which Keras keeps the weights that it downloaded."""
+        return self.url.rpartition("/")[2]
+
 
 MOBILENET = Pretrained(
     application="MobileNet",
@@ -332,7 +337,7 @@ def _folders() -> Iterator[Path]:
 def _published(network: Pretrained) -> Path:
     """Return the file that `keras.applications` uses; download it if it is not there."""
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    path = home / "models" / network.url.rpartition("/")[2]
+    path = home / "models" / network.file_name
     if path.is_file():
         return path
     local = (

@@ -68,7 +68,7 @@ def test_without_a_network_the_same_sentence_comes(nowhere, monkeypatch):
 
 
 def test_weights_that_keras_downloaded_earlier_are_used(nowhere):
-    downloaded = nowhere / "keras" / "models" / transfer.MOBILENET.url.rpartition("/")[2]
+    downloaded = nowhere / "keras" / "models" / transfer.MOBILENET.file_name
     downloaded.parent.mkdir(parents=True)
     downloaded.touch()
     assert transfer.find_weights() == downloaded
@@ -274,7 +274,7 @@ def second_network(nowhere, images):
     network = keras.applications.MobileNetV2(
         input_shape=(96, 96, 3), include_top=False, weights=None
     )
-    path = nowhere / "keras" / "models" / transfer.MOBILENET_V2.url.rpartition("/")[2]
+    path = nowhere / "keras" / "models" / transfer.MOBILENET_V2.file_name
     save_as_published(network, path)
     enlarged = keras.ops.image.resize(images / 127.5 - 1, (96, 96), interpolation="bilinear")
     return network.predict(keras.ops.convert_to_numpy(enlarged), verbose=0)
@@ -305,7 +305,7 @@ def test_a_head_for_another_network_is_refused():
 
 @pytest.mark.parametrize("content", ["nothing", "another network"])
 def test_weights_that_do_not_fit_are_named(nowhere, content):
-    path = nowhere / "keras" / "models" / transfer.MOBILENET_V2.url.rpartition("/")[2]
+    path = nowhere / "keras" / "models" / transfer.MOBILENET_V2.file_name
     path.parent.mkdir(parents=True)
     if content == "nothing":
         path.write_bytes(b"")
