@@ -14,7 +14,7 @@ USABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[
 NO_PYTHON := No Python 3.11, 3.12 or 3.13 with venv was found: install one (Debian and Ubuntu: \
 	sudo apt-get install python3-venv), or name it: make PYTHON=/path/to/python3
 
-.PHONY: help book test serve bench lint clean browser
+.PHONY: help book test serve bench lint clean browser sandbox
 
 help:
 	@echo "make book     execute every chapter, check the thresholds, build the HTML book"
@@ -24,6 +24,7 @@ help:
 	@echo "make lint     check code, notebooks and workflows"
 	@echo "make clean    remove what was built (not .venv)"
 	@echo "make browser  install the browser that the tests of the built pages use"
+	@echo "make sandbox  install bubblewrap, in which submissions are graded"
 
 # The stamp is written last and removed first, so an environment without one is half made: start anew.
 $(READY): requirements.txt pyproject.toml
@@ -69,14 +70,21 @@ clean:
 	find . -path ./.venv -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 	    -prune -exec rm -rf {} +
 
-browser:
-	@for name in chromium chromium-browser google-chrome; do \
+# $(call debian-package,programs that would do,package)
+define debian-package
+	@for name in $(1); do \
 	    if command -v $$name >/dev/null; then echo "Found $$(command -v $$name)."; exit 0; fi; \
 	done; \
 	if ! command -v apt-get >/dev/null; then \
-	    echo "Install Chromium or Google Chrome the way your system installs programs." >&2; exit 1; \
+	    echo "Install $(2) the way your system installs programs." >&2; exit 1; \
 	fi; \
 	as_root=; if [ "$$(id -u)" -ne 0 ]; then as_root=sudo; fi; \
 	$$as_root apt-get update -qq; \
-	$$as_root env DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -y -qq --no-install-recommends chromium
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2)
+endef
+
+browser:
+	$(call debian-package,chromium chromium-browser google-chrome,chromium)
+
+sandbox:
+	$(call debian-package,bwrap,bubblewrap)

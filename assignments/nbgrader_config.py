@@ -36,9 +36,10 @@ c.ClearSolutions.text_stub = "YOUR ANSWER HERE"
 # Rubrics stand in locked text cells, where formgrader shows them.
 c.ClearMarkScheme.enforce_metadata = False
 
-# Autograded: read whatever was handed in, repair, execute within limits, turn grades to points.
+# Autograded: read whatever was handed in, repair, execute in a sandbox and examine from outside,
+# turn grades to points.
 c.Autograde.exporter_class = preprocessors.SubmissionExporter
-c.Autograde.pre_convert_hook = preprocessors.expect_notebook
+c.Autograde.pre_convert_hook = preprocessors.receive
 c.Autograde.sanitize_preprocessors = [
     ClearOutput,
     preprocessors.RepairCells,
@@ -47,7 +48,7 @@ c.Autograde.sanitize_preprocessors = [
     CheckCellMetadata,
 ]
 c.Autograde.autograde_preprocessors = [
-    preprocessors.BoundedExecute,
+    preprocessors.Examine,
     preprocessors.GradeCells,
     preprocessors.SaveGrades,
     AssignLatePenalties,

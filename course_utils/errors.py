@@ -45,3 +45,7 @@ class SubmissionError(CourseError):
 
 class AssignmentError(CourseError):
     """An assignment is not in a state to be released or graded."""
+
+
+class SandboxError(AssignmentError):
+    """Submissions cannot be run behind walls here."""

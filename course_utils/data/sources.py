@@ -50,7 +50,7 @@ class _Place(NamedTuple):
     chosen_by_user: bool = False
 
 
-def _places(path: str | os.PathLike | None) -> Iterator[_Place]:
+def places(path: str | os.PathLike | None) -> Iterator[_Place]:
     """Yield the folders and files to look in; a path given by hand is the only one."""
     if path is not None:
         yield _Place("path given", Path(path).expanduser(), chosen_by_user=True)
@@ -144,7 +144,7 @@ def find_sources(dataset: str = "cifar10", path: str | None = None) -> list[Rung
     drawn = Rung(STAND_IN, "", True, "drawn, not photographs")
     if _asks_for_stand_in(path):
         return [drawn]
-    rungs = [_describe(place, spec) for place in _places(path)]
+    rungs = [_describe(place, spec) for place in places(path)]
     if path is None:
         rungs += [Rung("download", *download.describe(spec)), drawn]
     return rungs
@@ -176,7 +176,7 @@ def load(spec: Spec, path: str | os.PathLike | None, limit: int | None) -> Datas
 def _load_all(spec: Spec, path: str | os.PathLike | None) -> Dataset:
     asked_for = _asks_for_stand_in(path)
     if not asked_for:
-        for place in _places(path):
+        for place in places(path):
             try:
                 if found := _find(place, spec):
                     return _open(found, spec, place.rung)

@@ -6,9 +6,14 @@ keeping them, and hiding from the feedback what students must not see.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import copy
+import hashlib
 import html
+import json
 import math
+import os
 import re
 import time
 from pathlib import Path
@@ -21,15 +26,23 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_notebook, new_output
 from nbgrader import utils
 from nbgrader.api import Gradebook
+from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme, Execute, SaveAutoGrades
 from nbgrader.preprocessors.base import NbGraderPreprocessor
 from traitlets import Int
 
-from course_utils.grading.grade import GRADE_MIME
+from course_utils.errors import SandboxError
+from course_utils.grading.examination import ENDED, Examination, plain_files, staged
+from course_utils.grading.kernels import PROVISIONER
 from course_utils.grading.notes import add_note, lecturer_notes
+from course_utils.grading.sandbox import open_sandbox
 from course_utils.grading.scan import SECRETS
+from course_utils.submission.settings import AHEAD, ANSWER_MIME, GRADE_MIME, RETRAIN
 
 MAX_NOTEBOOK_BYTES = 20 * 2**20
+# The lecturer's cells with this tag run where the tests run, too.
+FOR_TESTS = "for-tests"
+ANSWERS = "course_utils.submission.answers"
 STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
 # In the metadata of an output that only the lecturer sees.
 LECTURER = "course_lecturer"
@@ -40,7 +53,18 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class SubmissionExporter(NotebookExporter):
-    """Reads a student's notebook, whatever its state: what cannot be read counts as empty."""
+    """Reads a student's notebook, whatever its state: what cannot be read counts as empty.
+
+    Where submissions cannot be run in a sandbox, nbgrader ends before it has read the first.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        try:
+            open_sandbox().close()
+        except SandboxError as error:
+            self.log.error(str(error))
+            raise NbGraderException(str(error)) from error
 
     def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> tuple[str, Any]:
         path = Path(filename)
@@ -75,15 +99,29 @@ def read_notebook(path: Path) -> tuple[NotebookNode, str]:
     return notebook, problem
 
 
-def expect_notebook(assignment: str, student: str, notebooks: list[str]) -> None:
-    """Before a submission is converted: make sure that the assignment's notebook is on the list.
+def receive(assignment: str, student: str, notebooks: list[str]) -> None:
+    """Before a submission is converted: set aside what is no file, and expect one notebook.
 
-    A notebook under another name would be skipped, and the submission with it. The exporter
-    then reads what there is.
+    nbgrader would follow a link out of the folder, and wait for a pipe for ever. A notebook under
+    another name would be skipped, and the submission with it: the exporter reads what there is.
     """
     folder = Path(notebooks[0]).parent
-    wanted = folder / f"{folder.name}.ipynb"
-    notebooks[:] = [str(wanted)]
+    try:
+        _set_aside(folder)
+    except OSError as error:
+        # nbgrader would go on after any other exception.
+        raise SystemExit(f"{folder} cannot be made ready for grading: {error}") from error
+    notebooks[:] = [str(folder / f"{folder.name}.ipynb")]
+
+
+def _set_aside(folder: Path) -> None:
+    """Move links, pipes and devices to ``set-aside`` in the course's folder."""
+    plain = set(plain_files(folder))
+    for path in sorted(folder.rglob("*"), key=lambda each: -len(each.parts)):
+        if path not in plain and (path.is_symlink() or not path.is_dir()):
+            place = Path("set-aside", *folder.parts[-2:], path.relative_to(folder))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
 
 
 class RepairCells(NbGraderPreprocessor):
@@ -119,9 +157,7 @@ class RepairCells(NbGraderPreprocessor):
 
     def _expected_cells(self, names: dict[str, str]) -> dict[str, NotebookNode]:
         """Return the assignment's cells in order: as released, with the hidden tests."""
-        coursedir = self.parent.parent.coursedir
-        folder = coursedir.format_path(coursedir.source_directory, ".", names["assignment"])
-        source = nbformat.read(Path(folder) / f"{names['notebook']}.ipynb", as_version=4)
+        source = _source(self, names)
         with Gradebook(names["db_url"]) as gradebook:
             notebook = gradebook.find_notebook(names["notebook"], names["assignment"])
             released = {cell.name: cell.source for cell in notebook.source_cells}
@@ -225,6 +261,90 @@ class _TimeIsUp(Exception):
     pass
 
 
+class Examine(BoundedExecute):
+    """Executes a submission in a sandbox, and carries out its tests outside of it.
+
+    What a test cell did in the student's process counts for nothing: its outputs, and with them
+    its grade, are the examiner's.
+    """
+
+    shutdown_kernel = "immediate"
+
+    def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
+        if nb.metadata.get(NOTHING_TO_RUN):
+            return nb, resources
+        self._outcomes: list[tuple[NotebookNode, list[NotebookNode]]] = []
+        folder, name = Path(resources["metadata"]["path"]), f"{resources['unique_key']}.ipynb"
+        retrain = {RETRAIN: "1"} if _is_sampled(folder) else {}
+        with (
+            staged(folder, name) as handed_in,
+            contextlib.closing(Examination(handed_in, retrain)) as self._examination,
+        ):
+            problem = self._examination.prepare(self._given_cells(resources), self.total_timeout)
+            if problem:
+                raise NbGraderException(f"The assignment's own cells do not run: {problem}")
+            self._examination.predict(handed_in / AHEAD, self.total_timeout)
+            resources["metadata"]["path"] = str(handed_in)
+            super().preprocess(nb, resources, km)
+            resources["metadata"]["path"] = str(folder)
+            examined = [cell for cell, _ in self._outcomes]
+            for cell in nb.cells:
+                if _is_test(cell) and not any(cell is other for other in examined):
+                    self._examine(cell, lambda request: {"ended": ENDED})
+        for cell, outputs in self._outcomes:
+            cell.outputs = outputs
+        return nb, resources
+
+    def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
+        if cell.cell_type != "code":
+            return cell, resources
+        if not _is_test(cell):
+            super().preprocess_cell(cell, resources, index)
+            self._examination.forget(_names_assigned(cell.source))
+            return cell, resources
+        # What the student's own copy of the test defined may be used by the cells after it.
+        source, cell.source = cell.source, SECRETS.sub("", cell.source)
+        try:
+            super().preprocess_cell(cell, resources, index)
+        finally:
+            cell.source = source
+        self._examine(cell, self._ask)
+        return cell, resources
+
+    def create_kernel_manager(self) -> Any:
+        manager = super().create_kernel_manager()
+        manager.kernel_spec.metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER}
+        return manager
+
+    def _examine(self, cell: NotebookNode, ask: Any) -> None:
+        outputs = self._examination.examine(cell.source, ask, self.timeout)
+        self._outcomes.append((cell, outputs))
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Pass a question on to the notebook's program, and return its answer."""
+        asked = json.dumps(json.dumps(request))
+        expression = f"__import__('{ANSWERS}', fromlist=['answer']).answer({asked})"
+        try:
+            number = self.kc.execute(
+                "", silent=True, store_history=False, user_expressions={"answer": expression}
+            )
+            reply = self.wait_for_reply(number)
+            return reply["content"]["user_expressions"]["answer"]["data"][ANSWER_MIME]
+        except _TimeIsUp:
+            raise
+        except Exception as error:
+            return {"ended": f"{ENDED} ({type(error).__name__})"}
+
+    def _given_cells(self, resources: Any) -> list[str]:
+        """Return the lecturer's cells that the tests stand on."""
+        source = _source(self, resources["nbgrader"])
+        return [
+            cell.source
+            for cell in source.cells
+            if FOR_TESTS in cell.metadata.get("tags", ()) and cell.cell_type == "code"
+        ]
+
+
 class GradeCells(NbGraderPreprocessor):
     """Turns the grade of each test cell into points, and its errors into a sentence.
 
@@ -233,7 +353,7 @@ class GradeCells(NbGraderPreprocessor):
     """
 
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
-        if not (utils.is_grade(cell) and cell.cell_type == "code" and not utils.is_solution(cell)):
+        if not _is_test(cell):
             return cell, resources
         points = float(cell.metadata.nbgrader["points"])
         printed = [o for o in cell.outputs if o.output_type == "stream" and o.name == "stdout"]
@@ -280,6 +400,40 @@ class HideFromStudents(NbGraderPreprocessor):
             for output in cell.get("outputs", ()):
                 output.get("data", {}).pop(GRADE_MIME, None)
         return nb, resources
+
+
+def _source(preprocessor: NbGraderPreprocessor, names: dict[str, str]) -> NotebookNode:
+    """Read the lecturer's notebook of the submission that is being converted."""
+    coursedir = preprocessor.parent.parent.coursedir
+    folder = coursedir.format_path(coursedir.source_directory, ".", names["assignment"])
+    return nbformat.read(Path(folder) / f"{names['notebook']}.ipynb", as_version=4)
+
+
+def _is_test(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and utils.is_grade(cell) and not utils.is_solution(cell)
+
+
+def _names_assigned(source: str) -> list[str]:
+    """Return the names that a cell gives a new meaning; none where it is no Python."""
+    names = []
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        for statement in ast.parse(source).body:
+            for node in ast.walk(statement):
+                if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                    names.append(node.name)
+                elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                    names.append(node.id)
+    return names
+
+
+def _is_sampled(folder: Path) -> bool:
+    """Tell whether the lecturer wants this submission's networks trained again."""
+    part = 0.0
+    with contextlib.suppress(ValueError):
+        part = float(os.environ.get(RETRAIN, 0))
+    # Student and assignment name the submission: the same ones are drawn every time.
+    digest = hashlib.sha256("/".join(folder.parts[-2:]).encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32 < part
 
 
 def _grade_of(cell: NotebookNode) -> NotebookNode | None:

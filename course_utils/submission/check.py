@@ -2,11 +2,15 @@
 
 A failed check raises `CheckFailed`, which shows itself as a few lines without a traceback. While
 a submission is graded a failed check prints them instead: the points come from the grader's own
-tests, and a mistake in one part of a question must not hide the others.
+tests, and a mistake in one part of a question must not hide the others. In the student's own
+process it then says nothing at all: the examiner checks once more, and its word counts.
 """
 
 from __future__ import annotations
 
+import functools
+import os
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -15,6 +19,7 @@ import numpy as np
 from course_utils.data import Dataset
 from course_utils.errors import SubmissionError
 from course_utils.submission.artefacts import is_graded, load_trained, score
+from course_utils.submission.settings import EXAMINED
 from course_utils.thresholds import load_thresholds
 
 
@@ -25,6 +30,16 @@ class CheckFailed(SubmissionError):
         return [f"✗ {self}"]
 
 
+def _silent_while_examined(check: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(check)
+    def checked(*arguments: Any, **settings: Any) -> None:
+        if os.environ.get(EXAMINED) != "1":
+            check(*arguments, **settings)
+
+    return checked
+
+
+@_silent_while_examined
 def expect(
     condition: bool, what: str, *, expected: str = "", got: Any = None, read: str = ""
 ) -> None:
@@ -60,6 +75,7 @@ def expect(
     _fail("\n".join(lines))
 
 
+@_silent_while_examined
 def answered(read: str = "", **answers: Any) -> None:
     """Check that each answer, given by name, is no longer ``None``.
 
@@ -74,6 +90,7 @@ def answered(read: str = "", **answers: Any) -> None:
             expect(False, name, expected=asked, got="still None", read=read)
 
 
+@_silent_while_examined
 def network(model: keras.Model | None, input_shape: tuple[int, ...], read: str = "") -> None:
     """Check that an untrained network takes images and returns one probability per class.
 
@@ -124,6 +141,7 @@ def network(model: keras.Model | None, input_shape: tuple[int, ...], read: str =
     )
 
 
+@_silent_while_examined
 def trained(question: str, data: Dataset, *, read: str = "") -> None:
     """Check the network that will be handed in: its files, its limits, its validation accuracy.
 

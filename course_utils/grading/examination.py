@@ -1,0 +1,176 @@
+"""The grader's part in an examination: two sandboxes, one that predicts and one that judges."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+
+from course_utils.grading import warm
+from course_utils.grading.kernels import data_folders
+from course_utils.grading.sandbox import WORK, Limits, open_sandbox
+from course_utils.runtime import cache_dir
+from course_utils.submission.settings import AHEAD, GRADING
+
+# Of the predictor: what was handed in is not trusted, and needs no more than a network takes.
+PREDICTOR_LIMITS = Limits(disk=64 * 2**20)
+ENDED = "The notebook's program ended before this test."
+
+
+class Examination:
+    """The tests of one submission; their programs run until `close`.
+
+    Parameters
+    ----------
+    handed_in : Path
+        From `staged`.
+    environment : dict of str
+        Added to what the examiner gets.
+    """
+
+    def __init__(self, handed_in: Path, environment: dict[str, str]) -> None:
+        self._sandboxes = contextlib.ExitStack()
+        cache = cache_dir()
+        cache.mkdir(parents=True, exist_ok=True)
+        predictor = self._open(handed_in=handed_in, limits=PREDICTOR_LIMITS)
+        self._examiner = examiner = self._open(
+            readable=data_folders(), handed_in=handed_in, writable=[cache]
+        )
+        near, far = socket.socketpair()
+        for_examiner, for_predictor = socket.socketpair()
+        warm.shared().start(
+            "course_utils.grading.predictor:serve",
+            predictor.ticket(),
+            {},
+            [str(predictor.folder)],
+            [for_predictor.fileno()],
+        )
+        warm.shared().start(
+            "course_utils.grading.examiner:run",
+            examiner.ticket(),
+            {GRADING: "autograde", "COURSE_CACHE": str(cache)} | environment,
+            [str(examiner.folder)],
+            [far.fileno(), for_examiner.fileno()],
+        )
+        for end in (far, for_examiner, for_predictor):
+            end.close()
+        self._connection = Connection(near.detach())
+
+    def prepare(self, cells: list[str], seconds: float) -> str:
+        """Run the lecturer's own cells; return what went wrong, if anything did."""
+        return self._order({"prepare": cells}, _nobody, seconds) or ""
+
+    def predict(self, folder: Path, seconds: float) -> None:
+        """Have the handed-in networks predict ahead; what they made of it lies in `folder` then."""
+        inside = self._examiner.folder / WORK
+        self._order({"predict": str(inside)}, _nobody, seconds)
+        for path in self._examiner.outside(inside).glob("*.npy"):
+            shutil.copyfile(path, folder / path.name)
+
+    def examine(
+        self, source: str, ask: Callable[[dict[str, Any]], dict[str, Any]], seconds: float
+    ) -> list[NotebookNode]:
+        """Carry out a test and return its cell's outputs.
+
+        Parameters
+        ----------
+        source : str
+        ask : callable
+            Passes a request on to the student's notebook and returns the answer.
+        seconds : float
+            It may take.
+        """
+        outcome = self._order({"examine": source}, ask, seconds)
+        if not isinstance(outcome, dict):
+            return [_error("TestStopped", "The test did not come to its end.")]
+        outputs = []
+        if outcome["printed"]:
+            outputs.append(new_output("stream", name="stdout", text=outcome["printed"]))
+        if "grade" in outcome:
+            outputs.append(new_output("execute_result", data=outcome["grade"], execution_count=1))
+        if "error" in outcome:
+            outputs.append(_error(*outcome["error"]))
+        return outputs
+
+    def forget(self, names: list[str]) -> None:
+        """Say that the student's notebook has given names a new meaning."""
+        self._order({"forget": names}, _nobody, seconds=10)
+
+    def close(self) -> None:
+        """End everything."""
+        self._connection.close()
+        self._sandboxes.close()
+
+    def _open(self, **settings: Any) -> Any:
+        return self._sandboxes.enter_context(contextlib.closing(open_sandbox(**settings)))
+
+    def _order(
+        self,
+        order: dict[str, Any],
+        ask: Callable[[dict[str, Any]], dict[str, Any]],
+        seconds: float,
+    ) -> Any:
+        """Give an order, answer what is asked back, and return what came of it; else None."""
+        try:
+            self._send(order)
+            while self._connection.poll(seconds):
+                message = json.loads(self._connection.recv_bytes())
+                if "done" in message:
+                    return message["done"]
+                self._send(ask(message["ask"]))
+        except (EOFError, OSError):
+            pass
+        # Whatever it still says belongs to an order that was given up.
+        self._connection.close()
+        return None
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._connection.send_bytes(json.dumps(message).encode())
+
+
+@contextlib.contextmanager
+def staged(folder: Path, notebook: str) -> Iterator[Path]:
+    """Give a copy of what was handed in, without the notebook: it holds the hidden tests.
+
+    Only plain files are taken; everybody may read them.
+    """
+    with tempfile.TemporaryDirectory(prefix="handed-in-") as place:
+        copy = Path(place) / "files"
+        (copy / AHEAD).mkdir(parents=True)
+        os.chmod(place, 0o755)
+        for path in plain_files(folder):
+            if path.name != notebook:
+                target = copy / path.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+                target.chmod(0o644)
+        yield copy
+
+
+def plain_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that are neither links nor devices, in order."""
+    return sorted(
+        Path(place) / name
+        for place, _, names in os.walk(folder)
+        for name in names
+        if stat.S_ISREG((Path(place) / name).lstat().st_mode)
+    )
+
+
+def _nobody(request: dict[str, Any]) -> dict[str, Any]:
+    return {"ended": ENDED}
+
+
+def _error(name: str, message: str) -> NotebookNode:
+    return new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"])

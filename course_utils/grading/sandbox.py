@@ -1,0 +1,391 @@
+"""Walls around a program that is not trusted: bubblewrap builds them, a process steps inside.
+
+`Sandbox` has bubblewrap make namespaces without a network, with a file system of a few read-only
+folders and small ones in memory, and keeps them open. `enter` moves the calling process, which
+may have imported TensorFlow long ago, into them, and takes all its rights away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import itertools
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from course_utils.errors import SandboxError
+
+# Below a sandbox's folder: what was handed in, read-only, and where a program may write.
+HANDED_IN, WORK = "handed-in", "work"
+INSIDE = Path("/sandbox")
+# Set to 1, submissions run with the rights of whoever grades. The name says what is at stake.
+WITH_MY_RIGHTS = "COURSE_RUN_SUBMISSIONS_WITH_MY_RIGHTS"
+HOW_TO_INSTALL = (
+    "Submissions are other people's programs, and are run in a sandbox only: install bubblewrap "
+    "(Debian, Ubuntu: sudo apt-get install bubblewrap; in a checkout: make sandbox). To run them "
+    f"with all your rights instead, at your own risk, set {WITH_MY_RIGHTS}=1."
+)
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/fonts",
+          "/etc/ld.so.cache", "/etc/localtime")  # fmt: skip
+DEVICES = ("null", "zero", "full", "random", "urandom")
+NAMESPACES = ("user", "ipc", "uts", "net", "cgroup", "pid", "mnt")
+# Each sandbox that root opens has a user of its own: limits on processes count per user.
+FIRST_USER, USERS = 61_000, 1_000
+# Between two looks at what a sandbox takes.
+WATCH_SECONDS = 0.25
+# From linux/prctl.h and linux/capability.h.
+PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
+CAPABILITY_VERSION_3 = 0x20080522
+
+_users = itertools.count(os.getpid())
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What everything in one sandbox may take.
+
+    Attributes
+    ----------
+    memory : int
+        Bytes of all processes together.
+    address_space : int
+        Bytes that one process may ask for; TensorFlow asks for much more than it uses.
+    processes : int
+        Threads count as well.
+    file : int
+        Bytes of one file.
+    disk : int
+        Bytes of all files that are written; they lie in memory.
+    """
+
+    memory: int = 4 * 2**30
+    address_space: int = 32 * 2**30
+    processes: int = 256
+    file: int = 256 * 2**20
+    disk: int = 512 * 2**20
+
+
+@dataclass
+class Sandbox:
+    """Namespaces that bubblewrap made and holds open until `close`.
+
+    Attributes
+    ----------
+    readable : iterable of Path
+        Files and folders that are seen inside under their own names, read-only.
+    handed_in : Path, optional
+        A folder that is seen as ``/sandbox/handed-in``, read-only.
+    writable : iterable of Path
+        Folders that are seen under their own names and can be written to: for programs that are
+        trusted with them, which keep the user's name, and nothing else.
+    limits : Limits
+    exceeded : str
+        What was more than the limits allow, if anything was; then everything inside has ended.
+
+    Raises
+    ------
+    SandboxError
+        Where there is no bubblewrap, or it may not make namespaces.
+    """
+
+    readable: Iterable[Path] = ()
+    handed_in: Path | None = None
+    writable: Iterable[Path] = ()
+    limits: Limits = field(default_factory=Limits)
+    exceeded: str = ""
+    folder = INSIDE
+
+    def __post_init__(self) -> None:
+        self._closed = threading.Event()
+        self._keeper = subprocess.Popen(
+            self._command(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={},
+        )
+        # The walls stand when the first program inside speaks.
+        if self._keeper.stdout.readline() != b"ready\n":
+            reason = self._keeper.stderr.read().decode(errors="replace").strip()
+            self.close()
+            raise SandboxError(
+                f"bubblewrap cannot make a sandbox here ({reason}). {HOW_TO_INSTALL}"
+            )
+        # bubblewrap's own child is the first process inside.
+        self.pid = psutil.Process(self._keeper.pid).children()[0].pid
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def processes(self) -> list[psutil.Process]:
+        """Return everything that runs inside."""
+        # Not all are children of bubblewrap's: those that stepped in have other parents.
+        inside = _namespace(self.pid)
+        return [process for process in psutil.process_iter() if _namespace(process.pid) == inside]
+
+    def close(self) -> None:
+        """End every process inside, and with the last one the namespaces and their files."""
+        self._closed.set()
+        self._keeper.kill()
+        self._keeper.wait()
+        for stream in (self._keeper.stdout, self._keeper.stderr):
+            stream.close()
+
+    def ticket(self) -> dict:
+        """Return what a process needs to `enter`; JSON can hold it."""
+        own = os.geteuid()
+        user = own if own != 0 or self.writable else FIRST_USER + next(_users) % USERS
+        return {
+            "keeper": self.pid,
+            "user": user,
+            "limits": asdict(self.limits),
+            "work": str(self.folder / WORK),
+        }
+
+    def outside(self, path: Path) -> Path:
+        """Return a name under which a file inside is known outside."""
+        return Path(f"/proc/{self.pid}/root") / path.relative_to("/")
+
+    def _command(self) -> list[str]:
+        command = [find_bubblewrap(), "--die-with-parent", "--new-session", "--clearenv"]
+        command += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+        command += ["--unshare-cgroup-try", "--cap-drop", "ALL", "--hostname", "sandbox"]
+        command += [] if os.geteuid() == 0 else ["--unshare-user"]
+        command += self._file_system()
+        return [*command, "--", "/bin/sh", "-c", "echo ready; exec sleep infinity"]
+
+    def _file_system(self) -> list[str]:
+        wall: list[str] = []
+        for path in map(Path, SYSTEM):
+            wall += _parents(path)
+            if path.is_symlink():
+                wall += ["--symlink", os.readlink(path), str(path)]
+            elif path.exists():
+                wall += ["--ro-bind", str(path), str(path)]
+        wall += ["--proc", "/proc", "--tmpfs", "/dev"]
+        for name in DEVICES:
+            wall += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
+        wall += ["--symlink", "/proc/self/fd", "/dev/fd"]
+        size = str(self.limits.disk // 2)
+        for folder in (Path("/tmp"), Path("/dev/shm"), self.folder / WORK):
+            wall += [*_parents(folder), "--perms", "1777", "--size", size, "--tmpfs", str(folder)]
+        binds = [
+            ("--ro-bind", path, path) for path in _outermost([*python_folders(), *self.readable])
+        ]
+        binds += [("--bind", path, path) for path in self.writable]
+        if self.handed_in:
+            binds.append(("--ro-bind", self.handed_in, self.folder / HANDED_IN))
+        for how, outside, inside in binds:
+            wall += [*_parents(inside), how, str(outside), str(inside)]
+        return wall
+
+    def _watch(self) -> None:
+        """End everything inside once it takes more memory, or more processes, than it may."""
+        while not self._closed.wait(WATCH_SECONDS) and _namespace(self.pid):
+            running = self.processes()
+            if len(running) > self.limits.processes:
+                self.exceeded = f"more than {self.limits.processes} processes"
+            elif self._takes_too_much_memory(running):
+                self.exceeded = f"more than {self.limits.memory / 2**30:.0f} GB of memory"
+            if self.exceeded:
+                self._keeper.kill()
+                return
+
+    def _takes_too_much_memory(self, running: list[psutil.Process]) -> bool:
+        # The exact look stops the programs for a moment: taken only where the quick one is high.
+        return all(
+            sum(map(look, running)) > self.limits.memory for look in (_resident, _proportional)
+        )
+
+
+class NoSandbox:
+    """In a sandbox's place where submissions run with the lecturer's rights: it only tidies up."""
+
+    exceeded = ""
+
+    def __init__(self, handed_in: Path | None = None, **_: object) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="submission-"))
+        (self.folder / WORK).mkdir()
+        if handed_in:
+            (self.folder / HANDED_IN).symlink_to(handed_in)
+
+    def ticket(self) -> dict:
+        return {"keeper": None, "work": str(self.folder / WORK)}
+
+    def outside(self, path: Path) -> Path:
+        return path
+
+    def processes(self) -> list[psutil.Process]:
+        """Return what still works in the folder."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if Path(process.cwd()).is_relative_to(self.folder):
+                    found.append(process)
+        return found
+
+    def close(self) -> None:
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def open_sandbox(**settings: Any) -> Sandbox | NoSandbox:
+    """Return a new sandbox, or what takes its place where the lecturer has asked for that.
+
+    Parameters are those of `Sandbox`.
+
+    Raises
+    ------
+    SandboxError
+        As `Sandbox` does.
+    """
+    return NoSandbox(**settings) if os.environ.get(WITH_MY_RIGHTS) == "1" else Sandbox(**settings)
+
+
+def find_bubblewrap() -> str:
+    """Return where bubblewrap is.
+
+    Raises
+    ------
+    SandboxError
+        Where it is not installed, with the command that installs it.
+    """
+    found = shutil.which("bwrap")
+    if found is None:
+        raise SandboxError(HOW_TO_INSTALL)
+    return found
+
+
+def python_folders() -> list[Path]:
+    """Return what a Python program of the course reads to start."""
+    package = Path(__file__).resolve().parents[1]
+    return [Path(sys.prefix), Path(sys.base_prefix), package]
+
+
+def enter(ticket: Mapping, environment: Mapping[str, str], report: Callable[[int], None]) -> None:
+    """Step into a sandbox for good; the caller must have one thread only.
+
+    Namespaces of processes take in children only, so the rest of the program goes on in one.
+
+    Parameters
+    ----------
+    ticket : dict
+        From `Sandbox.ticket`.
+    environment : dict of str
+        Replaces the environment.
+    report : callable
+        Is given the number of the process that goes on, as it is known outside.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if ticket["keeper"]:
+        _join_namespaces(libc, ticket["keeper"])
+    child = os.fork()
+    if child:
+        report(child)
+        os._exit(0)
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    os.umask(0o022)
+    os.chdir(ticket["work"])
+    if ticket["keeper"]:
+        _limit(Limits(**ticket["limits"]))
+        _drop_rights(libc, ticket["user"])
+
+
+def _join_namespaces(libc: ctypes.CDLL, keeper: int) -> None:
+    names = [
+        name
+        for name in NAMESPACES
+        if os.readlink(f"/proc/{keeper}/ns/{name}") != os.readlink(f"/proc/self/ns/{name}")
+    ]
+    # All are opened before the first is joined: after it the paths may lead nowhere.
+    opened = [os.open(f"/proc/{keeper}/ns/{name}", os.O_RDONLY) for name in names]
+    for descriptor in opened:
+        _done(libc.setns(descriptor, 0), "setns")
+        os.close(descriptor)
+
+
+def _limit(limits: Limits) -> None:
+    for what, most in (
+        (resource.RLIMIT_AS, limits.address_space),
+        (resource.RLIMIT_NPROC, limits.processes),
+        (resource.RLIMIT_FSIZE, limits.file),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(what, (most, most))
+
+
+def _drop_rights(libc: ctypes.CDLL, user: int) -> None:
+    capability = 0
+    while libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0:
+        capability += 1
+    if os.geteuid() != user:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+    # An ordinary user's process got rights over the namespaces when it joined them.
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    _done(libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
+    _done(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+    # After a change of user a process may not read its own entries in /proc.
+    _done(libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl")
+
+
+def _done(result: int, call: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{call}: {os.strerror(number)}")
+
+
+def _parents(path: Path) -> list[str]:
+    """Have bubblewrap make a path's folders so that everybody may pass through them."""
+    folders = list(path.parents)[-2::-1]
+    return [word for folder in folders for word in ("--perms", "0755", "--dir", str(folder))]
+
+
+def _outermost(paths: Iterable[Path]) -> list[Path]:
+    """Leave out what lies in another one of the folders, or in the system's."""
+    chosen: list[Path] = []
+    for path in sorted(set(paths), key=lambda each: len(each.parts)):
+        if not any(path.is_relative_to(folder) for folder in [*chosen, *map(Path, SYSTEM)]):
+            chosen.append(path)
+    return chosen
+
+
+def _namespace(pid: int) -> int | None:
+    """Name the namespace of a process's number; None where the process is gone, or not ours."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/pid").st_ino
+    except OSError:
+        return None
+
+
+def _resident(process: psutil.Process) -> int:
+    """Return the bytes that a process has in memory, those that others have too among them."""
+    try:
+        return process.memory_info().rss
+    except psutil.Error:
+        return 0
+
+
+def _proportional(process: psutil.Process) -> int:
+    """Return a process's own bytes and its share of those that several have."""
+    try:
+        text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return (
+        next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) * 1024
+    )

@@ -1,0 +1,183 @@
+"""A process that has imported everything slow, and forks: a program starts in a blink.
+
+A process that imported TensorFlow, but has not computed anything yet, can be forked and compute
+in the child. `Warm` is the near end; this file, run as a program, is the far one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from course_utils.errors import SandboxError
+from course_utils.grading.sandbox import enter
+
+MESSAGE_BYTES = 2**16
+MOST_DESCRIPTORS = 4
+START_SECONDS = 120
+# What a program needs from outside; nothing else of the environment is handed on.
+ENVIRONMENT = ("COURSE_DATA", "COURSE_THREADS", "KERAS_BACKEND", "LANG", "TZ",
+               "CUDA_VISIBLE_DEVICES")  # fmt: skip
+# One thread at import, so that a fork takes everything along.
+QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
+         "TF_NUM_INTRAOP_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/",
+         "MPLBACKEND": "agg", "COURSE_OFFLINE": "1",
+         "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # fmt: skip
+
+
+# What the three programs import: their own modules first.
+MODULES = (
+    "course_utils.grading.examiner", "course_utils.grading.kernels", "course_utils.transfer",
+    "course_utils.submission.answers", "course_utils.submission.check",
+    "ipykernel.kernelapp", "ipykernel.debugger", "IPython.core.completerlib",
+    "IPython.extensions.storemagic", "matplotlib.backends.backend_agg", "encodings.cp437",
+    "sklearn.linear_model", "seaborn",
+)  # fmt: skip
+
+
+class Warm:
+    """Starts programs in sandboxes, each a fork of one process that has imported everything."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "course_utils.grading.warm", str(far.fileno())],
+            pass_fds=[far.fileno()],
+            stdin=subprocess.DEVNULL,
+            env=handed_on() | {"PATH": os.environ.get("PATH", os.defpath)},
+        )
+        far.close()
+        self._near.settimeout(START_SECONDS)
+        if self._near.recv(MESSAGE_BYTES) != b"ready":
+            raise SandboxError("The process that starts submissions ended: see the lines above.")
+
+    def start(
+        self,
+        program: str,
+        ticket: Mapping[str, Any],
+        environment: Mapping[str, str],
+        arguments: Sequence[Any] = (),
+        descriptors: Sequence[int] = (),
+    ) -> int:
+        """Start a program in a sandbox and return its process's number.
+
+        Parameters
+        ----------
+        program : str
+            ``"module:function"``; called with the descriptors, then with the arguments.
+        ticket : dict
+            From `Sandbox.ticket`.
+        environment : dict of str
+        arguments : sequence
+            JSON can hold them.
+        descriptors : sequence of int
+            Open files that the program gets.
+        """
+        task = {
+            "program": program,
+            "ticket": dict(ticket),
+            "environment": handed_on() | dict(environment),
+            "arguments": list(arguments),
+        }
+        with self._lock:
+            socket.send_fds(self._near, [json.dumps(task).encode()], list(descriptors))
+            answer = json.loads(self._near.recv(MESSAGE_BYTES) or b'{"error": "it ended"}')
+        if "error" in answer:
+            raise SandboxError(f"A program could not be started in its sandbox: {answer['error']}")
+        return answer["pid"]
+
+    def close(self) -> None:
+        """End the process; what it has started goes on."""
+        self._near.close()
+        self._process.wait()
+
+
+@functools.cache
+def shared() -> Warm:
+    """Return this program's one warm process; the first call starts it, in some seconds."""
+    warm = Warm()
+    atexit.register(warm.close)
+    return warm
+
+
+def handed_on() -> dict[str, str]:
+    """Return the part of the environment that every program gets."""
+    chosen = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    return QUIET | {"KERAS_HOME": str(keras_home())} | chosen
+
+
+def keras_home() -> Path:
+    """Return the folder in which Keras keeps what it has downloaded."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+
+
+def serve(near: socket.socket) -> None:
+    """Fork a program for each task that comes, until the other end is closed."""
+    _import_everything()
+    near.send(b"ready")
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(near, MESSAGE_BYTES, MOST_DESCRIPTORS)
+        if not message:
+            return
+        child = os.fork()
+        if child == 0:
+            _become(json.loads(message), descriptors, near)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        # The child answers, and ends when its own child has stepped into the sandbox.
+        os.waitpid(child, 0)
+
+
+def _become(task: dict[str, Any], descriptors: list[int], near: socket.socket) -> None:
+    """Step into the sandbox, and run the program there; never returns."""
+    status = 1
+    try:
+        try:
+            enter(
+                task["ticket"],
+                task["environment"],
+                lambda pid: near.send(json.dumps({"pid": pid}).encode()),
+            )
+        except BaseException as error:
+            near.send(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
+            raise
+        near.close()
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nowhere, stream)
+        module, _, function = task["program"].partition(":")
+        getattr(importlib.import_module(module), function)(*descriptors, *task["arguments"])
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _import_everything() -> None:
+    """Import what a kernel, a predictor and an examiner use; compute nothing with TensorFlow."""
+    from course_utils.runtime import import_keras
+
+    import_keras()
+    for module in MODULES:
+        importlib.import_module(module)
+    from matplotlib.figure import Figure
+
+    # Fonts are looked for when the first letter is drawn.
+    figure = Figure()
+    figure.suptitle("A")
+    figure.savefig(io.BytesIO(), format="png")
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))

