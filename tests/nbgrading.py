@@ -37,7 +37,6 @@ from course_utils.grading.questions import assignments, source_path
 from course_utils.grading.sandbox import WITH_MY_RIGHTS, Sandbox
 from course_utils.grading.scan import SECRETS, read_released, released_path
 
-
 ASSIGNMENTS = Path(__file__).resolve().parent.parent / "assignments"
 RIGHT, UNTOUCHED = "right", "untouched"
 DAMAGED = ("no-notebook", "cut-notebook", "another-assignment", "mixed-up")

@@ -114,7 +114,7 @@ def stopped(tmp_path_factory):
     )
     nbformat.write(notebook, course / "source" / name / f"{name}.ipynb")
     config = course / "nbgrader_config.py"
-    config.write_text(config.read_text() + "c.BoundedExecute.total_timeout = 40\n")
+    config.write_text(config.read_text() + "c.Examine.total_timeout = 40\n")
     grading.nbgrader(course, "generate_assignment", name)
     hand_in(course, RIGHT, name, solved(course, name))
     for student, source in {"endless": ENDLESS, "gigabyte": GIGABYTE, "exit": EXIT}.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -88,8 +89,8 @@ def make_assignment(course: Path) -> None:
     config = course / "nbgrader_config.py"
     config.write_text(
         config.read_text()
-        + f"c.BoundedExecute.timeout = {CELL_SECONDS}\n"
-        + f"c.BoundedExecute.total_timeout = {TOTAL_SECONDS}\n"
+        + f"c.Examine.timeout = {CELL_SECONDS}\n"
+        + f"c.Examine.total_timeout = {TOTAL_SECONDS}\n"
     )
     grading.nbgrader(course, "generate_assignment", NAME)
 
@@ -160,13 +161,13 @@ def together(tmp_path_factory, cifar10):
     hand_in_honest(course)
     outside = tmp_path_factory.mktemp("outside")
     outside.chmod(0o777)
+    (outside / "secret.txt").write_text("the lecturer's")
     listener = Listener()
     source, other = course / "source" / NAME, course / "submitted" / HONEST[0] / NAME
     secrets = [str(path) for path in (
         course, course / "gradebook.db", source, source / f"{NAME}.ipynb", other,
         other / f"{NAME}.ipynb", other / f"{NETWORK}.keras", course / "nbgrader_config.py",
-        ASSIGNMENTS / "source", ASSIGNMENTS / "solutions", Path.home(), Path.home() / ".ssh",
-        "/etc/passwd", "/etc/shadow",
+        ASSIGNMENTS / "source", ASSIGNMENTS / "solutions", outside / "secret.txt", "/etc/shadow",
     )]  # fmt: skip
     places = {"secrets": secrets, "port": listener.port, "pid": os.getpid(),
               "folder": str(outside)}  # fmt: skip
@@ -237,7 +238,7 @@ def test_nobody_is_called(together):
 
 def test_nothing_outside_was_written(together):
     course = together["course"]
-    assert list(together["outside"].iterdir()) == []
+    assert [path.name for path in together["outside"].iterdir()] == ["secret.txt"]
     assert not Path("/tmp/owned").exists()
     assert {path: path.read_bytes() for path in together["before"]} == together["before"]
     assert shutil.disk_usage(course).free > 2**30
@@ -246,10 +247,10 @@ def test_nothing_outside_was_written(together):
 def test_nothing_goes_on_running(together):
     time.sleep(1)
     left = [
-        process.info
-        for process in psutil.process_iter(["pid", "create_time", "cmdline"])
+        process.info["cmdline"]
+        for process in psutil.process_iter(["create_time", "cmdline"])
         if process.info["create_time"] >= together["started"]
-        and any("warm" in word or "bwrap" in word for word in process.info["cmdline"] or ())
+        and sys.executable in (process.info["cmdline"] or ())
     ]
     assert left == []
 
@@ -263,5 +264,5 @@ def test_every_submission_is_in_the_gradebook(together):
 def test_all_cells_of_the_assignment_are_there_again(together):
     for student in ("deletes-tests", "duplicates-tests", "renames-tests", "retypes-tests"):
         cells = read_graded(together["course"], student, NAME).cells
-        assert [grade_id(c) for c in cells if grade_id(c) in FULL] == list(FULL)
+        assert sorted(grade_id(c) for c in cells if grade_id(c) in FULL) == sorted(FULL)
         assert all(c.cell_type == "code" for c in cells if grade_id(c) in FULL)

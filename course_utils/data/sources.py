@@ -60,7 +60,8 @@ def places(path: str | os.PathLike | None) -> Iterator[_Place]:
         yield _Place("$COURSE_DATA", place, chosen_by_user=True)
     for rung in ("./data", "../shared/data"):
         for start in dict.fromkeys([Path.cwd().resolve(), _CHECKOUT]):
-            yield _Place(rung, (start / rung).resolve())
+            # Not resolved: a sandbox has to know the links on the way.
+            yield _Place(rung, Path(os.path.normpath(start / rung)))
     yield _Place("user's cache", cache_dir() / "downloads")
     keras = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     yield _Place("Keras' cache", keras / "datasets")

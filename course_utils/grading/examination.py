@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import socket
-import stat
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,7 @@ from course_utils.grading import warm
 from course_utils.grading.kernels import data_folders
 from course_utils.grading.sandbox import WORK, Limits, open_sandbox
 from course_utils.runtime import cache_dir
-from course_utils.submission.settings import AHEAD, GRADING
+from course_utils.submission.settings import GRADING
 
 # Of the predictor: what was handed in is not trusted, and needs no more than a network takes.
 PREDICTOR_LIMITS = Limits(disk=64 * 2**20)
@@ -34,7 +31,7 @@ class Examination:
     Parameters
     ----------
     handed_in : Path
-        From `staged`.
+        Its files.
     environment : dict of str
         Added to what the examiner gets.
     """
@@ -137,35 +134,6 @@ class Examination:
 
     def _send(self, message: dict[str, Any]) -> None:
         self._connection.send_bytes(json.dumps(message).encode())
-
-
-@contextlib.contextmanager
-def staged(folder: Path, notebook: str) -> Iterator[Path]:
-    """Give a copy of what was handed in, without the notebook: it holds the hidden tests.
-
-    Only plain files are taken; everybody may read them.
-    """
-    with tempfile.TemporaryDirectory(prefix="handed-in-") as place:
-        copy = Path(place) / "files"
-        (copy / AHEAD).mkdir(parents=True)
-        os.chmod(place, 0o755)
-        for path in plain_files(folder):
-            if path.name != notebook:
-                target = copy / path.relative_to(folder)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
-                target.chmod(0o644)
-        yield copy
-
-
-def plain_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that are neither links nor devices, in order."""
-    return sorted(
-        Path(place) / name
-        for place, _, names in os.walk(folder)
-        for name in names
-        if stat.S_ISREG((Path(place) / name).lstat().st_mode)
-    )
 
 
 def _nobody(request: dict[str, Any]) -> dict[str, Any]:

@@ -6,43 +6,38 @@ keeping them, and hiding from the feedback what students must not see.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import copy
 import hashlib
 import html
-import json
 import math
 import os
 import re
-import time
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbclient.exceptions import CellTimeoutError
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook, new_output
 from nbgrader import utils
 from nbgrader.api import Gradebook
 from nbgrader.converters.base import NbGraderException
-from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme, Execute, SaveAutoGrades
+from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme, SaveAutoGrades
 from nbgrader.preprocessors.base import NbGraderPreprocessor
 from traitlets import Int
 
 from course_utils.errors import SandboxError
-from course_utils.grading.examination import ENDED, Examination, plain_files, staged
-from course_utils.grading.kernels import PROVISIONER
+from course_utils.grading.examined import PROVENANCE, load_or_examine
+from course_utils.grading.execution import Job, is_test, plain_files, read_files
 from course_utils.grading.notes import add_note, lecturer_notes
 from course_utils.grading.sandbox import open_sandbox
 from course_utils.grading.scan import SECRETS
-from course_utils.submission.settings import AHEAD, ANSWER_MIME, GRADE_MIME, RETRAIN
+from course_utils.submission.settings import GRADE_MIME, RETRAIN
 
 MAX_NOTEBOOK_BYTES = 20 * 2**20
 # The lecturer's cells with this tag run where the tests run, too.
 FOR_TESTS = "for-tests"
-ANSWERS = "course_utils.submission.answers"
 STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
 # In the metadata of an output that only the lecturer sees.
 LECTURER = "course_lecturer"
@@ -192,157 +187,31 @@ class RepairCells(NbGraderPreprocessor):
             )
 
 
-class BoundedExecute(Execute):
-    """Executes a submission within a total time and a bounded output; never raises."""
+class Examine(NbGraderPreprocessor):
+    """Has a submission executed and its tests carried out, unless that was done before."""
 
-    total_timeout = Int(600, help="Seconds that one submission may take.").tag(config=True)
-    max_output = Int(2**20, help="Characters that one cell may print.").tag(config=True)
+    timeout = Int(180, help="Seconds for one cell, and for one test.").tag(config=True)
+    total_timeout = Int(600, help="Seconds for one submission.").tag(config=True)
 
-    def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         if nb.metadata.get(NOTHING_TO_RUN):
             return nb, resources
-        self._deadline = time.monotonic() + self.total_timeout
-        self._printed: dict[int, int] = {}
-        # Added at the end: a new first cell would move those that are still to be executed.
-        self._notes: list[tuple[str, str]] = []
-        try:
-            super().preprocess(nb, resources, km)
-        except (_TimeIsUp, CellTimeoutError):
-            self._note(
-                f"The notebook was stopped: one cell may run for {self.timeout} seconds, all of "
-                f"them for {self.total_timeout}. The cells after that were not run.",
-                "Stopped: a cell that did not end, or a notebook that took too long.",
-            )
-        except Exception as error:
-            self._note(
-                "The notebook's program ended before its last cell; the cells after that were "
-                "not run.",
-                f"The kernel ended: {type(error).__name__}: {str(error)[:200]}",
-            )
-        for for_student, for_lecturer in self._notes:
+        names = resources["nbgrader"]
+        job = Job(
+            cells=nb.cells,
+            given=_given_cells(_source(self, names)),
+            files=read_files(Path(resources["metadata"]["path"])),
+            timeout=self.timeout,
+            total_timeout=self.total_timeout,
+            retrain=_is_sampled(names["student"], names["assignment"]),
+        )
+        examined = load_or_examine(job, Path(self.parent.parent.coursedir.root))
+        nb.cells = examined.cells
+        nb.metadata[PROVENANCE] = examined.provenance
+        nb.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+        for for_student, for_lecturer in examined.notes:
             add_note(nb, for_student, for_lecturer)
         return nb, resources
-
-    def _note(self, for_student: str, for_lecturer: str) -> None:
-        self.log.warning(for_lecturer)
-        self._notes.append((for_student, for_lecturer))
-
-    def _get_timeout(self, cell: NotebookNode | None) -> float | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise _TimeIsUp
-        return min(left, self.timeout) if self.timeout else left
-
-    def process_message(self, msg: Any, cell: NotebookNode, cell_index: int) -> Any:
-        if msg["msg_type"] in ("stream", "display_data", "execute_result"):
-            before = self._printed.get(cell_index, 0)
-            size = len(msg["content"].get("text", "")) + sum(
-                len(str(value)) for value in msg["content"].get("data", {}).values()
-            )
-            self._printed[cell_index] = before + size
-            if before + size > self.max_output:
-                if before <= self.max_output:
-                    self._stop_printing(cell)
-                return None
-        return super().process_message(msg, cell, cell_index)
-
-    def _stop_printing(self, cell: NotebookNode) -> None:
-        cell.outputs.append(
-            new_output("stream", name="stdout", text="\n... too much output, stopped here ...\n")
-        )
-        self._note(
-            f"A cell printed more than {self.max_output:,} characters and was stopped.",
-            f"Endless output in a cell that starts: {cell.source[:60]!r}",
-        )
-        self.km.interrupt_kernel()
-
-
-class _TimeIsUp(Exception):
-    pass
-
-
-class Examine(BoundedExecute):
-    """Executes a submission in a sandbox, and carries out its tests outside of it.
-
-    What a test cell did in the student's process counts for nothing: its outputs, and with them
-    its grade, are the examiner's.
-    """
-
-    shutdown_kernel = "immediate"
-
-    def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
-        if nb.metadata.get(NOTHING_TO_RUN):
-            return nb, resources
-        self._outcomes: list[tuple[NotebookNode, list[NotebookNode]]] = []
-        folder, name = Path(resources["metadata"]["path"]), f"{resources['unique_key']}.ipynb"
-        retrain = {RETRAIN: "1"} if _is_sampled(folder) else {}
-        with (
-            staged(folder, name) as handed_in,
-            contextlib.closing(Examination(handed_in, retrain)) as self._examination,
-        ):
-            problem = self._examination.prepare(self._given_cells(resources), self.total_timeout)
-            if problem:
-                raise NbGraderException(f"The assignment's own cells do not run: {problem}")
-            self._examination.predict(handed_in / AHEAD, self.total_timeout)
-            resources["metadata"]["path"] = str(handed_in)
-            super().preprocess(nb, resources, km)
-            resources["metadata"]["path"] = str(folder)
-            examined = [cell for cell, _ in self._outcomes]
-            for cell in nb.cells:
-                if _is_test(cell) and not any(cell is other for other in examined):
-                    self._examine(cell, lambda request: {"ended": ENDED})
-        for cell, outputs in self._outcomes:
-            cell.outputs = outputs
-        return nb, resources
-
-    def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
-        if cell.cell_type != "code":
-            return cell, resources
-        if not _is_test(cell):
-            super().preprocess_cell(cell, resources, index)
-            self._examination.forget(_names_assigned(cell.source))
-            return cell, resources
-        # What the student's own copy of the test defined may be used by the cells after it.
-        source, cell.source = cell.source, SECRETS.sub("", cell.source)
-        try:
-            super().preprocess_cell(cell, resources, index)
-        finally:
-            cell.source = source
-        self._examine(cell, self._ask)
-        return cell, resources
-
-    def create_kernel_manager(self) -> Any:
-        manager = super().create_kernel_manager()
-        manager.kernel_spec.metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER}
-        return manager
-
-    def _examine(self, cell: NotebookNode, ask: Any) -> None:
-        outputs = self._examination.examine(cell.source, ask, self.timeout)
-        self._outcomes.append((cell, outputs))
-
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Pass a question on to the notebook's program, and return its answer."""
-        asked = json.dumps(json.dumps(request))
-        expression = f"__import__('{ANSWERS}', fromlist=['answer']).answer({asked})"
-        try:
-            number = self.kc.execute(
-                "", silent=True, store_history=False, user_expressions={"answer": expression}
-            )
-            reply = self.wait_for_reply(number)
-            return reply["content"]["user_expressions"]["answer"]["data"][ANSWER_MIME]
-        except _TimeIsUp:
-            raise
-        except Exception as error:
-            return {"ended": f"{ENDED} ({type(error).__name__})"}
-
-    def _given_cells(self, resources: Any) -> list[str]:
-        """Return the lecturer's cells that the tests stand on."""
-        source = _source(self, resources["nbgrader"])
-        return [
-            cell.source
-            for cell in source.cells
-            if FOR_TESTS in cell.metadata.get("tags", ()) and cell.cell_type == "code"
-        ]
 
 
 class GradeCells(NbGraderPreprocessor):
@@ -353,7 +222,7 @@ class GradeCells(NbGraderPreprocessor):
     """
 
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
-        if not _is_test(cell):
+        if not is_test(cell):
             return cell, resources
         points = float(cell.metadata.nbgrader["points"])
         printed = [o for o in cell.outputs if o.output_type == "stream" and o.name == "stdout"]
@@ -409,30 +278,22 @@ def _source(preprocessor: NbGraderPreprocessor, names: dict[str, str]) -> Notebo
     return nbformat.read(Path(folder) / f"{names['notebook']}.ipynb", as_version=4)
 
 
-def _is_test(cell: NotebookNode) -> bool:
-    return cell.cell_type == "code" and utils.is_grade(cell) and not utils.is_solution(cell)
+def _given_cells(source: NotebookNode) -> list[str]:
+    """Return the lecturer's cells that the tests stand on."""
+    return [
+        cell.source
+        for cell in source.cells
+        if FOR_TESTS in cell.metadata.get("tags", ()) and cell.cell_type == "code"
+    ]
 
 
-def _names_assigned(source: str) -> list[str]:
-    """Return the names that a cell gives a new meaning; none where it is no Python."""
-    names = []
-    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-        for statement in ast.parse(source).body:
-            for node in ast.walk(statement):
-                if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                    names.append(node.name)
-                elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                    names.append(node.id)
-    return names
-
-
-def _is_sampled(folder: Path) -> bool:
+def _is_sampled(*names: str) -> bool:
     """Tell whether the lecturer wants this submission's networks trained again."""
     part = 0.0
     with contextlib.suppress(ValueError):
         part = float(os.environ.get(RETRAIN, 0))
     # Student and assignment name the submission: the same ones are drawn every time.
-    digest = hashlib.sha256("/".join(folder.parts[-2:]).encode()).digest()
+    digest = hashlib.sha256("/".join(names).encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**32 < part
 
 

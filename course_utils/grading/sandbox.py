@@ -178,12 +178,16 @@ class Sandbox:
         size = str(self.limits.disk // 2)
         for folder in (Path("/tmp"), Path("/dev/shm"), self.folder / WORK):
             wall += [*_parents(folder), "--perms", "1777", "--size", size, "--tmpfs", str(folder)]
-        binds = [
-            ("--ro-bind", path, path) for path in _outermost([*python_folders(), *self.readable])
-        ]
+        seen = [*python_folders(), *self.readable]
+        folders = _outermost(path.resolve() for path in seen)
+        binds = [("--ro-bind", path, path) for path in folders]
         binds += [("--bind", path, path) for path in self.writable]
         if self.handed_in:
             binds.append(("--ro-bind", self.handed_in, self.folder / HANDED_IN))
+        # What is known by a link is found by it.
+        for path in seen:
+            if path.resolve() != path and not any(path.is_relative_to(f) for f in folders):
+                binds.append(("--symlink", path.resolve(), path))
         for how, outside, inside in binds:
             wall += [*_parents(inside), how, str(outside), str(inside)]
         return wall

@@ -1,0 +1,312 @@
+"""Executing one submission: within limits, in a sandbox, with its tests carried out outside."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import copy
+import hashlib
+import json
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nbclient.exceptions import CellTimeoutError
+from nbformat import NotebookNode
+from nbformat.v4 import new_notebook, new_output
+from nbgrader import utils
+from nbgrader.preprocessors import Execute
+from traitlets import Int
+
+from course_utils.errors import AssignmentError
+from course_utils.grading.examination import ENDED, Examination
+from course_utils.grading.kernels import PROVISIONER
+from course_utils.grading.provenance import provenance
+from course_utils.grading.scan import SECRETS
+from course_utils.submission.settings import AHEAD, ANSWER_MIME, RETRAIN
+
+ANSWERS = "course_utils.submission.answers"
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a submission's result depends on; any machine can do it.
+
+    Attributes
+    ----------
+    cells : list of NotebookNode
+        Of the student's notebook, put right.
+    given : list of str
+        The lecturer's cells that the tests stand on.
+    files : dict of bytes
+        What was handed in beside the notebook: name in the folder -> content.
+    timeout, total_timeout : int
+        Seconds for one cell, or one test; and for all.
+    retrain : bool
+        Whether the networks are trained again, for comparison.
+    """
+
+    cells: list[NotebookNode]
+    given: list[str]
+    files: dict[str, bytes]
+    timeout: int
+    total_timeout: int
+    retrain: bool
+
+    @cached_property
+    def digest(self) -> str:
+        """Name the job: 64 hexadecimal digits, others if anything in it is different."""
+        return hashlib.sha256(json.dumps(self.provenance(), sort_keys=True).encode()).hexdigest()
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what a score of this submission stands on: digests and versions."""
+        cells = [[cell.cell_type, cell.source, cell.metadata] for cell in self.cells]
+        settings = [self.given, self.timeout, self.total_timeout, self.retrain]
+        return provenance(json.dumps(cells), json.dumps(settings), self.files)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A submission whose tests were carried out.
+
+    Attributes
+    ----------
+    cells : list of NotebookNode
+        With their outputs; those of the tests are the examiner's.
+    notes : list of tuple
+        What went wrong: a sentence for the student, one for the lecturer.
+    provenance : dict
+        From `Job.provenance`.
+    """
+
+    cells: list[NotebookNode]
+    notes: list[tuple[str, str]]
+    provenance: dict[str, Any]
+
+
+def examine(job: Job, on_test: Callable[[str], None] = lambda name: None) -> Examined:
+    """Execute a submission and carry out its tests.
+
+    Parameters
+    ----------
+    job : Job
+    on_test : callable
+        Is told the name of each test that begins.
+
+    Raises
+    ------
+    SandboxError
+        Where there is no sandbox to be had.
+    AssignmentError
+        Where the lecturer's own cells do not run.
+    """
+    return _Execution(job, on_test).run()
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Read a submission's files, without notebooks (they may hold the hidden tests)."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in plain_files(folder)
+        if path.suffix != ".ipynb" and path.name != "timestamp.txt"
+    }
+
+
+def plain_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that are neither links nor devices, in order."""
+    return sorted(
+        Path(place) / name
+        for place, _, names in os.walk(folder)
+        for name in names
+        if stat.S_ISREG((Path(place) / name).lstat().st_mode)
+    )
+
+
+@contextlib.contextmanager
+def staged(files: dict[str, bytes]) -> Iterator[Path]:
+    """Write a submission's files into a new folder, for everybody to read."""
+    with tempfile.TemporaryDirectory(prefix="handed-in-") as place:
+        os.chmod(place, 0o755)
+        (Path(place) / AHEAD).mkdir()
+        for name, content in files.items():
+            path = Path(place) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        yield Path(place)
+
+
+def is_test(cell: NotebookNode) -> bool:
+    """Tell whether a cell is an automatic test."""
+    return cell.cell_type == "code" and utils.is_grade(cell) and not utils.is_solution(cell)
+
+
+class BoundedExecute(Execute):
+    """Executes a notebook within a total time and a bounded output; never raises.
+
+    Attributes
+    ----------
+    notes : list of tuple
+        What went wrong, for the student and for the lecturer.
+    """
+
+    total_timeout = Int(600, help="Seconds that one submission may take.").tag(config=True)
+    max_output = Int(2**20, help="Characters that one cell may print.").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
+        self._deadline = time.monotonic() + self.total_timeout
+        self._printed: dict[int, int] = {}
+        self.notes: list[tuple[str, str]] = []
+        try:
+            super().preprocess(nb, resources, km)
+        except (_TimeIsUp, CellTimeoutError):
+            self._note(
+                f"The notebook was stopped: one cell may run for {self.timeout} seconds, all of "
+                f"them for {self.total_timeout}. The cells after that were not run.",
+                "Stopped: a cell that did not end, or a notebook that took too long.",
+            )
+        except Exception as error:
+            self._note(
+                "The notebook's program ended before its last cell; the cells after that were "
+                "not run.",
+                f"The kernel ended: {type(error).__name__}: {str(error)[:200]}",
+            )
+        return nb, resources
+
+    def _note(self, for_student: str, for_lecturer: str) -> None:
+        self.log.warning(for_lecturer)
+        self.notes.append((for_student, for_lecturer))
+
+    def _get_timeout(self, cell: NotebookNode | None) -> float | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise _TimeIsUp
+        return min(left, self.timeout) if self.timeout else left
+
+    def process_message(self, msg: Any, cell: NotebookNode, cell_index: int) -> Any:
+        if msg["msg_type"] in ("stream", "display_data", "execute_result"):
+            before = self._printed.get(cell_index, 0)
+            size = len(msg["content"].get("text", "")) + sum(
+                len(str(value)) for value in msg["content"].get("data", {}).values()
+            )
+            self._printed[cell_index] = before + size
+            if before + size > self.max_output:
+                if before <= self.max_output:
+                    self._stop_printing(cell)
+                return None
+        return super().process_message(msg, cell, cell_index)
+
+    def _stop_printing(self, cell: NotebookNode) -> None:
+        cell.outputs.append(
+            new_output("stream", name="stdout", text="\n... too much output, stopped here ...\n")
+        )
+        self._note(
+            f"A cell printed more than {self.max_output:,} characters and was stopped.",
+            f"Endless output in a cell that starts: {cell.source[:60]!r}",
+        )
+        self.km.interrupt_kernel()
+
+
+class _TimeIsUp(Exception):
+    pass
+
+
+class _Execution(BoundedExecute):
+    """Executes one job's cells in a sandbox, and carries out the tests outside of it.
+
+    What a test cell did in the student's process counts for nothing: its outputs, and with them
+    its grade, are the examiner's.
+    """
+
+    shutdown_kernel = "immediate"
+
+    def __init__(self, job: Job, on_test: Callable[[str], None]) -> None:
+        super().__init__(timeout=job.timeout, total_timeout=job.total_timeout)
+        self._job, self._on_test = job, on_test
+        self._outcomes: list[tuple[NotebookNode, list[NotebookNode]]] = []
+
+    def run(self) -> Examined:
+        """Do it, whatever the submission is.
+
+        Raises
+        ------
+        AssignmentError
+            Where the lecturer's own cells do not run.
+        """
+        nb = new_notebook(cells=copy.deepcopy(self._job.cells))
+        environment = {RETRAIN: "1"} if self._job.retrain else {}
+        with (
+            staged(self._job.files) as handed_in,
+            contextlib.closing(Examination(handed_in, environment)) as self._examination,
+        ):
+            problem = self._examination.prepare(self._job.given, self.total_timeout)
+            if problem:
+                raise AssignmentError(f"The assignment's own cells do not run: {problem}")
+            self._examination.predict(handed_in / AHEAD, self.total_timeout)
+            self.preprocess(nb, {"metadata": {"path": str(handed_in)}})
+            examined = [cell for cell, _ in self._outcomes]
+            for cell in nb.cells:
+                if is_test(cell) and not any(cell is other for other in examined):
+                    self._examine(cell, lambda request: {"ended": ENDED})
+        for cell, outputs in self._outcomes:
+            cell.outputs = outputs
+        return Examined(nb.cells, self.notes, self._job.provenance())
+
+    def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
+        if cell.cell_type != "code":
+            return cell, resources
+        if not is_test(cell):
+            super().preprocess_cell(cell, resources, index)
+            self._examination.forget(_names_assigned(cell.source))
+            return cell, resources
+        # What the student's own copy of the test defined may be used by the cells after it.
+        source, cell.source = cell.source, SECRETS.sub("", cell.source)
+        try:
+            super().preprocess_cell(cell, resources, index)
+        finally:
+            cell.source = source
+        self._examine(cell, self._ask)
+        return cell, resources
+
+    def create_kernel_manager(self) -> Any:
+        manager = super().create_kernel_manager()
+        manager.kernel_spec.metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER}
+        return manager
+
+    def _examine(self, cell: NotebookNode, ask: Any) -> None:
+        self._on_test(cell.metadata["nbgrader"]["grade_id"])
+        outputs = self._examination.examine(cell.source, ask, self.timeout)
+        self._outcomes.append((cell, outputs))
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Pass a question on to the notebook's program, and return its answer."""
+        asked = json.dumps(json.dumps(request))
+        expression = f"__import__('{ANSWERS}', fromlist=['answer']).answer({asked})"
+        try:
+            number = self.kc.execute(
+                "", silent=True, store_history=False, user_expressions={"answer": expression}
+            )
+            reply = self.wait_for_reply(number)
+            return reply["content"]["user_expressions"]["answer"]["data"][ANSWER_MIME]
+        except _TimeIsUp:
+            raise
+        except Exception as error:
+            return {"ended": f"{ENDED} ({type(error).__name__})"}
+
+
+def _names_assigned(source: str) -> list[str]:
+    """Return the names that a cell gives a new meaning; none where it is no Python."""
+    names = []
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        for statement in ast.parse(source).body:
+            for node in ast.walk(statement):
+                if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                    names.append(node.name)
+                elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                    names.append(node.id)
+    return names
