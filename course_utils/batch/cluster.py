@@ -84,7 +84,9 @@ def _connected(scheduler: str) -> Iterator[Client]:
 
 
 async def _knock(scheduler: str) -> None:
-    (await connect(scheduler, timeout=SECONDS_TO_CONNECT)).abort()
+    # Dask's own timeout does not count the wait for what accepts connections and says nothing.
+    async with asyncio.timeout(SECONDS_TO_CONNECT):
+        (await connect(scheduler, timeout=SECONDS_TO_CONNECT)).abort()
 
 
 def _result(future: Future, scheduler: str) -> Execution:
