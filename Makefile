@@ -14,16 +14,17 @@ USABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[
 NO_PYTHON := No Python 3.11, 3.12 or 3.13 with venv was found: install one (Debian and Ubuntu: \
 	sudo apt-get install python3-venv), or name it: make PYTHON=/path/to/python3
 
-.PHONY: help book test serve bench lint clean browser
+.PHONY: help book test serve bench lint clean browser postgresql
 
 help:
-	@echo "make book     execute every chapter, check the thresholds, build the HTML book"
-	@echo "make test     run all tests, the executed chapters among them"
-	@echo "make serve    show the built book at http://127.0.0.1:$(PORT)/"
-	@echo "make bench    measure the speeds that the course promises, and write the table"
-	@echo "make lint     check code, notebooks and workflows"
-	@echo "make clean    remove what was built (not .venv)"
-	@echo "make browser  install the browser that the tests of the built pages use"
+	@echo "make book        execute every chapter, check the thresholds, build the HTML book"
+	@echo "make test        run all tests, the executed chapters among them"
+	@echo "make serve       show the built book at http://127.0.0.1:$(PORT)/"
+	@echo "make bench       measure the speeds that the course promises, and write the table"
+	@echo "make lint        check code, notebooks and workflows"
+	@echo "make clean       remove what was built (not .venv)"
+	@echo "make browser     install the browser that the tests of the built pages use"
+	@echo "make postgresql  install the database server that the tests of the gradebook use"
 
 # The stamp is written last and removed first, so an environment without one is half made: start anew.
 $(READY): requirements.txt pyproject.toml
@@ -73,10 +74,22 @@ browser:
 	@for name in chromium chromium-browser google-chrome; do \
 	    if command -v $$name >/dev/null; then echo "Found $$(command -v $$name)."; exit 0; fi; \
 	done; \
-	if ! command -v apt-get >/dev/null; then \
-	    echo "Install Chromium or Google Chrome the way your system installs programs." >&2; exit 1; \
+	$(call apt_install,chromium,Chromium or Google Chrome)
+
+# Debian keeps the server out of PATH.
+postgresql:
+	@for path in $$(command -v postgres) /usr/lib/postgresql/*/bin/postgres; do \
+	    if [ -x "$$path" ]; then echo "Found $$path."; exit 0; fi; \
+	done; \
+	$(call apt_install,postgresql,PostgreSQL)
+
+# $(1): a Debian package; $(2): what it is called elsewhere.
+define apt_install
+if ! command -v apt-get >/dev/null; then \
+	    echo "Install $(2) the way your system installs programs." >&2; exit 1; \
 	fi; \
 	as_root=; if [ "$$(id -u)" -ne 0 ]; then as_root=sudo; fi; \
 	$$as_root apt-get update -qq; \
 	$$as_root env DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -y -qq --no-install-recommends chromium
+	    apt-get install -y -qq --no-install-recommends $(1)
+endef
