@@ -61,7 +61,7 @@ def workers(dask, address, tmp_path) -> list[psutil.Process]:
     command = ("worker", address, "--nthreads", "1", "--no-nanny", *scratch)
     started = [psutil.Process(dask(*command).pid) for _ in range(2)]
     log = tmp_path / "dask.log"
-    wait_for(lambda: log.read_text().count("Starting established connection to") == 2)
+    wait_for(lambda: log.read_text().count("Registered to:") == 2)
     return started
 
 
