@@ -14,17 +14,18 @@ USABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[
 NO_PYTHON := No Python 3.11, 3.12 or 3.13 with venv was found: install one (Debian and Ubuntu: \
 	sudo apt-get install python3-venv), or name it: make PYTHON=/path/to/python3
 
-.PHONY: help book test serve bench lint clean browser sandbox
+.PHONY: help book test serve bench lint clean browser postgresql sandbox
 
 help:
-	@echo "make book     execute every chapter, check the thresholds, build the HTML book"
-	@echo "make test     run all tests, the executed chapters among them"
-	@echo "make serve    show the built book at http://127.0.0.1:$(PORT)/"
-	@echo "make bench    measure the speeds that the course promises, and write the table"
-	@echo "make lint     check code, notebooks and workflows"
-	@echo "make clean    remove what was built (not .venv)"
-	@echo "make browser  install the browser that the tests of the built pages use"
-	@echo "make sandbox  install bubblewrap, in which submissions are graded"
+	@echo "make book        execute every chapter, check the thresholds, build the HTML book"
+	@echo "make test        run all tests, the executed chapters among them"
+	@echo "make serve       show the built book at http://127.0.0.1:$(PORT)/"
+	@echo "make bench       measure the speeds that the course promises, and write the table"
+	@echo "make lint        check code, notebooks and workflows"
+	@echo "make clean       remove what was built (not .venv)"
+	@echo "make browser     install the browser that the tests of the built pages use"
+	@echo "make postgresql  install the database server that the tests of the gradebook use"
+	@echo "make sandbox     install bubblewrap, in which submissions are graded"
 
 # The stamp is written last and removed first, so an environment without one is half made: start anew.
 $(READY): requirements.txt pyproject.toml
@@ -85,6 +86,10 @@ endef
 
 browser:
 	$(call debian-package,chromium chromium-browser google-chrome,chromium)
+
+# Debian keeps the server out of PATH.
+postgresql:
+	$(call debian-package,postgres /usr/lib/postgresql/*/bin/postgres,postgresql)
 
 sandbox:
 	$(call debian-package,bwrap,bubblewrap)

@@ -33,7 +33,9 @@ class _PlainErrors(TyperGroup):
         try:
             return super().invoke(ctx)
         except (CourseError, OSError) as error:
-            Console(stderr=True).print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True)
+            Console(stderr=True, emoji=False).print(
+                f"[red]Error:[/] {escape(str(error))}", soft_wrap=True
+            )
             raise typer.Exit(WRONG_INPUT) from error
 
 
@@ -91,6 +93,10 @@ DataOption = Annotated[
     str | None, typer.Option(metavar="PATH|stand-in", help="Default: search for the data.")
 ]
 JobsOption = Annotated[int, typer.Option(help="Notebooks at the same time; they share the cores.")]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers run the notebooks."),
+]
 TimeoutOption = Annotated[float | None, typer.Option(help="Seconds for each notebook.")]
 NetworkArgument = Annotated[str, typer.Argument(metavar="NAME", help="As in `course zoo list`.")]
 AgainOption = Annotated[bool, typer.Option("--again", help="Execute unchanged notebooks too.")]
@@ -109,6 +115,7 @@ def run(
         Path | None, typer.Option(help="Folder for the results. Default: _build/run.")
     ] = None,
     jobs: JobsOption = 1,
+    scheduler: SchedulerOption = None,
     timeout: TimeoutOption = None,
     again: AgainOption = False,
 ) -> None:
@@ -130,6 +137,7 @@ def run(
         data=data,
         out=out,
         jobs=jobs,
+        scheduler=scheduler,
         timeout=timeout,
         again=again,
         console=console,
@@ -144,6 +152,7 @@ def book(
     param: ParametersOption = None,
     data: DataOption = None,
     jobs: JobsOption = 1,
+    scheduler: SchedulerOption = None,
     timeout: TimeoutOption = None,
     again: AgainOption = False,
 ) -> None:
@@ -160,6 +169,7 @@ def book(
         parameters=_typed(param),
         data=data,
         jobs=jobs,
+        scheduler=scheduler,
         timeout=timeout,
         again=again,
         for_book=True,

@@ -3,18 +3,15 @@
 import json
 import logging
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
 from filelock import FileLock
 from jupyter_cache import get_cache
 from myst_nb.core.config import NbParserConfig
 from myst_nb.core.execute.cache import NotebookClientCache
+from small_notebooks import COUNT, HANG, is_running, start_course_run, wait_for, write_notebook
 
 from course_utils.batch import fingerprint, run_notebooks
 from course_utils.batch.bookcache import (
@@ -28,7 +25,6 @@ from course_utils.batch.verdicts import judge
 from course_utils.errors import CourseError, RunError
 from course_utils.thresholds import load_thresholds
 
-PARAMETERS = 'profile = "fast"\nseed = 0\nepochs = None\nlimit = None\ndata_path = None'
 REPORT = """
 from types import SimpleNamespace
 from course_utils.reporting import report
@@ -36,39 +32,6 @@ source = SimpleNamespace(name="CIFAR-10", is_stand_in=data_path == "stand-in", f
 runtime = SimpleNamespace(backend="b", device="d", precision="float32", threads=1, seed=seed)
 report(runtime, SimpleNamespace(source=source), profile=profile, test_accuracy={accuracy})
 """
-COUNT = """
-from pathlib import Path
-with Path({path!r}).open("a") as file:
-    file.write("x")
-"""
-# Says who it is, then hangs in a way that no interrupt ends.
-HANG = """
-import os, time
-from pathlib import Path
-here = Path({path!r})
-again = here.exists()
-here.write_text(str(os.getpid()))
-while not again:
-    try:
-        time.sleep(1)
-    except KeyboardInterrupt:
-        pass
-"""
-KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
-
-
-def write_notebook(path: Path, *code: str, text: str = "# Title") -> Path:
-    """Write a notebook of a text cell, a parameters cell and code cells."""
-    new = nbformat.v4
-    cells = [
-        new.new_markdown_cell(text, id="title"),
-        new.new_code_cell(PARAMETERS, id="parameters", metadata={"tags": ["parameters"]}),
-        *(new.new_code_cell(source, id=f"code-{n}") for n, source in enumerate(code, 1)),
-    ]
-    notebook = new.new_notebook(cells=cells, metadata={"kernelspec": KERNELSPEC})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(nbformat.writes(notebook))
-    return path
 
 
 def assert_all_whole(out: Path) -> None:
@@ -78,20 +41,6 @@ def assert_all_whole(out: Path) -> None:
             nbformat.validate(nbformat.read(path, as_version=4))
         elif path.suffix == ".json":
             json.loads(path.read_text())
-
-
-def wait_for(condition, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-
-
-def is_running(pid_file: Path) -> bool:
-    try:
-        return psutil.Process(int(pid_file.read_text())).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 # --- One run of notebooks that end in every way ------------------------------------------------
@@ -177,20 +126,6 @@ def test_a_hung_notebook_is_stopped_with_its_kernel(tmp_path):
     assert "was stopped after 8 s (--timeout), in cell 3 of 3 (code-1)" in outcome.error
     assert not is_running(pid_file)
     assert_all_whole(tmp_path / "out")
-
-
-def start_course_run(folder: Path, pid_file: Path) -> subprocess.Popen:
-    """Run the notebooks of a folder in a process of its own, until one of them hangs."""
-    command = [sys.executable, "-m", "course_utils.cli", "run", folder, "--out", folder / "out"]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        # A background job starts with SIGINT ignored, and its children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    wait_for(lambda: pid_file.exists() and pid_file.read_text())
-    return process
 
 
 def test_a_run_that_was_killed_or_interrupted_is_resumed(tmp_path):
@@ -366,6 +301,7 @@ def test_malformed_thresholds_are_refused(tmp_path):
         ({"places": []}, "No chapters"),
         ({"profile": "slow"}, "Unknown profile"),
         ({"jobs": 0}, "--jobs is 0"),
+        ({"jobs": 2, "scheduler": "tcp://host:8786"}, "--jobs 2 is for this machine"),
         ({"timeout": -1}, "--timeout is -1"),
         ({"data": "nowhere"}, "There is no data at"),
         ({"parameters": {"epoch": 1}}, "No notebook has the parameter 'epoch'"),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,37 +43,57 @@ class Execution:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Job:
+    """One notebook to be executed, on whichever machine.
+
+    Attributes
+    ----------
+    name : str
+        As in `Outcome`.
+    orders : dict
+        For `worker`: ``notebook``, ``partial``, ``folder``, ``parameters``, ``stamp``.
+    log : Path
+        Where all that the child prints goes.
+    timeout : float or None
+        Seconds.
+    """
+
+    name: str
+    orders: dict[str, Any]
+    log: Path
+    timeout: float | None
+
+
 class NotebookProcess:
     """A child process that executes one notebook.
 
     Parameters
     ----------
-    orders : dict
-        For `worker`: ``notebook``, ``partial``, ``folder``, ``parameters``, ``stamp``.
-    log : Path
-        Where all that the child prints goes.
-    jobs : int
+    job : Job
+    at_once : int
         How many such processes share the machine.
+    settings : mapping, optional
+        Environment variables that the child gets in place of this process' own.
     """
 
-    def __init__(self, orders: dict[str, Any], log: Path, jobs: int) -> None:
-        self._orders = orders
-        self._log = log
-        self._jobs = jobs
+    def __init__(self, job: Job, at_once: int, settings: Mapping[str, str] | None = None) -> None:
+        self._job = job
+        self._environment = _environment(at_once) | dict(settings or {})
         self._process: psutil.Popen | None = None
         self._known: list[list[float]] = []
         self._killed = threading.Event()
 
-    def run(self, timeout: float | None, on_cell: Callable[[dict], None]) -> Execution:
+    def run(self, on_cell: Callable[[dict], None]) -> Execution:
         """Execute the notebook, calling `on_cell` with the position of each cell it starts."""
         result = Execution(error="the process that ran it was ended")
         started = time.monotonic()
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("w") as log:
+        self._job.log.parent.mkdir(parents=True, exist_ok=True)
+        with self._job.log.open("w") as log:
             self._start(log)
 
         try:
-            with self._deadline(timeout, result):
+            with self._deadline(result):
                 for line in self._process.stdout:
                     self._take(json.loads(line), result, on_cell)
         finally:
@@ -82,17 +102,17 @@ class NotebookProcess:
         return result
 
     @contextlib.contextmanager
-    def _deadline(self, timeout: float | None, result: Execution) -> Iterator[None]:
-        """Kill the child if the block takes longer than `timeout` seconds."""
+    def _deadline(self, result: Execution) -> Iterator[None]:
+        """Kill the child if the block takes longer than the job's timeout."""
 
         def out_of_time() -> None:
             result.timed_out = True
             self.kill()
 
-        if timeout is None:
+        if self._job.timeout is None:
             yield
             return
-        timer = threading.Timer(timeout, out_of_time)
+        timer = threading.Timer(self._job.timeout, out_of_time)
         timer.start()
         try:
             yield
@@ -106,7 +126,7 @@ class NotebookProcess:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env=_environment(self._jobs),
+            env=self._environment,
             # Ctrl-C in the terminal reaches the parent alone, which then ends its children.
             start_new_session=True,
         )
@@ -114,7 +134,7 @@ class NotebookProcess:
             self.kill()
             return
         with contextlib.suppress(BrokenPipeError):  # it has died; its log says why
-            self._process.stdin.write(json.dumps(self._orders) + "\n")
+            self._process.stdin.write(json.dumps(self._job.orders) + "\n")
             self._process.stdin.flush()
 
     def _take(self, event: dict, result: Execution, on_cell: Callable[[dict], None]) -> None:
@@ -162,14 +182,14 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def _environment(jobs: int) -> dict[str, str]:
+def _environment(at_once: int) -> dict[str, str]:
     """Return the environment of a child and its kernel: this library, quiet, its share of cores."""
     environment = dict(os.environ)
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     path = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PACKAGE_PARENT), path]))
-    if jobs > 1:
-        share = str(max(1, available_cores() // jobs))
+    if at_once > 1:
+        share = str(max(1, available_cores() // at_once))
         for name in ("COURSE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             environment.setdefault(name, share)
     return environment

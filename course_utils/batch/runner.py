@@ -39,6 +39,7 @@ def run_notebooks(
     data: str | None = None,
     out: Path | None = None,
     jobs: int = 1,
+    scheduler: str | None = None,
     timeout: float | None = None,
     again: bool = False,
     for_book: bool = False,
@@ -63,6 +64,10 @@ def run_notebooks(
         Default: ``_build/run`` in `root`.
     jobs : int
         How many notebooks run at the same time; they share the cores.
+    scheduler : str, optional
+        The address of a Dask scheduler, such as ``"tcp://host:8786"``: its workers execute the
+        notebooks, instead of this machine. They see the same files under the same paths. A
+        worker that dies loses nothing: another one takes its notebook from the start.
     timeout : float, optional
         Seconds for each notebook.
     again : bool
@@ -84,18 +89,20 @@ def run_notebooks(
     Raises
     ------
     CourseError
-        For wrong arguments, before anything runs. A failing notebook raises nothing.
+        For wrong arguments, before anything runs. A failing notebook raises nothing; a lost
+        scheduler does.
     """
     root = (root or Path.cwd()).absolute()
     default_out = root / "_build" / "run"
     out = Path(out or default_out).expanduser().absolute()
-    _check(profile, jobs, timeout)
+    _check(profile, jobs, scheduler, timeout)
     all_parameters = {"profile": profile, **_data_parameter(data), **(parameters or {})}
     batch = Batch(
         out=out,
         parameters=all_parameters,
         typed=set(parameters or {}),
         jobs=jobs,
+        scheduler=scheduler,
         timeout=timeout,
         again=again,
         bounds=load_thresholds(thresholds),
@@ -114,11 +121,16 @@ def run_notebooks(
     return report
 
 
-def _check(profile: str, jobs: int, timeout: float | None) -> None:
+def _check(profile: str, jobs: int, scheduler: str | None, timeout: float | None) -> None:
     if profile not in PROFILES:
         raise RunError(f"Unknown profile {profile!r}: choose one of {', '.join(PROFILES)}.")
     if jobs < 1:
         raise RunError(f"--jobs is {jobs}: at least one notebook must run at a time.")
+    if jobs > 1 and scheduler is not None:
+        raise RunError(
+            f"--jobs {jobs} is for this machine: with --scheduler, as many notebooks run at a time "
+            "as its workers have threads."
+        )
     if timeout is not None and timeout <= 0:
         raise RunError(f"--timeout is {timeout:g}: give a number of seconds above 0.")
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
-import threading
 import time
-from collections.abc import Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from rich.console import Console
 from course_utils.batch import results
 from course_utils.batch.bookcache import drop_from_book_cache, store_in_book_cache
 from course_utils.batch.fingerprint import environment, notebook_key
+from course_utils.batch.local import Executions, OnCell, execute_here
 from course_utils.batch.notebooks import (
     STAMP,
     parameter_names,
@@ -27,9 +25,9 @@ from course_utils.batch.notebooks import (
     refresh_text,
     same_text,
 )
-from course_utils.batch.process import Execution, NotebookProcess
+from course_utils.batch.process import Execution, Job
 from course_utils.batch.results import Outcome, Report
-from course_utils.batch.show import PlainProgress, progress
+from course_utils.batch.show import progress
 from course_utils.batch.verdicts import is_quick_try, judge
 from course_utils.errors import NotebookError, RunError
 from course_utils.files import write_atomically
@@ -58,6 +56,7 @@ class Batch:
     parameters: dict[str, Any]
     typed: set[str]
     jobs: int
+    scheduler: str | None
     timeout: float | None
     again: bool
     bounds: dict[str, dict[str, float]]
@@ -76,17 +75,19 @@ class Batch:
         tasks = self._read(report.notebooks)
         self._check_parameter_names(tasks)
         self._set_keys(tasks)
-        waiting = [task for task in tasks if self.again or not self._reuse(task)]
+        waiting = {task.name: task for task in tasks if self.again or not self._reuse(task)}
         with progress(console, len(found)) as shown:
             for outcome in report.notebooks:
                 if outcome.status != results.NOT_RUN:
                     shown.end(outcome)
             save()
+            jobs = [self._job(task) for task in waiting.values()]
             with (
                 contextlib.suppress(KeyboardInterrupt),  # the rest of the outcomes say "not run"
-                contextlib.closing(self._execute_all(waiting, shown)) as executions,
+                contextlib.closing(self._execute_all(jobs, shown.cell)) as executions,
             ):
-                for task, execution in executions:
+                for name, execution in executions:
+                    task = waiting[name]
                     self._finish(task, execution)
                     save()
                     shown.end(task.outcome)
@@ -148,31 +149,18 @@ class Batch:
         self._accept(task, executed, results.UNCHANGED)
         return True
 
-    def _execute_all(
-        self, tasks: list[_Task], shown: PlainProgress
-    ) -> Generator[tuple[_Task, Execution]]:
-        """Execute notebooks, `jobs` at a time, and yield each as it ends; closing ends them all."""
-        processes = {task.name: self._process(task) for task in tasks}
-        stopped = threading.Event()
+    def _execute_all(self, jobs: list[Job], on_cell: OnCell) -> Executions:
+        """Execute notebooks here or on a cluster, and yield each as it ends; closing ends all."""
+        if self.scheduler is None:
+            return execute_here(jobs, self.jobs, on_cell)
+        # Dask takes most of a second to import, which a run on this machine need not spend.
+        from course_utils.batch.cluster import execute_on_workers
 
-        def execute(task: _Task) -> tuple[_Task, Execution]:
-            if stopped.is_set():
-                return task, Execution(error="stopped")
-            on_cell = functools.partial(shown.cell, task.name)
-            return task, processes[task.name].run(self.timeout, on_cell)
+        return execute_on_workers(jobs, self.scheduler, on_cell)
 
-        with ThreadPoolExecutor(self.jobs) as pool:
-            futures = [pool.submit(execute, task) for task in tasks]
-            try:
-                for future in as_completed(futures):
-                    yield future.result()
-            finally:
-                stopped.set()
-                for process in processes.values():
-                    process.kill()
-
-    def _process(self, task: _Task) -> NotebookProcess:
+    def _job(self, task: _Task) -> Job:
         partial = self._partial(task.name)
+        partial.parent.mkdir(parents=True, exist_ok=True)
         partial.unlink(missing_ok=True)
         orders = {
             "notebook": str(task.path),
@@ -181,7 +169,7 @@ class Batch:
             "parameters": self.parameters,
             "stamp": task.key,
         }
-        return NotebookProcess(orders, self._log(task.name), self.jobs)
+        return Job(task.name, orders, self._log(task.name), self.timeout)
 
     def _finish(self, task: _Task, execution: Execution) -> None:
         """Keep a success's outputs; say what happened to a failure."""

@@ -1,0 +1,48 @@
+"""Executing notebooks on this machine.
+
+In threads that each wait for a `NotebookProcess`, as a thread of a Dask worker does in `cluster`;
+a Dask cluster on this machine would add seconds to the start of every run, and nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from course_utils.batch.process import Execution, Job, NotebookProcess
+
+# What hears that a notebook has come to a cell: the name, the cell's position.
+OnCell = Callable[[str, dict], None]
+# Each notebook's name and how it ended, as they end; closing it ends those that still run.
+Executions = Generator[tuple[str, Execution]]
+
+
+def execute_here(jobs: list[Job], at_once: int, on_cell: OnCell) -> Executions:
+    """Execute notebooks, some at once, and yield each as it ends.
+
+    Parameters
+    ----------
+    jobs : list of Job
+    at_once : int
+    on_cell : callable
+        Called, in any thread, with a notebook's name and the position of each cell it starts.
+    """
+    processes = {job.name: NotebookProcess(job, at_once) for job in jobs}
+    stopped = threading.Event()
+
+    def execute(name: str) -> tuple[str, Execution]:
+        if stopped.is_set():
+            return name, Execution(error="stopped")
+        return name, processes[name].run(functools.partial(on_cell, name))
+
+    with ThreadPoolExecutor(at_once) as pool:
+        futures = [pool.submit(execute, name) for name in processes]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            stopped.set()
+            for process in processes.values():
+                process.kill()

@@ -1,0 +1,161 @@
+"""Runs over several workers: a real Dask scheduler and real workers, on loopback."""
+
+import io
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+from small_notebooks import COUNT, HANG, is_running, start_course_run, wait_for, write_notebook
+
+from course_utils.batch import run_notebooks
+from course_utils.errors import RunError
+
+DASK = Path(sys.executable).parent / "dask"
+ON_LOOPBACK = ("--host", "127.0.0.1", "--no-dashboard")
+
+
+@pytest.fixture
+def dask(tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Return a function that starts a Dask program; all are ended with the test."""
+    started = []
+    with (tmp_path / "dask.log").open("w") as log:
+
+        def start(*arguments) -> subprocess.Popen:
+            command = [DASK, *arguments, *ON_LOOPBACK]
+            started.append(subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log))
+            return started[-1]
+
+        yield start
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def scheduler(dask, tmp_path) -> tuple[str, subprocess.Popen]:
+    """A scheduler without workers, on a free port: its address and its process."""
+    file = tmp_path / "scheduler.json"
+    process = dask("scheduler", "--port", "0", "--scheduler-file", file)
+    wait_for(file.exists)
+    return json.loads(file.read_text())["address"], process
+
+
+@pytest.fixture
+def address(scheduler) -> str:
+    return scheduler[0]
+
+
+@pytest.fixture
+def workers(dask, address, tmp_path) -> list[psutil.Process]:
+    """Two workers of a thread each, which nothing starts again when they are killed."""
+    scratch = ("--local-directory", tmp_path / "scratch")
+    command = ("worker", address, "--nthreads", "1", "--no-nanny", *scratch)
+    started = [psutil.Process(dask(*command).pid) for _ in range(2)]
+    log = tmp_path / "dask.log"
+    wait_for(lambda: log.read_text().count("Registered to:") == 2)
+    return started
+
+
+def worker_of(workers: list[psutil.Process], pid: int) -> psutil.Process:
+    """Return the worker under which a process runs."""
+    return next(worker for worker in workers if worker in psutil.Process(pid).parents())
+
+
+def test_a_killed_worker_loses_nothing(tmp_path, address, workers):
+    pid_file, counters = tmp_path / "pid", {name: tmp_path / f"count-{name}" for name in "bcd"}
+    write_notebook(tmp_path / "a.ipynb", HANG.format(path=str(pid_file)))
+    for name, counter in counters.items():
+        code = (COUNT.format(path=str(counter)), "1 / 0" if name == "d" else "")
+        write_notebook(tmp_path / f"{name}.ipynb", *code)
+    out, shown = tmp_path / "out", io.StringIO()
+
+    with ThreadPoolExecutor(1) as pool:
+        console = Console(file=shown, width=150)
+        running = pool.submit(
+            run_notebooks, [tmp_path], out=out, scheduler=address, console=console
+        )
+        # While one worker hangs in the first notebook, the other has run the second.
+        wait_for(lambda: (out / "b.ipynb").exists() and pid_file.exists())
+        hung = int(pid_file.read_text())
+        worker_of(workers, hung).kill()
+        report = running.result(timeout=60)
+
+    assert {outcome.name: outcome.status for outcome in report.notebooks} == {
+        "a": "executed",
+        "b": "executed",
+        "c": "executed",
+        "d": "failed",
+    }
+    assert "d.ipynb failed: ZeroDivisionError: division by zero" in report.notebooks[-1].error
+    assert {name: counter.read_text() for name, counter in counters.items()} == dict.fromkeys(
+        "bcd", "x"
+    )
+    assert not psutil.pid_exists(hung)
+    assert int(pid_file.read_text()) != hung
+    assert sorted(path.name for path in out.glob("*.ipynb")) == ["a.ipynb", "b.ipynb", "c.ipynb"]
+    for name in "abcd":
+        assert shown.getvalue().count(f"] {name}: ") == 1
+    assert shown.getvalue().count("a: cell 3 of 3 (code-1)") == 2
+
+    again = run_notebooks([tmp_path / "a.ipynb"], out=out)
+    assert again.notebooks[0].status == "unchanged"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_what_an_ended_run_left_and_the_next_run_goes_on(
+    tmp_path, address, workers, how
+):
+    counter, pid_file = tmp_path / "count", tmp_path / "pid"
+    write_notebook(tmp_path / "a.ipynb", COUNT.format(path=str(counter)))
+    write_notebook(tmp_path / "b.ipynb", HANG.format(path=str(pid_file)))
+    run = start_course_run(tmp_path, pid_file, "--scheduler", address)
+    wait_for((tmp_path / "out" / "a.ipynb").exists)
+    run.send_signal(how)
+    printed, _ = run.communicate(timeout=15)
+    assert b"Traceback" not in printed
+    wait_for(lambda: not is_running(pid_file), seconds=15)
+    assert all(worker.is_running() for worker in workers)
+
+    report = run_notebooks([tmp_path], out=tmp_path / "out", scheduler=address)
+    assert [outcome.status for outcome in report.notebooks] == ["unchanged", "executed"]
+    assert counter.read_text() == "x"
+
+
+def test_a_lost_scheduler_is_one_sentence(tmp_path, scheduler, workers):
+    address, process = scheduler
+    pid_file = tmp_path / "pid"
+    write_notebook(tmp_path / "a.ipynb", HANG.format(path=str(pid_file)))
+    run = start_course_run(tmp_path, pid_file, "--scheduler", address)
+    process.kill()
+    printed, _ = run.communicate(timeout=30)
+    assert run.returncode == 2
+    last = printed.decode().splitlines()[-1]
+    assert last.startswith(f"Error: The scheduler at {address} was lost: start it again")
+    assert "Traceback" not in printed.decode()
+    wait_for(lambda: not is_running(pid_file), seconds=15)
+
+
+def test_a_caller_without_workers_does_not_wait_for_ever(tmp_path, address):
+    notebook = write_notebook(tmp_path / "a.ipynb")
+    with pytest.raises(RunError, match=f"The scheduler at {address} has no workers"):
+        run_notebooks([notebook], out=tmp_path / "out", scheduler=address)
+
+
+def test_an_unreachable_scheduler_is_one_sentence_within_seconds(tmp_path):
+    notebook = write_notebook(tmp_path / "a.ipynb")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        answers_never = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        started = time.monotonic()
+        for address in (answers_never, "tcp://127.0.0.1:1", "no-scheme://x"):
+            with pytest.raises(RunError, match=f"No Dask scheduler answers at {address}"):
+                run_notebooks([notebook], out=tmp_path / "out", scheduler=address)
+        assert time.monotonic() - started < 20
