@@ -1,4 +1,4 @@
-"""The command line: ``course doctor | data | run | book | zoo | assignment``.
+"""The command line: ``course doctor | data | run | book | zoo | assignment | grade``.
 
 Each command imports what it needs when it is called, so that ``course --help`` is quick.
 """
@@ -189,6 +189,57 @@ def book(
     console.print(f"Book built without a warning in {build.seconds:.0f} s (log: {build.log})")
     console.print(f"First page: {build.first_page}", soft_wrap=True)
     raise typer.Exit(_exit_code(report))
+
+
+@app.command()
+def grade(
+    name: AssignmentArgument,
+    only: Annotated[str | None, typer.Option(metavar="STUDENT", help="This one.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Examine unchanged ones too.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Submissions at a time. Default: the cores.")
+    ] = None,
+    scheduler: SchedulerOption = None,
+    retrain: Annotated[
+        float, typer.Option(min=0, max=1, help="Part of the submissions to train again.")
+    ] = 0.0,
+    with_my_rights: Annotated[
+        bool,
+        typer.Option(
+            "--run-submissions-with-my-rights",
+            help="Without a sandbox: every submission can do whatever you can.",
+        ),
+    ] = False,
+) -> None:
+    """Grade what was handed in, many submissions at once, and write the feedback.
+
+    Unchanged submissions are not examined again; a call that was killed goes on where it was.
+    """
+    import os
+
+    from course_utils.grading.course import results
+    from course_utils.grading.questions import course_folder
+    from course_utils.grading.queue import FAILED, grade_class
+    from course_utils.grading.sandbox import WITH_MY_RIGHTS
+    from course_utils.grading.show import print_summary, progress_on
+    from course_utils.submission.settings import RETRAIN
+
+    course, console = course_folder(), _console()
+    os.environ |= {RETRAIN: str(retrain)} if retrain else {}
+    os.environ |= {WITH_MY_RIGHTS: "1"} if with_my_rights else {}
+    with progress_on(console) as progress:
+        outcomes = grade_class(
+            course,
+            name,
+            only=only,
+            again=again,
+            jobs=jobs,
+            scheduler=scheduler,
+            progress=progress,
+        )
+    print_summary(outcomes, results(course, name), console)
+    failed = any(outcome.state == FAILED for outcome in outcomes)
+    raise typer.Exit(FAILURE if failed else 0)
 
 
 @app.command()
@@ -388,34 +439,6 @@ def assignment_build(
     course = course_folder()
     for name in names or assignments(course):
         _console().print(f"built {grading.build(course, name)}", highlight=False, soft_wrap=True)
-
-
-@assignment_app.command("grade")
-def assignment_grade(
-    name: AssignmentArgument,
-    student: Annotated[str | None, typer.Option(help="Only this one.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Graded ones too.")] = False,
-    retrain: Annotated[
-        float, typer.Option(min=0, max=1, help="Part of the submissions to train again.")
-    ] = 0.0,
-) -> None:
-    """Grade what was handed in, write the feedback, and show the scores."""
-    from rich.table import Table
-
-    from course_utils.grading import course as grading
-    from course_utils.grading.questions import course_folder
-
-    results = grading.grade(course_folder(), name, student=student, again=again, retrain=retrain)
-    table = Table("student", "score", "late penalty", "waiting for you", "notes")
-    for result in results:
-        table.add_row(
-            escape(result.student),
-            f"{result.score:.2f} of {result.points:g}",
-            f"{result.late_penalty:.2f}",
-            str(result.waiting),
-            escape("\n".join(result.notes)),
-        )
-    _console().print(table)
 
 
 @assignment_app.command("report")

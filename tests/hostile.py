@@ -20,6 +20,7 @@ from pathlib import Path
 
 import keras
 import nbformat
+import numpy as np
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
@@ -539,3 +540,12 @@ def copy_files(source: Path, folder: Path) -> None:
     """Hand in the lecturer's network."""
     for path in source.glob(f"{NETWORK}.*"):
         shutil.copy(path, folder)
+
+
+def trained_a_little_more(folder: Path, seed: int) -> None:
+    """Change a handed-in network so little that it predicts alike: everybody has an own one."""
+    path = folder / f"{NETWORK}.keras"
+    model = keras.models.load_model(path, compile=False)
+    rng = np.random.default_rng(seed)
+    model.set_weights([w + rng.normal(0, 1e-6, w.shape) for w in model.get_weights()])
+    model.save(path)

@@ -28,10 +28,12 @@ from course_utils.grading.course import (
     BEGIN_SOLUTION,
     END_SOLUTION,
     Result,
-    grade,
+    complete,
     nbgrader,
     open_gradebook,
     read_graded,
+    results,
+    submissions,
 )
 from course_utils.grading.questions import assignments, source_path
 from course_utils.grading.sandbox import WITH_MY_RIGHTS, Sandbox
@@ -82,6 +84,56 @@ class Wrong:
     artefacts: Callable[[Path], None] | None = None
     earns: Mapping[str, float] = field(default_factory=dict)
     says: Mapping[str, str] = field(default_factory=dict)
+
+
+def grade(
+    course: Path, assignment: str, *, student: str | None = None, again: bool = False
+) -> list[Result]:
+    """Grade what was handed in, and write the feedback, with nbgrader's own commands."""
+    for folder in submissions(course, assignment, student):
+        complete(folder)
+    options = [f"--student={student}"] if student else []
+    nbgrader(course, "autograde", assignment, *options, *(["--force"] if again else []))
+    nbgrader(course, "generate_feedback", assignment, "--force", *options)
+    return results(course, assignment)
+
+
+def new_cell(
+    name: str,
+    source: str,
+    *,
+    answer: bool = False,
+    points: float | None = None,
+    tags: tuple[str, ...] = (),
+) -> NotebookNode:
+    """Return a cell of an assignment: an answer, a test if it has points, or a locked one."""
+    about = {"grade_id": name, "grade": points is not None, "solution": answer,
+             "locked": not answer, "task": False, "schema_version": 3}  # fmt: skip
+    about |= {"points": points} if points else {}
+    metadata = {"nbgrader": about, "tags": list(tags)}
+    return nbformat.v4.new_code_cell(source, metadata=metadata, id=name)
+
+
+def value_cells(name: str, value: object, points: float) -> list[NotebookNode]:
+    """Return a question whose answer is a value, and its hidden test."""
+    answer = f"{name} = None\n### BEGIN SOLUTION\n{name} = {value!r}\n### END SOLUTION"
+    test = (
+        "### BEGIN HIDDEN TESTS\nfrom course_utils.grading import grade\n"
+        f"grade.equal({name!r}, {name}, {value!r})\n### END HIDDEN TESTS"
+    )
+    return [new_cell(name, answer, answer=True), new_cell(f"{name}-test", test, points=points)]
+
+
+def add_assignment(course: Path, name: str, cells: list[NotebookNode], settings: str = "") -> None:
+    """Put an assignment made of cells into a course, with settings of nbgrader; release it."""
+    folder = course / "source" / name
+    folder.mkdir()
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, folder / f"{name}.ipynb")
+    config = course / "nbgrader_config.py"
+    config.write_text(config.read_text() + settings)
+    nbgrader(course, "generate_assignment", name)
 
 
 def make_course(folder: Path, *assignments: str) -> Path:

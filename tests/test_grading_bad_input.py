@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 import shutil
 
-import nbformat
 import pytest
 from nbgrading import (
     ASSIGNMENTS,
     DAMAGED,
     RIGHT,
     UNTOUCHED,
+    add_assignment,
     full_points,
+    grade,
     grade_id,
     hand_in,
     is_test,
@@ -24,9 +25,9 @@ from nbgrading import (
     points,
     said,
     solved,
+    value_cells,
 )
 
-from course_utils.grading import course as grading
 from course_utils.grading.questions import read_source
 
 # Such tests load what was handed in.
@@ -101,44 +102,13 @@ def stopped(tmp_path_factory):
     """A small assignment, and submissions that have to be stopped, beside a good one."""
     course = make_course(tmp_path_factory.mktemp("course") / "course")
     name = "small"
-    (course / "source" / name).mkdir()
-    notebook = nbformat.v4.new_notebook(
-        cells=[
-            cell("first", "one = None\n### BEGIN SOLUTION\none = 1\n### END SOLUTION", answer=True),
-            cell("first-test", hidden("one", 1), points=2),
-            cell(
-                "second", "two = None\n### BEGIN SOLUTION\ntwo = 2\n### END SOLUTION", answer=True
-            ),
-            cell("second-test", hidden("two", 2), points=3),
-        ]
-    )
-    nbformat.write(notebook, course / "source" / name / f"{name}.ipynb")
-    config = course / "nbgrader_config.py"
-    config.write_text(config.read_text() + "c.Examine.total_timeout = 40\n")
-    grading.nbgrader(course, "generate_assignment", name)
+    cells = [*value_cells("first", 1, points=2), *value_cells("second", 2, points=3)]
+    add_assignment(course, name, cells, "c.Examine.total_timeout = 40\n")
     hand_in(course, RIGHT, name, solved(course, name))
     for student, source in {"endless": ENDLESS, "gigabyte": GIGABYTE, "exit": EXIT}.items():
-        hand_in(course, student, name, solved(course, name, {"second": source + "\n\ntwo = 2"}))
+        hand_in(course, student, name, solved(course, name, {"second": source + "\n\nsecond = 2"}))
     shutil.copytree(course / "submitted" / RIGHT, course / "submitted" / "zoe")
-    return course, name, grading.grade(course, name)
-
-
-def cell(grade_id, source, *, answer=False, points=None):
-    about = {"grade_id": grade_id, "grade": points is not None, "solution": answer,
-             "locked": not answer, "task": False, "schema_version": 3}  # fmt: skip
-    about |= {"points": points} if points else {}
-    return nbformat.v4.new_code_cell(source, metadata={"nbgrader": about}, id=grade_id)
-
-
-def gap(name, value):
-    return f"{name} = None\n### BEGIN SOLUTION\n{name} = {value}\n### END SOLUTION"
-
-
-def hidden(name, value):
-    return (
-        "### BEGIN HIDDEN TESTS\nfrom course_utils.grading import grade\n"
-        f"grade.equal({name!r}, {name}, {value})\n### END HIDDEN TESTS"
-    )
+    return course, name, grade(course, name)
 
 
 def test_a_program_that_must_be_stopped_stops_nobody_else(stopped):

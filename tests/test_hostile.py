@@ -14,7 +14,6 @@ import threading
 import time
 from pathlib import Path
 
-import nbformat
 import psutil
 import pytest
 from hostile import (
@@ -26,28 +25,32 @@ from hostile import (
     copy_files,
     link_to,
     prepend,
+    trained_a_little_more,
 )
 from nbgrading import (
     ASSIGNMENTS,
     NEEDS_SANDBOX,
+    add_assignment,
+    grade,
     grade_id,
     hand_in,
     make_course,
+    new_cell,
     points,
     said,
     solved,
+    value_cells,
 )
 
-from course_utils.grading import course as grading
 from course_utils.grading.course import read_graded
 from course_utils.grading.scan import read_released
 
 NAME = "hostile"
+NETWORKS = ASSIGNMENTS / "solutions" / "a2-cnn"
 FULL = {"value-test": 2.0, "function-test": 3.0, "network-test": 5.0}
 HONEST = ("aaa-honest", "mmm-honest", "zzz-honest", "aab-partly", "zzy-untouched")
 CELL_SECONDS, TOTAL_SECONDS = 15, 40
 GIVEN = "from course_utils import load_cifar10\n\ndata = load_cifar10()"
-VALUE = "value = None\n### BEGIN SOLUTION\nvalue = 7\n### END SOLUTION"
 FUNCTION = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION\n"
 HIDDEN = "### BEGIN HIDDEN TESTS\nfrom course_utils.grading import grade\n{}\n### END HIDDEN TESTS"
 DOUBLE_IS_RIGHT = """
@@ -63,44 +66,25 @@ grade.together(*(grade.equal(f"double({x})", attempt(x), 2 * x) for x in (3, 5.5
 pytestmark = NEEDS_SANDBOX
 
 
-def cell(name, source, *, answer=False, points=None, tags=()):
-    about = {"grade_id": name, "grade": points is not None, "solution": answer,
-             "locked": not answer, "task": False, "schema_version": 3}  # fmt: skip
-    about |= {"points": points} if points else {}
-    metadata = {"nbgrader": about, "tags": list(tags)}
-    return nbformat.v4.new_code_cell(source, metadata=metadata, id=name)
-
-
 def make_assignment(course: Path) -> None:
-    folder = course / "source" / NAME
-    folder.mkdir()
-    notebook = nbformat.v4.new_notebook(
-        cells=[
-            cell("given", GIVEN, tags=["for-tests"]),
-            cell("value", VALUE, answer=True),
-            cell("value-test", HIDDEN.format('grade.equal("value", value, 7)'), points=2),
-            cell("function", FUNCTION, answer=True),
-            cell("function-test", HIDDEN.format(DOUBLE_IS_RIGHT), points=3),
-            cell("network-test", HIDDEN.format(f'grade.network("{NETWORK}", data)'), points=5),
-        ]
-    )
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, folder / f"{NAME}.ipynb")
-    config = course / "nbgrader_config.py"
-    config.write_text(
-        config.read_text()
-        + f"c.Examine.timeout = {CELL_SECONDS}\n"
-        + f"c.Examine.total_timeout = {TOTAL_SECONDS}\n"
-    )
-    grading.nbgrader(course, "generate_assignment", NAME)
+    cells = [
+        new_cell("given", GIVEN, tags=("for-tests",)),
+        *value_cells("value", 7, points=2),
+        new_cell("function", FUNCTION, answer=True),
+        new_cell("function-test", HIDDEN.format(DOUBLE_IS_RIGHT), points=3),
+        new_cell("network-test", HIDDEN.format(f'grade.network("{NETWORK}", data)'), points=5),
+    ]
+    limits = {"timeout": CELL_SECONDS, "total_timeout": TOTAL_SECONDS}
+    settings = "".join(f"c.Examine.{name} = {seconds}\n" for name, seconds in limits.items())
+    add_assignment(course, NAME, cells, settings)
 
 
 def hand_in_honest(course: Path) -> None:
-    network = ASSIGNMENTS / "solutions" / "a2-cnn"
-    for student in HONEST[:3]:
-        copy_files(network, hand_in(course, student, NAME, solved(course, NAME), files=False))
-    partly = solved(course, NAME, {"value": "value = 6"})
-    copy_files(network, hand_in(course, HONEST[3], NAME, partly, files=False))
+    for number, student in enumerate(HONEST[:4]):
+        wrong = {"value": "value = 6"} if student == "aab-partly" else None
+        folder = hand_in(course, student, NAME, solved(course, NAME, wrong), files=False)
+        copy_files(NETWORKS, folder)
+        trained_a_little_more(folder, number)
     hand_in(course, HONEST[4], NAME, files=False)
 
 
@@ -111,7 +95,7 @@ def hand_in_attack(course: Path, attack: Attack, **places) -> None:
         attack.notebook(notebook)
     folder = hand_in(course, attack.name, NAME, notebook, files=False)
     if attack.answers:
-        copy_files(ASSIGNMENTS / "solutions" / "a2-cnn", folder)
+        copy_files(NETWORKS, folder)
     if attack.files:
         attack.files(folder)
 
@@ -149,7 +133,7 @@ def alone(tmp_path_factory, cifar10):
     course = make_course(tmp_path_factory.mktemp("alone") / "course")
     make_assignment(course)
     hand_in_honest(course)
-    grading.grade(course, NAME)
+    grade(course, NAME)
     return course
 
 
@@ -180,7 +164,7 @@ def together(tmp_path_factory, cifar10):
     started = time.time()
     os.environ["SECRET_OF_THE_LECTURER"] = "visible"
     try:
-        results = grading.grade(course, NAME)
+        results = grade(course, NAME)
     finally:
         del os.environ["SECRET_OF_THE_LECTURER"]
         listener.close()
@@ -214,6 +198,13 @@ def test_the_lecturer_is_told(together, attack):
     graded = str(read_graded(together["course"], attack.name, NAME))
     assert attack.review in " ".join(result.notes) + graded
     assert result.waiting > 0 or result.notes
+
+
+def test_a_network_that_two_hand_in_is_looked_at(together):
+    first, copied = (together["results"][name] for name in ("claims-more", "other-curves"))
+    assert "same weights as that of claims-more" in " ".join(copied.reviews)
+    assert first.waiting == copied.waiting == 1
+    assert not any("same weights" in review for review in together["results"][HONEST[0]].reviews)
 
 
 def test_links_lead_nowhere(together):

@@ -14,10 +14,20 @@ from pathlib import Path
 import nbformat
 import psycopg
 import pytest
-from nbgrading import RIGHT, UNTOUCHED, hand_in, make_course, points, solved
+from nbgrading import (
+    RIGHT,
+    UNTOUCHED,
+    add_assignment,
+    grade,
+    hand_in,
+    make_course,
+    new_cell,
+    points,
+    solved,
+)
 from small_notebooks import wait_for
 
-from course_utils.grading.course import grade, nbgrader
+from course_utils.grading.course import nbgrader
 
 # Debian keeps the server's programs out of PATH, in a folder for each version.
 INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: float(p.parent.name))
@@ -67,32 +77,24 @@ def graded(tmp_path_factory, socket_folder) -> Iterator[Path]:
         url = f"postgresql+psycopg://{ROLE}@/{DATABASE}?host={socket_folder}"
         settings.setenv("COURSE_GRADEBOOK", url)
         course = make_course(tmp_path_factory.mktemp("course") / "course")
-        (course / "source" / NAME).mkdir()
-        nbformat.write(assignment(), course / "source" / NAME / f"{NAME}.ipynb")
-        nbgrader(course, "generate_assignment", NAME)
+        add_assignment(course, NAME, question())
         hand_in(course, RIGHT, NAME, solved(course, NAME))
         hand_in(course, UNTOUCHED, NAME)
         grade(course, NAME)
         yield course
 
 
-def assignment() -> nbformat.NotebookNode:
-    """Return an assignment of one question."""
+def question() -> list[nbformat.NotebookNode]:
+    """Return the cells of one question."""
     answer = "one = None\n### BEGIN SOLUTION\none = 1\n### END SOLUTION"
     test = (
         "### BEGIN HIDDEN TESTS\nfrom course_utils.grading import grade\n\n"
         "grade.Grade(float(one == 1), 'Read the question.')\n### END HIDDEN TESTS"
     )
-    cells = [
-        cell("first", answer, grade=False, solution=True, locked=False),
-        cell(QUESTION, test, grade=True, solution=False, locked=True, points=POINTS[RIGHT]),
+    return [
+        new_cell("first", answer, answer=True),
+        new_cell(QUESTION, test, points=POINTS[RIGHT]),
     ]
-    return nbformat.v4.new_notebook(cells=cells)
-
-
-def cell(grade_id: str, source: str, **about) -> nbformat.NotebookNode:
-    about |= {"grade_id": grade_id, "task": False, "schema_version": 3}
-    return nbformat.v4.new_code_cell(source, metadata={"nbgrader": about}, id=grade_id)
 
 
 def scores_in_postgresql(folder: str) -> dict[str, float]:

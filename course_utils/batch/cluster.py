@@ -50,7 +50,7 @@ def execute_on_workers(jobs: list[Job], scheduler: str, on_cell: OnCell) -> Exec
     """
     settings = {name: os.environ.get(name, "") for name in SETTINGS}
     topic = f"course-{uuid.uuid4().hex}"
-    with _connected(scheduler) as client:
+    with connected(scheduler) as client:
         client.subscribe_topic(topic, lambda event: on_cell(*event[1]))
         # Not pure: a key of its own for each, however alike another run's orders are.
         names = {client.submit(execute, job, topic, settings, pure=False): job.name for job in jobs}
@@ -62,7 +62,14 @@ def execute_on_workers(jobs: list[Job], scheduler: str, on_cell: OnCell) -> Exec
 
 
 @contextlib.contextmanager
-def _connected(scheduler: str) -> Iterator[Client]:
+def connected(scheduler: str) -> Iterator[Client]:
+    """Give a client of a scheduler that has workers.
+
+    Raises
+    ------
+    RunError
+        If the scheduler cannot be reached, or has no workers.
+    """
     # What it would log, with a traceback, is said here in a sentence.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""What a lecturer does with an assignment, by nbgrader's own commands: check, build, grade."""
+"""What a lecturer does with an assignment: check it, build it, look at what was graded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from course_utils.errors import AssignmentError
 from course_utils.grading.notes import add_note, lecturer_notes
 from course_utils.grading.questions import read_source
 from course_utils.grading.scan import leaks, read_released, released_path, secrets
-from course_utils.submission.settings import RETRAIN
+from course_utils.submission.settings import LECTURER
 
 BEGIN_SOLUTION, END_SOLUTION = "### BEGIN SOLUTION", "### END SOLUTION"
 END_HIDDEN = "### END HIDDEN TESTS"
@@ -40,6 +40,8 @@ class Result:
         Graded cells that wait for the lecturer.
     notes : list of str
         What the lecturer should know.
+    reviews : list of str
+        Grades that somebody should look at, and why.
     """
 
     student: str
@@ -48,6 +50,7 @@ class Result:
     late_penalty: float
     waiting: int
     notes: list[str]
+    reviews: list[str]
 
 
 def check(course: Path, assignment: str) -> list[str]:
@@ -101,48 +104,23 @@ def build(course: Path, assignment: str) -> Path:
     return released_path(course, assignment)
 
 
-def grade(
-    course: Path,
-    assignment: str,
-    *,
-    student: str | None = None,
-    again: bool = False,
-    retrain: float = 0.0,
-) -> list[Result]:
-    """Grade what was handed in and write the feedback, with nbgrader's own commands.
-
-    Parameters
-    ----------
-    course : Path
-    assignment : str
-    student : str, optional
-        Only this one.
-    again : bool
-        Those that were graded already too.
-    retrain : float
-        The part of the submissions, 0 to 1, whose networks are trained again for comparison.
+def submissions(course: Path, assignment: str, student: str | None = None) -> list[Path]:
+    """Return the folders that were handed in for an assignment, or a student's one.
 
     Raises
     ------
     AssignmentError
-        Where nothing was handed in, or a submission could not be graded at all.
+        Where nothing was.
     """
     read_source(course, assignment)
-    submitted = [
+    found = [
         folder
         for folder in sorted(course.glob(f"submitted/*/{assignment}"))
         if student in (None, folder.parent.name)
     ]
-    if not submitted:
+    if not found:
         raise AssignmentError(f"Nothing was handed in for {assignment}: {course / 'submitted'}.")
-    for folder in submitted:
-        _complete(folder)
-    options = [f"--student={student}"] if student else []
-    options += ["--force"] if again else []
-    environment = {RETRAIN: str(retrain)} if retrain else {}
-    nbgrader(course, "autograde", assignment, *options, **environment)
-    nbgrader(course, "generate_feedback", assignment, "--force", *options[:1])
-    return results(course, assignment)
+    return found
 
 
 def results(course: Path, assignment: str) -> list[Result]:
@@ -155,6 +133,7 @@ def results(course: Path, assignment: str) -> list[Result]:
             return []
         for submission in sorted(submissions, key=lambda s: s.student.id):
             penalty = submission.late_submission_penalty or 0.0
+            graded = read_graded(course, submission.student.id, assignment)
             found.append(
                 Result(
                     student=submission.student.id,
@@ -166,7 +145,8 @@ def results(course: Path, assignment: str) -> list[Result]:
                         for notebook in submission.notebooks
                         for grade in notebook.grades
                     ),
-                    notes=lecturer_notes(read_graded(course, submission.student.id, assignment)),
+                    notes=lecturer_notes(graded),
+                    reviews=_reviews(graded),
                 )
             )
     return found
@@ -208,7 +188,7 @@ def nbgrader(course: Path, *arguments: str, **environment: str) -> str:
     return said
 
 
-def _complete(folder: Path) -> None:
+def complete(folder: Path) -> None:
     """Put a notebook that says so where none was handed in: nbgrader passes such a folder by."""
     if any(folder.glob("*.ipynb")):
         return
@@ -216,6 +196,16 @@ def _complete(folder: Path) -> None:
     sentence = f"The notebook {folder.name}.ipynb was not handed in."
     add_note(notebook, sentence, sentence)
     nbformat.write(notebook, folder / f"{folder.name}.ipynb")
+
+
+def _reviews(graded: NotebookNode) -> list[str]:
+    """Return what a graded notebook's tests tell the lecturer alone."""
+    return [
+        f"{_id(cell)}: {output.data['text/plain']}"
+        for cell in graded.cells
+        for output in cell.get("outputs", ())
+        if output.get("metadata", {}).get(LECTURER)
+    ]
 
 
 def _cell_problems(cell: NotebookNode) -> list[str]:

@@ -23,7 +23,7 @@ import numpy as np
 from course_utils.data import Dataset
 from course_utils.errors import SubmissionError
 from course_utils.evaluation import Evaluation, evaluate
-from course_utils.submission.artefacts import Trained, load_trained, score
+from course_utils.submission.artefacts import Trained, load_trained, score, weights_digest
 from course_utils.submission.settings import GRADE_MIME, RETRAIN
 from course_utils.thresholds import load_thresholds
 from course_utils.training import train
@@ -54,7 +54,8 @@ class Grade:
     review : str
         Why the lecturer should look at it; empty where there is no reason to.
     accuracies : tuple of dict
-        What was measured: ``question, accuracy, low, high, threshold``.
+        What was measured: ``question, accuracy, low, high, threshold``, and the digest of the
+        network's ``weights``.
     """
 
     fraction: float
@@ -143,7 +144,7 @@ def network(question: str, data: Dataset, *, limit: int | None = None) -> Grade:
         fraction=fraction,
         message=f"{sign} {question}: test accuracy {scored}, asked: {threshold:.0%}",
         review=_reasons_to_review(trained, scored, threshold, data),
-        accuracies=(_measured(question, scored, threshold),),
+        accuracies=(_measured(trained, scored, threshold),),
     )
 
 
@@ -345,12 +346,13 @@ def _train_again(trained: Trained, data: Dataset) -> float:
     return evaluate(model, data.x_test, data.y_test, data.class_names).accuracy
 
 
-def _measured(question: str, scored: Evaluation, threshold: float) -> dict[str, Any]:
+def _measured(trained: Trained, scored: Evaluation, threshold: float) -> dict[str, Any]:
     low, high = scored.interval
     return {
-        "question": question,
+        "question": trained.question,
         "accuracy": scored.accuracy,
         "low": low,
         "high": high,
         "threshold": threshold,
+        "weights": weights_digest(trained.model),
     }

@@ -21,26 +21,27 @@ from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook, new_output
 from nbgrader import utils
-from nbgrader.api import Gradebook
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme, SaveAutoGrades
 from nbgrader.preprocessors.base import NbGraderPreprocessor
 from traitlets import Int
 
 from course_utils.errors import SandboxError
+from course_utils.grading.duplicates import note_weights
 from course_utils.grading.examined import PROVENANCE, load_or_examine
 from course_utils.grading.execution import Job, is_test, plain_files, read_files
 from course_utils.grading.notes import add_note, lecturer_notes
 from course_utils.grading.sandbox import open_sandbox
 from course_utils.grading.scan import SECRETS
-from course_utils.submission.settings import GRADE_MIME, RETRAIN
+from course_utils.submission.settings import GRADE_MIME, LECTURER, RETRAIN
 
 MAX_NOTEBOOK_BYTES = 20 * 2**20
 # The lecturer's cells with this tag run where the tests run, too.
 FOR_TESTS = "for-tests"
 STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
-# In the metadata of an output that only the lecturer sees.
-LECTURER = "course_lecturer"
+# One seed gives two students the same network where recipe, layers and machine are the same, too.
+SAME_WEIGHTS = "the network has the same weights as that of {}: copied, or trained alike"
 # In the metadata of a notebook without one cell of the assignment.
 NOTHING_TO_RUN = "course_nothing_to_run"
 # IPython colours the names of errors.
@@ -110,13 +111,21 @@ def receive(assignment: str, student: str, notebooks: list[str]) -> None:
 
 
 def _set_aside(folder: Path) -> None:
-    """Move links, pipes and devices to ``set-aside`` in the course's folder."""
-    plain = set(plain_files(folder))
+    """Move links, pipes, devices and what no text can name to ``set-aside`` in the course."""
+    plain = {path for path in plain_files(folder) if _is_text(path.name)}
     for path in sorted(folder.rglob("*"), key=lambda each: -len(each.parts)):
         if path not in plain and (path.is_symlink() or not path.is_dir()):
             place = Path("set-aside", *folder.parts[-2:], path.relative_to(folder))
             place.parent.mkdir(parents=True, exist_ok=True)
             path.replace(place)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class RepairCells(NbGraderPreprocessor):
@@ -194,10 +203,22 @@ class Examine(NbGraderPreprocessor):
     total_timeout = Int(600, help="Seconds for one submission.").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        job = self.job(nb, resources)
+        if job is not None:
+            examined = load_or_examine(job, Path(self.parent.parent.coursedir.root))
+            nb.cells = examined.cells
+            nb.metadata[PROVENANCE] = examined.provenance
+            nb.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+            for for_student, for_lecturer in examined.notes:
+                add_note(nb, for_student, for_lecturer)
+        return nb, resources
+
+    def job(self, nb: NotebookNode, resources: Any) -> Job | None:
+        """Return all that a submission's result depends on; None where there is nothing to run."""
         if nb.metadata.get(NOTHING_TO_RUN):
-            return nb, resources
+            return None
         names = resources["nbgrader"]
-        job = Job(
+        return Job(
             cells=nb.cells,
             given=_given_cells(_source(self, names)),
             files=read_files(Path(resources["metadata"]["path"])),
@@ -205,13 +226,6 @@ class Examine(NbGraderPreprocessor):
             total_timeout=self.total_timeout,
             retrain=_is_sampled(names["student"], names["assignment"]),
         )
-        examined = load_or_examine(job, Path(self.parent.parent.coursedir.root))
-        nb.cells = examined.cells
-        nb.metadata[PROVENANCE] = examined.provenance
-        nb.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
-        for for_student, for_lecturer in examined.notes:
-            add_note(nb, for_student, for_lecturer)
-        return nb, resources
 
 
 class GradeCells(NbGraderPreprocessor):
@@ -239,17 +253,40 @@ class GradeCells(NbGraderPreprocessor):
 
 
 class SaveGrades(SaveAutoGrades):
-    """Saves the points; a grade with a reason to look at it waits for the lecturer."""
+    """Saves the points; a grade with a reason to look at it waits for the lecturer.
+
+    A network that somebody else handed in, too, is a reason for both.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        names = resources["nbgrader"]
+        weights = {
+            cell.metadata["nbgrader"]["grade_id"]: measured["weights"]
+            for cell in filter(is_test, nb.cells)
+            for measured in (_grade_of(cell) or {}).get(GRADE_MIME, {}).get("accuracies", ())
+        }
+        course = Path(self.parent.parent.coursedir.root)
+        self._same = note_weights(course, names["assignment"], names["student"], weights)
+        return super().preprocess(nb, resources)
 
     def _add_score(self, cell: NotebookNode, resources: Any) -> None:
         super()._add_score(cell, resources)
-        grade = _grade_of(cell) if cell.cell_type == "code" else None
-        if grade and grade[GRADE_MIME]["review"]:
+        if cell.cell_type != "code":
+            return
+        grade_id = cell.metadata["nbgrader"]["grade_id"]
+        others = self._same.get(grade_id, [])
+        if others:
+            cell.outputs.append(_for_lecturer(SAME_WEIGHTS.format(", ".join(others))))
+        grade = _grade_of(cell)
+        if others or (grade and grade[GRADE_MIME]["review"]):
+            self._have_it_looked_at(grade_id, self.student_id)
+        for other in others:
+            self._have_it_looked_at(grade_id, other)
+
+    def _have_it_looked_at(self, grade_id: str, student: str) -> None:
+        with contextlib.suppress(MissingEntry):  # of somebody whose submission was taken away
             saved = self.gradebook.find_grade(
-                cell.metadata.nbgrader["grade_id"],
-                self.notebook_id,
-                self.assignment_id,
-                self.student_id,
+                grade_id, self.notebook_id, self.assignment_id, student
             )
             saved.needs_manual_grade = True
             self.gradebook.db.commit()
@@ -322,7 +359,7 @@ def _no_grade(cell: NotebookNode) -> NotebookNode:
 
 def _for_lecturer(review: str) -> NotebookNode:
     """Show a reason to look at a grade where formgrader shows the test."""
-    text = f"To look at: {review}"
+    text = review
     block = f"<p><strong>To look at:</strong> {html.escape(review)}</p>"
     return new_output(
         "display_data", data={"text/plain": text, "text/html": block}, metadata={LECTURER: True}

@@ -16,3 +16,5 @@ AHEAD = ".predicted"
 # Under which an output of the notebook's program carries an answer, or a test's output its grade.
 ANSWER_MIME = "application/vnd.course.answer+json"
 GRADE_MIME = "application/vnd.course.grade+json"
+# In the metadata of an output that only the lecturer sees.
+LECTURER = "course_lecturer"

@@ -1,0 +1,104 @@
+"""The one writer of the gradebook: nbgrader in this process, a transaction for each submission."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import nbformat
+import nbgrader.api
+from nbgrader.apps import NbGraderAPI
+from nbgrader.converters import Autograde
+from nbgrader.coursedir import CourseDirectory
+from sqlalchemy import create_engine
+from sqlalchemy.exc import SAWarning
+from traitlets.config import PyFileConfigLoader
+
+from course_utils.errors import AssignmentError
+from course_utils.grading.execution import Job
+from course_utils.grading.preprocessors import Examine, receive
+from course_utils.grading.questions import CONFIG
+
+
+class Writer:
+    """nbgrader, set up as ``nbgrader_config.py`` says, for one assignment.
+
+    Parameters
+    ----------
+    course : Path
+    assignment : str
+    """
+
+    def __init__(self, course: Path, assignment: str) -> None:
+        config = PyFileConfigLoader(CONFIG, path=str(course)).load_config()
+        config.CourseDirectory.root = str(course.resolve())
+        self._assignment = assignment
+        self._api = NbGraderAPI(CourseDirectory(config=config), config=config)
+        # What nbgrader says goes into each submission's log, and nowhere else.
+        log = self._api.log
+        log.handlers, log.propagate = [logging.NullHandler()], False
+        log.setLevel(logging.INFO)
+
+    def job(self, student: str) -> Job | None:
+        """Read a submission and put it right; None where there is nothing to run in it."""
+        converter = Autograde(coursedir=self._api.coursedir, parent=self._api)
+        converter.exporter = converter.exporter_class(parent=converter, config=converter.config)
+        converter._init_preprocessors()
+        folder = Path(converter._format_source(self._assignment, student))
+        notebook = str(folder / f"{self._assignment}.ipynb")
+        receive(self._assignment, student, [notebook])
+        resources = converter.init_single_notebook_resources(notebook)
+        text, _ = converter.exporter.from_filename(notebook, resources=resources)
+        examine = Examine(parent=converter.exporter)
+        return examine.job(nbformat.reads(text, as_version=4), resources)
+
+    def write(self, student: str) -> str:
+        """Grade a submission, from what was examined; return what nbgrader said.
+
+        All of it is in the gradebook afterwards, or nothing.
+
+        Raises
+        ------
+        AssignmentError
+            Where nbgrader fails, with its last lines.
+        """
+        with one_transaction(self._api.coursedir.db_url) as transaction:
+            said = self._api.autograde(self._assignment, student, force=True)
+            if not said["success"]:
+                transaction.rollback()
+                raise AssignmentError(_reason(said))
+        return said.get("log", "")
+
+    def write_feedback(self, student: str) -> None:
+        """Write the page that a student gets."""
+        said = self._api.generate_feedback(self._assignment, student, force=True)
+        if not said["success"]:
+            raise AssignmentError(_reason(said))
+
+
+@contextlib.contextmanager
+def one_transaction(url: str) -> Iterator:
+    """Let everything that nbgrader writes in the block be written at its end, or not at all.
+
+    nbgrader opens the gradebook many times for one submission, and commits many times. Here all
+    of its sessions join one transaction, which their commits do not end.
+    """
+    engine = create_engine(url)
+    with engine.connect() as connection, connection.begin() as transaction:
+        # nbgrader disposes of what it takes for an engine of its own.
+        connection.dispose = lambda: None
+        with (
+            mock.patch.object(nbgrader.api, "create_engine", return_value=connection),
+            warnings.catch_warnings(action="ignore", category=SAWarning),
+        ):
+            yield transaction
+    engine.dispose()
+
+
+def _reason(said: dict) -> str:
+    text = said.get("error", "") + said.get("log", "")
+    return "\n".join(text.strip().splitlines()[-6:])
