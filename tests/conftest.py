@@ -1,10 +1,11 @@
 """What several test files share: small data, real data, the built book."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,14 +14,18 @@ os.environ.setdefault("COURSE_OFFLINE", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+import psutil
 import pytest
 from nbgrading import ASSIGNMENTS, GradedCourse, hand_in_everything
+from small_notebooks import wait_for
 
 from course_utils import load_cifar10
 from course_utils.data import Dataset
 from course_utils.grading.questions import assignments
 
 ROOT = Path(__file__).resolve().parent.parent
+DASK = Path(sys.executable).parent / "dask"
+ON_LOOPBACK = ("--host", "127.0.0.1", "--no-dashboard")
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +102,48 @@ def built_book(book_build) -> Path:
     print(printed)
     assert book_build.returncode == 0, printed[-3_000:]
     return ROOT / "_build"
+
+
+@pytest.fixture
+def dask(tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Return a function that starts a Dask program; all are ended with the test."""
+    started = []
+    with (tmp_path / "dask.log").open("w") as log:
+
+        def start(*arguments) -> subprocess.Popen:
+            command = [DASK, *arguments, *ON_LOOPBACK]
+            started.append(subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log))
+            return started[-1]
+
+        yield start
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def scheduler(dask, tmp_path) -> tuple[str, subprocess.Popen]:
+    """A scheduler without workers, on a free port: its address and its process."""
+    file = tmp_path / "scheduler.json"
+    process = dask("scheduler", "--port", "0", "--scheduler-file", file)
+    wait_for(file.exists)
+    return json.loads(file.read_text())["address"], process
+
+
+@pytest.fixture
+def address(scheduler) -> str:
+    return scheduler[0]
+
+
+@pytest.fixture
+def workers(dask, address, tmp_path) -> list[psutil.Process]:
+    """Two workers of a thread each, which nothing starts again when they are killed."""
+    scratch = ("--local-directory", tmp_path / "scratch")
+    command = ("worker", address, "--nthreads", "1", "--no-nanny", *scratch)
+    started = [psutil.Process(dask(*command).pid) for _ in range(2)]
+    log = tmp_path / "dask.log"
+    wait_for(lambda: log.read_text().count("Registered to:") == 2)
+    return started
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,15 +1,10 @@
 """Runs over several workers: a real Dask scheduler and real workers, on loopback."""
 
 import io
-import json
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import psutil
 import pytest
@@ -18,51 +13,6 @@ from small_notebooks import COUNT, HANG, is_running, start_course_run, wait_for,
 
 from course_utils.batch import run_notebooks
 from course_utils.errors import RunError
-
-DASK = Path(sys.executable).parent / "dask"
-ON_LOOPBACK = ("--host", "127.0.0.1", "--no-dashboard")
-
-
-@pytest.fixture
-def dask(tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
-    """Return a function that starts a Dask program; all are ended with the test."""
-    started = []
-    with (tmp_path / "dask.log").open("w") as log:
-
-        def start(*arguments) -> subprocess.Popen:
-            command = [DASK, *arguments, *ON_LOOPBACK]
-            started.append(subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log))
-            return started[-1]
-
-        yield start
-        for process in started:
-            process.kill()
-            process.wait()
-
-
-@pytest.fixture
-def scheduler(dask, tmp_path) -> tuple[str, subprocess.Popen]:
-    """A scheduler without workers, on a free port: its address and its process."""
-    file = tmp_path / "scheduler.json"
-    process = dask("scheduler", "--port", "0", "--scheduler-file", file)
-    wait_for(file.exists)
-    return json.loads(file.read_text())["address"], process
-
-
-@pytest.fixture
-def address(scheduler) -> str:
-    return scheduler[0]
-
-
-@pytest.fixture
-def workers(dask, address, tmp_path) -> list[psutil.Process]:
-    """Two workers of a thread each, which nothing starts again when they are killed."""
-    scratch = ("--local-directory", tmp_path / "scratch")
-    command = ("worker", address, "--nthreads", "1", "--no-nanny", *scratch)
-    started = [psutil.Process(dask(*command).pid) for _ in range(2)]
-    log = tmp_path / "dask.log"
-    wait_for(lambda: log.read_text().count("Registered to:") == 2)
-    return started
 
 
 def worker_of(workers: list[psutil.Process], pid: int) -> psutil.Process:

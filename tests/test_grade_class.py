@@ -1,0 +1,252 @@
+"""`course grade`: a class at once, nothing twice, nothing lost, nothing half written."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from grade_and_die import BEFORE, points
+from nbgrading import (
+    NEEDS_SANDBOX,
+    add_assignment,
+    grade,
+    hand_in,
+    make_course,
+    solved,
+    value_cells,
+)
+from rich.console import Console
+
+from course_utils.grading.course import nbgrader
+from course_utils.grading.queue import FAILED, GRADED, UNCHANGED, Outcome, Progress, grade_class
+from course_utils.grading.sandbox import WITH_MY_RIGHTS
+from course_utils.grading.show import PlainProgress
+
+pytestmark = NEEDS_SANDBOX
+
+NAME = "small"
+STUDENTS = ("ada", "bob", "cleo")
+ANSWERS = {
+    "ada": {},
+    "bob": {"second": "second = 3"},
+    "cleo": {"first": "first = 0", "second": "import time\ntime.sleep(0.5)\nsecond = 2"},
+}
+EXPECTED = {"ada": [2.0, 3.0], "bob": [2.0, 0.0], "cleo": [0.0, 3.0]}
+KILLS, LONGEST_LIFE = 50, 3.0
+
+
+class Heard(Progress):
+    """Remembers what was told."""
+
+    def __init__(self) -> None:
+        self.total, self.tests, self.ended = 0, [], []
+
+    def begin(self, total: int) -> None:
+        self.total = total
+
+    def test(self, student: str, name: str) -> None:
+        self.tests.append((student, name))
+
+    def end(self, outcome: Outcome) -> None:
+        self.ended.append(outcome.student)
+
+
+@pytest.fixture
+def course(tmp_path):
+    course = make_course(tmp_path / "course")
+    cells = [*value_cells("first", 1, points=2), *value_cells("second", 2, points=3)]
+    add_assignment(course, NAME, cells)
+    for student in STUDENTS:
+        hand_in(course, student, NAME, solved(course, NAME, ANSWERS[student]))
+    return course
+
+
+def command(course: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "course_utils.cli", "grade", NAME, *arguments],
+        cwd=course, env=os.environ | environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def states(outcomes: list[Outcome]) -> dict[str, str]:
+    return {outcome.student: outcome.state for outcome in outcomes}
+
+
+def test_a_class_is_graded_as_by_nbgrader_and_nothing_twice(course):
+    heard = Heard()
+    assert states(grade_class(course, NAME, progress=heard)) == dict.fromkeys(STUDENTS, GRADED)
+    assert points(course) == EXPECTED
+    assert heard.total == 3
+    assert sorted(heard.ended) == list(STUDENTS)
+    assert sorted(heard.tests) == [(s, f"{t}-test") for s in STUDENTS for t in ("first", "second")]
+    for student in STUDENTS:
+        assert (course / "feedback" / student / NAME / f"{NAME}.html").is_file()
+        log = course / ".examined" / "logs" / student / f"{NAME}.log"
+        assert "Autograding" in log.read_text()
+
+    heard = Heard()
+    assert states(grade_class(course, NAME, progress=heard)) == dict.fromkeys(STUDENTS, UNCHANGED)
+    assert heard.tests == []
+
+    shutil.rmtree(course / "submitted" / "bob")
+    hand_in(course, "bob", NAME, solved(course, NAME))
+    (course / "submitted" / "bob" / NAME / "extra.txt").write_text("more")
+    heard = Heard()
+    outcomes = grade_class(course, NAME, progress=heard)
+    assert states(outcomes) == dict.fromkeys(STUDENTS, UNCHANGED) | {"bob": GRADED}
+    assert {student for student, _ in heard.tests} == {"bob"}
+    assert points(course) == EXPECTED | {"bob": [2.0, 3.0]}
+
+    by_queue = points(course)
+    (course / "gradebook.db").unlink()
+    shutil.rmtree(course / ".examined")
+    nbgrader(course, "generate_assignment", NAME, "--force")
+    grade(course, NAME, again=True)
+    assert points(course) == by_queue
+
+
+def test_only_and_again(course):
+    assert states(grade_class(course, NAME, only="ada")) == {"ada": GRADED}
+    assert set(points(course)) == {"ada"}
+    heard = Heard()
+    grade_class(course, NAME, only="ada", again=True, progress=heard)
+    assert {student for student, _ in heard.tests} == {"ada"}
+
+
+def test_one_that_cannot_be_graded_stops_no_other(course):
+    # nbgrader takes the brackets for a pattern.
+    hand_in(course, "eve[1]", NAME, solved(course, NAME))
+    done = command(course)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert points(course) == EXPECTED
+    assert "eve[1] could not be graded" in done.stdout
+    assert "3 graded" in done.stdout
+    assert "1 failed" in done.stdout
+
+
+def test_the_lecturer_watches(course):
+    done = command(course)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for what in ("ada: first-test", "[3/3]", "5.00 of 5", "3 graded"):
+        assert what in done.stdout
+    again = command(course)
+    assert again.returncode == 0
+    assert "3 unchanged" in again.stdout
+
+
+def test_an_estimate_of_what_is_left():
+    shown = io.StringIO()
+    progress = PlainProgress(Console(file=shown, width=120))
+    progress.begin(3)
+    progress._start -= 10
+    progress.end(Outcome("ada"))
+    assert "about 20 s left" in shown.getvalue()
+    progress.end(Outcome("bob", FAILED, reason="no [reason]"))
+    assert "no [reason]" in shown.getvalue()
+
+
+@pytest.mark.parametrize("by", ["course", "nbgrader"])
+def test_without_a_sandbox_nothing_runs(course, tmp_path, by):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("sh", "env"):
+        (programs / name).symlink_to(shutil.which(name))
+    without = {"PATH": str(programs)}
+    if by == "course":
+        done = command(course, **without)
+        assert done.returncode == 2
+        said = done.stderr
+    else:
+        done = subprocess.run(
+            [sys.executable, "-m", "nbgrader", "autograde", NAME],
+            cwd=course, env=os.environ | without, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        said = done.stderr
+    assert "install bubblewrap" in said
+    assert "Traceback" not in said
+    assert points(course) == {}
+
+
+def test_with_my_rights_it_runs_without_a_sandbox(course, monkeypatch):
+    monkeypatch.setenv(WITH_MY_RIGHTS, "1")
+    assert states(grade_class(course, NAME)) == dict.fromkeys(STUDENTS, GRADED)
+    assert points(course) == EXPECTED
+
+
+def test_settings_that_cannot_be_read_stop_nbgrader(course):
+    config = course / "nbgrader_config.py"
+    config.write_text(config.read_text().replace("late.PerDay", "late.NoSuchThing"))
+    done = subprocess.run(
+        [sys.executable, "-m", "nbgrader", "autograde", NAME],
+        cwd=course, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "nbgrader_config.py: AttributeError" in done.stderr
+    assert points(course) == {}
+
+
+def test_killed_at_any_moment_the_gradebook_is_never_half_written(course):
+    grade_class(course, NAME)
+    driver = Path(__file__).with_name("grade_and_die.py")
+    done = subprocess.run(
+        [sys.executable, driver, course, NAME, str(KILLS), str(LONGEST_LIFE)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    seen = Counter()
+    for line in done.stdout.splitlines():
+        for student, scores in json.loads(line).items():
+            assert scores in (EXPECTED[student], [BEFORE, BEFORE])
+            seen["old" if scores[0] == BEFORE else "new"] += 1
+    assert seen.total() == KILLS * len(STUDENTS)
+    # The deaths came before and after the writing, and so some of them in it.
+    assert min(seen["old"], seen["new"]) > KILLS / 5
+    assert states(grade_class(course, NAME)).keys() == set(STUDENTS)
+    assert points(course) == EXPECTED
+
+
+def test_killed_while_examining_the_next_call_goes_on(course):
+    luck = random.Random(1)
+    for _ in range(4):
+        running = subprocess.Popen(
+            [sys.executable, "-m", "course_utils.cli", "grade", NAME, "--again"],
+            cwd=course, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(luck.uniform(2, 10))
+        running.kill()
+        running.wait()
+        for student, scores in points(course).items():
+            assert scores == EXPECTED[student]
+    grade_class(course, NAME)
+    assert points(course) == EXPECTED
+
+
+def test_a_killed_worker_loses_nothing(course, address, workers):
+    slow = {"first": "import time\ntime.sleep(6)\nfirst = 1"}
+    hand_in(course, "aaa-slow", NAME, solved(course, NAME, slow))
+    with ThreadPoolExecutor(1) as pool:
+        heard = Heard()
+        running = pool.submit(grade_class, course, NAME, scheduler=address, progress=heard)
+        deadline = time.monotonic() + 120
+        while "ada" not in heard.ended and time.monotonic() < deadline:
+            time.sleep(0.1)
+        busy = next(worker for worker in workers if any(_sandboxes(worker)))
+        busy.kill()
+        outcomes = running.result(timeout=120)
+    assert states(outcomes) == dict.fromkeys(("aaa-slow", *STUDENTS), GRADED)
+    assert points(course) == EXPECTED | {"aaa-slow": [2.0, 3.0]}
+    assert sorted(heard.ended) == sorted(("aaa-slow", *STUDENTS))
+
+
+def _sandboxes(worker):
+    return (child for child in worker.children() if "bwrap" in child.name())
