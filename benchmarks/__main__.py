@@ -10,7 +10,15 @@ import argparse
 import datetime
 from pathlib import Path
 
-from benchmarks import augmentation, book, grading, loading, precision, training
+from benchmarks import (
+    augmentation,
+    book,
+    grading,
+    grading_class,
+    loading,
+    precision,
+    training,
+)
 from course_utils.files import write_atomically
 from course_utils.runtime import available_cores, cpu_name, versions
 
@@ -21,6 +29,7 @@ MEASUREMENTS = {
     "augmentation": augmentation.measure,
     "precision": precision.measure,
     "grading": grading.measure,
+    "grading_class": grading_class.measure,
     "book": book.measure,
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.tables import table
 from course_utils.grading.course import nbgrader, results
+from course_utils.grading.examined import FOLDER
 from course_utils.grading.questions import CONFIG, source_path
 
 ASSIGNMENTS = Path(__file__).resolve().parent.parent / "assignments"
@@ -39,18 +40,26 @@ def _row(name: str) -> list[str]:
     ]
 
 
-def _hand_in(course: Path, name: str) -> None:
-    """Make a course with one assignment, and hand in the lecturer's notebook and files."""
+def make_course(course: Path, name: str) -> None:
+    """Make a course with one assignment."""
+    course.mkdir(exist_ok=True)
     shutil.copy(ASSIGNMENTS / CONFIG, course)
     shutil.copytree(ASSIGNMENTS / "source" / name, course / "source" / name)
     shutil.copy(ASSIGNMENTS / "source" / "header.ipynb", course / "source")
     nbgrader(course, "generate_assignment", name)
+
+
+def _hand_in(course: Path, name: str) -> None:
+    """Make a course with one assignment, and hand in the lecturer's notebook and files."""
+    make_course(course, name)
     handed_in = course / "submitted" / "lecturer" / name
     shutil.copytree(ASSIGNMENTS / "solutions" / name, handed_in)
     shutil.copy(source_path(ASSIGNMENTS, name), handed_in)
 
 
 def _grade(course: Path, name: str) -> float:
+    # What was examined is not examined again.
+    shutil.rmtree(course / FOLDER, ignore_errors=True)
     start = time.perf_counter()
     nbgrader(course, "autograde", name, "--force")
     return time.perf_counter() - start

@@ -21,6 +21,7 @@ from course_utils.files import write_atomically
 from course_utils.grading import examined
 from course_utils.grading.course import complete, open_gradebook, submissions
 from course_utils.grading.execution import Examined, Job, examine
+from course_utils.grading.sandbox import gpus
 from course_utils.grading.writer import Writer
 from course_utils.runtime import available_cores
 
@@ -88,7 +89,8 @@ def grade_class(
     again : bool
         Examine what is unchanged, too.
     jobs : int, optional
-        Submissions at a time on this machine; default: one for each core.
+        Submissions at a time on this machine; default: one for each core, or one where there is
+        a GPU, whose memory is free again when the submission's processes have ended.
     scheduler : str, optional
         The address of a Dask scheduler, whose workers examine the submissions instead.
     progress : Progress, optional
@@ -112,7 +114,7 @@ def grade_class(
     progress.begin(len(folders))
     queue = _Queue(Writer(course, assignment), course, assignment, again)
     outcomes = []
-    with _workers(scheduler, jobs or available_cores()) as client:
+    with _workers(scheduler, jobs or (1 if gpus() else available_cores())) as client:
         for outcome in queue.run(client, [folder.parent.name for folder in folders], progress):
             progress.end(outcome)
             outcomes.append(outcome)

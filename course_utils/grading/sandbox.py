@@ -172,8 +172,8 @@ class Sandbox:
             elif path.exists():
                 wall += ["--ro-bind", str(path), str(path)]
         wall += ["--proc", "/proc", "--tmpfs", "/dev"]
-        for name in DEVICES:
-            wall += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
+        for path in [*(Path("/dev", name) for name in DEVICES), *gpus()]:
+            wall += ["--dev-bind", str(path), str(path)]
         wall += ["--symlink", "/proc/self/fd", "/dev/fd"]
         size = str(self.limits.disk // 2)
         for folder in (Path("/tmp"), Path("/dev/shm"), self.folder / WORK):
@@ -255,6 +255,11 @@ def open_sandbox(**settings: Any) -> Sandbox | NoSandbox:
         As `Sandbox` does.
     """
     return NoSandbox(**settings) if os.environ.get(WITH_MY_RIGHTS) == "1" else Sandbox(**settings)
+
+
+def gpus() -> list[Path]:
+    """Return the devices of NVIDIA's driver; empty where there is none."""
+    return sorted(Path("/dev").glob("nvidia*"))
 
 
 def find_bubblewrap() -> str:

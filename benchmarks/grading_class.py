@@ -1,0 +1,101 @@
+"""A class of 40: stock ``nbgrader autograde`` against ``course grade``, on the same submissions."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import keras
+import nbformat
+import numpy as np
+from nbgrader.api import Gradebook
+
+from benchmarks.grading import ASSIGNMENTS, make_course
+from benchmarks.tables import table
+from course_utils.grading.course import nbgrader
+from course_utils.grading.questions import source_path
+from course_utils.grading.queue import FAILED, grade_class
+
+NAME = "a2-cnn"
+CLASS = 40
+ASKED = 6.0
+NETWORKS = ("a2-q3", "a2-fc")
+# As nbgrader comes: each notebook, tests and all, in a new kernel, one after the other. Only what
+# turns a test's grade into points, and keeps it, is the course's.
+STOCK = """
+from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, Execute, SaveAutoGrades
+from course_utils.grading.preprocessors import GradeCells
+
+c.Autograde.autograde_preprocessors = [
+    Execute, GradeCells, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata
+]
+c.Execute.timeout = 180
+"""
+
+
+def measure() -> str:
+    """Grade both ways, the stock one first; scores must be the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        stock, queue = Path(folder) / "stock", Path(folder) / "queue"
+        make_course(stock, NAME)
+        _hand_in_a_class(stock)
+        shutil.copytree(stock, queue)
+        config = stock / "nbgrader_config.py"
+        config.write_text(config.read_text() + STOCK)
+        seconds = {}
+        start = time.perf_counter()
+        nbgrader(stock, "autograde", NAME)
+        seconds["stock"] = time.perf_counter() - start
+        print(seconds, flush=True)
+        start = time.perf_counter()
+        outcomes = grade_class(queue, NAME)
+        seconds["queue"] = time.perf_counter() - start
+        print(seconds, flush=True)
+        assert not any(outcome.state == FAILED for outcome in outcomes), outcomes
+        start = time.perf_counter()
+        grade_class(queue, NAME)
+        seconds["again"] = time.perf_counter() - start
+        same = _scores(stock) == _scores(queue)
+    ratio = seconds["stock"] / seconds["queue"]
+    rows = [
+        ["stock `nbgrader autograde`", f"{seconds['stock']:.0f}", "1", ""],
+        ["`course grade`, feedback included", f"{seconds['queue']:.0f}", f"{ratio:.1f}",
+         f"at least {ASKED:g}"],
+        ["the same again, nothing changed", f"{seconds['again']:.0f}",
+         f"{seconds['stock'] / seconds['again']:.0f}", ""],
+    ]  # fmt: skip
+    headings = [f"{CLASS} submissions of {NAME}", "seconds", "times as fast", "asked"]
+    verdict = "the same" if same else "NOT the same"
+    return table("Grading a class", headings, rows) + f"\n\nScores of both: {verdict}."
+
+
+def _hand_in_a_class(course: Path) -> None:
+    """Hand in the lecturer's answers, each time with networks of their own."""
+    for number in range(CLASS):
+        folder = course / "submitted" / f"student-{number:02}" / NAME
+        shutil.copytree(ASSIGNMENTS / "solutions" / NAME, folder)
+        notebook = nbformat.read(source_path(ASSIGNMENTS, NAME), as_version=4)
+        own = copy.deepcopy(notebook)
+        own.cells.append(nbformat.v4.new_markdown_cell(f"Handed in by number {number}."))
+        nbformat.write(own, folder / f"{NAME}.ipynb")
+        rng = np.random.default_rng(number)
+        for name in NETWORKS:
+            path = folder / f"{name}.keras"
+            model = keras.models.load_model(path, compile=False)
+            model.set_weights([w + rng.normal(0, 1e-4, w.shape) for w in model.get_weights()])
+            model.save(path)
+
+
+def _scores(course: Path) -> dict[str, dict[str, float | None]]:
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}", "image-classification") as gradebook:
+        return {
+            submission.student.id: {
+                grade.name: grade.auto_score
+                for notebook in submission.notebooks
+                for grade in notebook.grades
+            }
+            for submission in gradebook.assignment_submissions(NAME)
+        }
