@@ -21,7 +21,7 @@ from course_utils.files import write_atomically
 from course_utils.grading import examined
 from course_utils.grading.course import complete, open_gradebook, submissions
 from course_utils.grading.execution import Examined, Job, examine
-from course_utils.grading.sandbox import gpus
+from course_utils.grading.sandbox import gpus, open_sandbox
 from course_utils.grading.writer import Writer
 from course_utils.runtime import available_cores
 
@@ -108,6 +108,7 @@ def grade_class(
         Where the scheduler cannot be reached, or has no workers.
     """
     folders = submissions(course, assignment, only)
+    open_sandbox().close()
     for folder in folders:
         complete(folder)
     progress = progress or Progress()
