@@ -8,6 +8,7 @@ import copy
 import hashlib
 import json
 import os
+import re
 import stat
 import tempfile
 import time
@@ -264,14 +265,21 @@ class _Execution(BoundedExecute):
             super().preprocess_cell(cell, resources, index)
             self._examination.forget(_names_assigned(cell.source))
             return cell, resources
-        # What the student's own copy of the test defined may be used by the cells after it.
-        source, cell.source = cell.source, SECRETS.sub("", cell.source)
-        try:
-            super().preprocess_cell(cell, resources, index)
-        finally:
-            cell.source = source
+        source, shown = cell.source, SECRETS.sub("", cell.source)
+        # The student's own copy counts for nothing, but a cell after it may use what it defines.
+        if self._is_used_later(_names_assigned(shown), index):
+            cell.source = shown
+            try:
+                super().preprocess_cell(cell, resources, index)
+            finally:
+                cell.source = source
         self._examine(cell, self._ask)
         return cell, resources
+
+    def _is_used_later(self, names: list[str], index: int) -> bool:
+        later = (cell for cell in self.nb.cells[index + 1 :] if cell.cell_type == "code")
+        texts = [cell.source for cell in later if not is_test(cell)]
+        return any(re.search(rf"\b{name}\b", text) for text in texts for name in names)
 
     def create_kernel_manager(self) -> Any:
         manager = super().create_kernel_manager()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from nbgrader.api import MissingEntry
 from course_utils.batch.cluster import connected
 from course_utils.errors import AssignmentError
 from course_utils.files import write_atomically
-from course_utils.grading import examined
+from course_utils.grading import examined, warm
 from course_utils.grading.course import complete, open_gradebook, submissions
 from course_utils.grading.execution import Examined, Job, examine
 from course_utils.grading.sandbox import gpus, open_sandbox
@@ -109,13 +111,15 @@ def grade_class(
     """
     folders = submissions(course, assignment, only)
     open_sandbox().close()
+    jobs = jobs or (1 if gpus() else available_cores())
+    os.environ.setdefault("COURSE_THREADS", str(max(1, available_cores() // jobs)))
     for folder in folders:
         complete(folder)
     progress = progress or Progress()
     progress.begin(len(folders))
     queue = _Queue(Writer(course, assignment), course, assignment, again)
     outcomes = []
-    with _workers(scheduler, jobs or (1 if gpus() else available_cores())) as client:
+    with _workers(scheduler, jobs) as client:
         for outcome in queue.run(client, [folder.parent.name for folder in folders], progress):
             progress.end(outcome)
             outcomes.append(outcome)
@@ -219,6 +223,8 @@ def _workers(scheduler: str | None, jobs: int) -> Iterator[Client]:
             with connected(scheduler) as client:
                 yield client
             return
+        # It takes seconds to start: meanwhile the first submissions are read.
+        threading.Thread(target=warm.shared, daemon=True).start()
         logging.getLogger("distributed").setLevel(logging.ERROR)
         pages = {"dashboard_address": LOOPBACK, "worker_dashboard_address": LOOPBACK}
         with Client(processes=False, n_workers=1, threads_per_worker=jobs, **pages) as client:

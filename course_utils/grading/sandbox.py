@@ -126,11 +126,12 @@ class Sandbox:
         self.pid = psutil.Process(self._keeper.pid).children()[0].pid
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def processes(self) -> list[psutil.Process]:
-        """Return everything that runs inside."""
+    def processes(self) -> list[int]:
+        """Return the numbers of all that runs inside."""
         # Not all are children of bubblewrap's: those that stepped in have other parents.
         inside = _namespace(self.pid)
-        return [process for process in psutil.process_iter() if _namespace(process.pid) == inside]
+        numbers = map(int, filter(str.isdigit, os.listdir("/proc")))
+        return [number for number in numbers if inside and _namespace(number) == inside]
 
     def close(self) -> None:
         """End every process inside, and with the last one the namespaces and their files."""
@@ -204,7 +205,7 @@ class Sandbox:
                 self._keeper.kill()
                 return
 
-    def _takes_too_much_memory(self, running: list[psutil.Process]) -> bool:
+    def _takes_too_much_memory(self, running: list[int]) -> bool:
         # The exact look stops the programs for a moment: taken only where the quick one is high.
         return all(
             sum(map(look, running)) > self.limits.memory for look in (_resident, _proportional)
@@ -228,19 +229,11 @@ class NoSandbox:
     def outside(self, path: Path) -> Path:
         return path
 
-    def processes(self) -> list[psutil.Process]:
-        """Return what still works in the folder."""
-        found = []
+    def close(self) -> None:
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 if Path(process.cwd()).is_relative_to(self.folder):
-                    found.append(process)
-        return found
-
-    def close(self) -> None:
-        for process in self.processes():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+                    process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -381,20 +374,21 @@ def _namespace(pid: int) -> int | None:
         return None
 
 
-def _resident(process: psutil.Process) -> int:
+def _resident(number: int) -> int:
     """Return the bytes that a process has in memory, those that others have too among them."""
-    try:
-        return process.memory_info().rss
-    except psutil.Error:
-        return 0
+    pages = _read(f"/proc/{number}/statm").split()
+    return int(pages[1]) * resource.getpagesize() if pages else 0
 
 
-def _proportional(process: psutil.Process) -> int:
+def _proportional(number: int) -> int:
     """Return a process's own bytes and its share of those that several have."""
+    lines = _read(f"/proc/{number}/smaps_rollup").splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def _read(path: str) -> str:
+    """Read an entry of /proc; empty where the process is gone."""
     try:
-        text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+        return Path(path).read_text()
     except OSError:
-        return 0
-    return (
-        next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) * 1024
-    )
+        return ""

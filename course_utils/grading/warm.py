@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import importlib
 import io
 import json
@@ -44,6 +45,8 @@ MODULES = (
     "IPython.extensions.storemagic", "matplotlib.backends.backend_agg", "encodings.cp437",
     "sklearn.linear_model", "seaborn",
 )  # fmt: skip
+
+_starting = threading.Lock()
 
 
 class Warm:
@@ -104,9 +107,14 @@ class Warm:
         self._process.wait()
 
 
-@functools.cache
 def shared() -> Warm:
     """Return this program's one warm process; the first call starts it, in some seconds."""
+    with _starting:
+        return _shared()
+
+
+@functools.cache
+def _shared() -> Warm:
     warm = Warm()
     atexit.register(warm.close)
     return warm
@@ -177,6 +185,9 @@ def _import_everything() -> None:
     figure = Figure()
     figure.suptitle("A")
     figure.savefig(io.BytesIO(), format="png")
+    # No program looks through all of this for garbage again, which would also copy its pages.
+    gc.collect()
+    gc.freeze()
 
 
 if __name__ == "__main__":

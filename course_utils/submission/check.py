@@ -131,7 +131,9 @@ def network(model: keras.Model | None, input_shape: tuple[int, ...], read: str =
     if model.input_shape[1:] != input_shape or model.output_shape != (None, 10):
         return
     images = np.random.default_rng(0).integers(0, 256, (8, *input_shape), dtype="uint8")
-    probabilities = np.asarray(model.predict(images, verbose=0), dtype="float64")
+    # Called, not `predict`: for a few images that is ten times as fast.
+    outputs = keras.ops.convert_to_numpy(model(images, training=False))
+    probabilities = np.asarray(outputs, dtype="float64")
     expect(
         bool(np.allclose(probabilities.sum(axis=1), 1, atol=0.02) and (probabilities >= 0).all()),
         "The ten outputs are probabilities",
