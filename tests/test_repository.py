@@ -248,3 +248,10 @@ def test_ci_calls_make_test():
     script = ROOT / ".ci/run"
     assert script.stat().st_mode & 0o111
     assert script.read_text(encoding="utf-8").rstrip().endswith("exec make test")
+
+
+def test_security_names_tests_that_exist():
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8")))
+    tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/test_*.py"))
+    assert named
+    assert {name for name in named if f"def {name}(" not in tests} == set()

@@ -1,6 +1,6 @@
 """Answers as plain data: what may pass between a student's program and the one that grades it.
 
-Numbers, texts, lists, dictionaries, arrays and tables pass as they are; a network passes as its
+Numbers, texts, lists, dictionaries, arrays, tables and recipes pass as they are; a network as its
 structure, a function as its name, and anything else as the name of its type. No code passes.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from course_utils.errors import SubmissionError
+from course_utils.zoo.recipes import Recipe
 
 # How deeply lists may lie in lists.
 MAX_DEPTH = 50
@@ -91,6 +92,8 @@ def _packed(value: Any, is_model: Callable[[Any], bool], depth: int) -> Any:
         return {"table": [[str(name), inside(value[name].tolist())] for name in value.columns]}
     if isinstance(value, np.random.Generator):
         return {"generator": inside(value.bit_generator.state)}
+    if isinstance(value, Recipe):
+        return {"recipe": value.model_dump_json()}
     if is_model(value):
         return {"model": value.to_json()}
     if callable(value) and not isinstance(value, type):
@@ -120,6 +123,8 @@ def _unpacked(item: Any, model: Callable | None, function: Callable | None) -> A
         generator = np.random.Generator(np.random.PCG64())
         generator.bit_generator.state = inside(content)
         return generator
+    if kind == "recipe":
+        return Recipe.model_validate_json(content)
     if kind == "model" and model:
         return model(content)
     if kind == "function" and function:

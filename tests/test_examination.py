@@ -1,0 +1,282 @@
+"""The parts of an examination: what passes between processes, archives, names, the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from nbgrading import ASSIGNMENTS, NEEDS_SANDBOX
+
+from course_utils import Recipe
+from course_utils.errors import SandboxError, SubmissionError
+from course_utils.grading import grade
+from course_utils.grading.archive import checked_structure, read_structure
+from course_utils.grading.examiner import Examiner, RemoteFunction
+from course_utils.grading.sandbox import Sandbox, _parents
+from course_utils.submission.wire import Foreign, pack, unpack
+
+# What passes
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        3,
+        2**80,
+        -0.5,
+        float("inf"),
+        "ü☃",
+        [1, [2.0, None]],
+        (1, "a"),
+        {"a": [1], 2: (3,)},
+        {1, 2},
+        Recipe(epochs=3, learning_rate=0.01),
+    ],
+    ids=repr,
+)
+def test_plain_data_pass_as_they_are(value):
+    came = unpack(pack(value))
+    assert came == value
+    assert type(came) is type(value)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "bool", "<U3"])
+def test_arrays_pass_with_shape_and_dtype(dtype):
+    value = np.ones((2, 3)).astype(dtype)
+    came = unpack(pack(value))
+    assert came.dtype == value.dtype
+    assert np.array_equal(came, value)
+    assert isinstance(unpack(pack(value[0, 0])), np.generic)
+
+
+def test_tables_and_generators_pass():
+    table = pd.DataFrame({"name": ["a", "b"], "value": [1.5, 2.5]})
+    assert unpack(pack(table)).equals(table)
+    rng = np.random.default_rng(3)
+    assert unpack(pack(rng)).random() == np.random.default_rng(3).random()
+
+
+def test_other_objects_pass_as_their_names():
+    class Always:
+        def __eq__(self, other):
+            return True
+
+        __hash__ = None
+
+    came = unpack(pack([Always(), np.array([Always()]), Always]))
+    assert all(isinstance(each, Foreign) for each in came)
+    assert grade.plain(came)[0] == "a Always"
+    assert came[0] != 1
+
+
+@pytest.mark.parametrize(
+    "forged",
+    ["", "{", '{"array": "AAAA"}', '{"a": 1, "b": 2}', '{"recipe": "{}x"}', '{"table": 3}',
+     '{"generator": {"dict": []}}', "[" * 100_000],
+)  # fmt: skip
+def test_what_is_forged_is_no_answer(forged):
+    try:
+        assert isinstance(unpack(forged), list | Foreign)
+    except SubmissionError:
+        return
+
+
+def test_a_pickled_array_is_no_answer():
+    import base64
+    import io
+
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([{"a": 1}]), allow_pickle=True)
+    with pytest.raises(SubmissionError):
+        unpack(json.dumps({"array": base64.b64encode(buffer.getvalue()).decode()}))
+
+
+def test_lists_in_themselves_pass_without_end():
+    endless: list = []
+    endless.append(endless)
+    assert "foreign" in pack(endless)
+
+
+# Archives
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ASSIGNMENTS.glob("solutions/*/*.keras")), ids=lambda path: path.stem
+)
+def test_the_lecturers_networks_are_accepted(path):
+    model = keras.models.model_from_json(read_structure(path))
+    assert model.count_params() == keras.models.load_model(path, compile=False).count_params()
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"class_name": "Lambda"}, "Lambda of keras.layers"),
+        ({"module": "os"}, "Dense of os"),
+        ({"module": None, "registered_name": "Mine>Dense"}, "Dense of None"),
+        ({"class_name": "__lambda__"}, "__lambda__ of keras.layers"),
+        ({"class_name": ["Dense"]}, "a class without a name"),
+    ],
+)
+def test_a_structure_names_keras_own_layers(change, problem):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    structure = json.loads(model.to_json())
+    assert checked_structure(json.dumps(structure), "x.keras")
+    structure["config"]["layers"][-1].update(change)
+    with pytest.raises(SubmissionError, match=problem.replace("[", r"\[")):
+        checked_structure(json.dumps(structure), "x.keras")
+
+
+def test_an_optimizer_is_left_out():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile("adam", "mse")
+    assert "compile_config" not in checked_structure(model.to_json(), "x.keras")
+
+
+# Names
+
+
+class Student:
+    """The other end of an examiner's line: a notebook with some names."""
+
+    def __init__(self, **names) -> None:
+        near, far = socket.socketpair()
+        self._line = Connection(near.detach())
+        self._names = names
+        self.asked: list[str] = []
+        examiner = Examiner(Connection(far.detach()))
+        threading.Thread(target=examiner.serve, daemon=True).start()
+
+    def order(self, **order):
+        self._line.send_bytes(json.dumps(order).encode())
+        while True:
+            message = json.loads(self._line.recv_bytes())
+            if "done" in message:
+                return message["done"]
+            self._line.send_bytes(json.dumps(self._answer(message["ask"])).encode())
+
+    def _answer(self, request):
+        self.asked.append(request["name"])
+        if request["name"] not in self._names:
+            return {"missing": True}
+        value = self._names[request["name"]]
+        if "arguments" not in request:
+            return {"value": pack(value)}
+        positional, named = unpack(request["arguments"])
+        try:
+            value = value(*positional, **named)
+        except Exception as error:
+            return {"error": [type(error).__name__, str(error)]}
+        return {"value": pack(value), "arguments": pack(list(positional))}
+
+    def said(self, source):
+        return self.order(examine=source)["printed"].strip()
+
+
+def test_a_test_knows_the_lecturers_names_and_asks_for_the_others():
+    student = Student(answer=7, given="changed", print=None)
+    assert student.order(prepare=["given = 1\nimport math"]) == ""
+    assert student.said("print(given, answer, math.pi > 3)") == "1 7 True"
+    assert student.asked == ["answer"]
+    outcome = student.order(examine="print(nothing)")
+    assert outcome["error"] == ["NameError", "name 'nothing' is not defined"]
+
+
+def test_what_a_test_defined_holds_until_the_notebook_redefines_it():
+    student = Student(rate=0.5, given=2)
+    student.order(prepare=["given = 1"])
+    student.order(examine="rate = 0.1")
+    assert student.said("print(rate)") == "0.1"
+    student.order(forget=["rate", "given"])
+    assert student.said("print(rate, given)") == "0.5 1"
+
+
+def test_functions_are_called_there():
+    def fill(array, *, value):
+        array[:] = value
+        return array.sum()
+
+    def fail():
+        raise ZeroDivisionError("by nothing")
+
+    student = Student(fill=fill, fail=fail)
+    source = """
+        import numpy as np
+        array = np.zeros(3)
+        print(fill(array, value=2.0), array)
+        try:
+            fail()
+        except ZeroDivisionError as error:
+            print(error)
+    """
+    assert student.said(textwrap.dedent(source)) == "6.0 [2. 2. 2.]\nby nothing"
+
+
+def test_without_a_function_another_one_fails():
+    def counts(model):
+        return model.count_params()
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    assert counts(model) == 10
+    with pytest.raises(RuntimeError):
+        grade.without(counts, "keras.Model.count_params")(model)
+    remote = grade.without(RemoteFunction("counts", call=None), "keras.Model.count_params")
+    assert remote._without == ("keras.Model.count_params",)
+
+
+# The sandbox
+
+
+def test_without_bubblewrap_one_sentence(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SandboxError, match="install bubblewrap"):
+        Sandbox()
+
+
+LOOK = "import os\nprint(os.getuid(), os.listdir('/home'))"
+EXAMINE = f"""
+from nbformat.v4 import new_code_cell
+from course_utils.grading.execution import Job, examine
+
+cells = [new_code_cell({LOOK!r}), new_code_cell("open('/tmp/x', 'w').close()")]
+for cell in examine(Job(cells, [], {{"a.txt": b"mine"}}, 60, 60, False)).cells:
+    print([output.get("text") or output.get("evalue") for output in cell.outputs])
+"""
+
+
+@NEEDS_SANDBOX
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become an ordinary user")
+def test_an_ordinary_user_has_a_sandbox_too():
+    """Through a view of the file system in which everybody may read this Python."""
+    view = ["bwrap", "--bind", "/", "/", "--dev-bind", "/dev", "/dev"]
+    for folder in {Path(sys.base_prefix), Path(sys.prefix)}:
+        top = Path("/", folder.parts[1])
+        if not os.stat(top).st_mode & 0o005:
+            view += ["--perms", "0755", "--tmpfs", str(top), *_parents(folder)]
+            view += ["--ro-bind", str(folder), str(folder)]
+    user = ["setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups"]
+    with tempfile.TemporaryDirectory() as home:
+        os.chown(home, 54321, 54321)
+        done = subprocess.run(
+            [*view, "--chdir", home, "--", *user, sys.executable, "-c", EXAMINE],
+            env=os.environ | {"HOME": home, "COURSE_CACHE": f"{home}/cache"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert "No such file or directory: '/home'" in first
+    assert second == "[]"
