@@ -462,6 +462,20 @@ def odd_names(folder: Path) -> None:
     (folder / ".predicted" / "own.npy").write_text("{}")
 
 
+GIANT_ANSWERS = """
+import numpy as np
+value = np.zeros(2**28, dtype="uint8")
+def double(x):
+    return "x" * 2**29
+"""
+STOPS_IN_A_TEST = """
+calls = []
+def double(x):
+    calls.append(x)
+    while len(calls) > 1:
+        pass
+    return 2 * x + 1
+"""
 PROGRAMS = {
     "always-equal": ALWAYS + "value = double = Always()\n",
     "sly-answers": ANSWERS_BY_TRICK,
@@ -486,6 +500,8 @@ PROGRAMS = {
     "kills-all": KILL_ALL,
     "leaves-a-process": SURVIVOR,
     "slow-function": SLOW_FUNCTION,
+    "giant-answers": GIANT_ANSWERS,
+    "stops-in-a-test": STOPS_IN_A_TEST,
 }
 NOTEBOOKS = {
     "skips-tests": skip_tests,

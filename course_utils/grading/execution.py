@@ -18,6 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import zmq
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook, new_output
@@ -32,6 +34,8 @@ from course_utils.grading.provenance import provenance
 from course_utils.grading.scan import SECRETS
 from course_utils.submission.settings import AHEAD, ANSWER_MIME, RETRAIN
 
+# An answer, or an output, of more is dropped, with the connection it came by.
+MAX_MESSAGE_BYTES = 64 * 2**20
 ANSWERS = "course_utils.submission.answers"
 
 
@@ -217,6 +221,19 @@ class _TimeIsUp(Exception):
     pass
 
 
+class _KernelManager(AsyncKernelManager):
+    """Starts kernels in sandboxes, and takes no message from them that is too large."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.kernel_spec.metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER}
+
+    def client(self, **settings: Any) -> Any:
+        client = super().client(**settings)
+        client.context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        return client
+
+
 class _Execution(BoundedExecute):
     """Executes one job's cells in a sandbox, and carries out the tests outside of it.
 
@@ -227,7 +244,11 @@ class _Execution(BoundedExecute):
     shutdown_kernel = "immediate"
 
     def __init__(self, job: Job, on_test: Callable[[str], None]) -> None:
-        super().__init__(timeout=job.timeout, total_timeout=job.total_timeout)
+        super().__init__(
+            timeout=job.timeout,
+            total_timeout=job.total_timeout,
+            kernel_manager_class=_KernelManager,
+        )
         self._job, self._on_test = job, on_test
         self._outcomes: list[tuple[NotebookNode, list[NotebookNode]]] = []
 
@@ -281,11 +302,6 @@ class _Execution(BoundedExecute):
         texts = [cell.source for cell in later if not is_test(cell)]
         return any(re.search(rf"\b{name}\b", text) for text in texts for name in names)
 
-    def create_kernel_manager(self) -> Any:
-        manager = super().create_kernel_manager()
-        manager.kernel_spec.metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER}
-        return manager
-
     def _examine(self, cell: NotebookNode, ask: Any) -> None:
         self._on_test(cell.metadata["nbgrader"]["grade_id"])
         outputs = self._examination.examine(cell.source, ask, self.timeout)
@@ -301,9 +317,8 @@ class _Execution(BoundedExecute):
             )
             reply = self.wait_for_reply(number)
             return reply["content"]["user_expressions"]["answer"]["data"][ANSWER_MIME]
-        except _TimeIsUp:
-            raise
         except Exception as error:
+            # Where the time is up the test goes on without the notebook: it may need it no more.
             return {"ended": f"{ENDED} ({type(error).__name__})"}
 
 

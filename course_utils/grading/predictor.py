@@ -24,6 +24,9 @@ from course_utils.grading.sandbox import HANDED_IN
 from course_utils.runtime import setup
 from course_utils.submission.artefacts import images_digest, weights_digest
 
+# Much more than the probabilities of all images take.
+MAX_ANSWER_BYTES = 64 * 2**20
+
 
 class Predictor:
     """Networks that another process has loaded.
@@ -72,7 +75,8 @@ class Predictor:
         try:
             self._connection.send_bytes(json.dumps(request).encode())
             self._connection.send_bytes(data)
-            failed, answer = self._connection.recv_bytes(), self._connection.recv_bytes()
+            failed = self._connection.recv_bytes(MAX_ANSWER_BYTES)
+            answer = self._connection.recv_bytes(MAX_ANSWER_BYTES)
         except (EOFError, OSError) as error:
             raise SubmissionError(
                 "The program that loads the networks was ended: it took too much memory or time."
