@@ -53,6 +53,7 @@ def configure(c):
         preprocessors.GradeCells,
         preprocessors.SaveGrades,
         AssignLatePenalties,
+        preprocessors.RemoveScripts,
         CheckCellMetadata,
     ]
     # Seconds for one cell, and for one submission; more where networks are trained again.

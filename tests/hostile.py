@@ -339,6 +339,11 @@ def tests_worth_more(notebook: NotebookNode) -> None:
         cell.metadata.nbgrader.update(points=1000, solution=True, locked=False)
 
 
+def scripts_in_text(notebook: NotebookNode) -> None:
+    text = "Is 1 < 2? <script>document.title = 'owned'</script> <img src=x onerror='owned()'>"
+    notebook.cells.insert(0, nbformat.v4.new_markdown_cell(text))
+
+
 def ask_for_another_kernel(notebook: NotebookNode) -> None:
     notebook.metadata["kernelspec"] = {"name": "bash; touch /tmp/x", "display_name": "x"}
 
@@ -468,6 +473,13 @@ value = np.zeros(2**28, dtype="uint8")
 def double(x):
     return "x" * 2**29
 """
+SCRIPTS = """
+from IPython.display import HTML, SVG, Javascript, Markdown, display
+script = "<script>document.title = 'owned'</script>"
+display(HTML(script + "<b>bold</b><img src=x onerror=\\"owned()\\">"))
+display(Javascript("document.title = 'owned'"))
+display(Markdown(script), SVG(data="<svg xmlns='http://www.w3.org/2000/svg'>" + script + "</svg>"))
+"""
 STOPS_IN_A_TEST = """
 calls = []
 def double(x):
@@ -501,9 +513,11 @@ PROGRAMS = {
     "leaves-a-process": SURVIVOR,
     "slow-function": SLOW_FUNCTION,
     "giant-answers": GIANT_ANSWERS,
+    "scripts": SCRIPTS,
     "stops-in-a-test": STOPS_IN_A_TEST,
 }
 NOTEBOOKS = {
+    "scripts-in-text": scripts_in_text,
     "skips-tests": skip_tests,
     "prints-results": print_results_by_hand,
     "deletes-tests": delete_tests,

@@ -7,6 +7,7 @@ honest ones are graded exactly as without them.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import sys
@@ -221,6 +222,18 @@ def test_links_lead_nowhere(together):
 def test_nothing_is_seen_that_is_not_its_own(together):
     first, *_ = read_graded(together["course"], "reads-everything", NAME).cells
     assert [output.text for output in first.outputs] == ["looked everywhere\n"]
+
+
+@pytest.mark.parametrize("student", ["scripts", "scripts-in-text"])
+def test_nothing_that_is_displayed_can_act(together, student):
+    course = together["course"]
+    page = (course / "feedback" / student / NAME / f"{NAME}.html").read_text(encoding="utf-8")
+    graded = [cell for cell in read_graded(course, student, NAME).cells if "owned" in str(cell)]
+    assert graded
+    for text in (page, *(str(cell.get("outputs", cell.source)) for cell in graded)):
+        assert "<script>document.title" not in text
+        assert not re.search(r"<img[^>]*onerror", text)
+    assert (student == "scripts") == ("<b>bold</b>" in page)
 
 
 def test_nobody_is_called(together):

@@ -18,6 +18,7 @@ from typing import Any
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
+from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook, new_output
 from nbgrader import utils
@@ -44,6 +45,12 @@ STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
 SAME_WEIGHTS = "the network has the same weights as that of {}: copied, or trained alike"
 # In the metadata of a notebook without one cell of the assignment.
 NOTHING_TO_RUN = "course_nothing_to_run"
+HARMLESS_TAGS = [
+    "a", "b", "blockquote", "br", "code", "details", "div", "em", "h1", "h2", "h3", "h4", "hr", "i",
+    "li", "ol", "p", "pre", "span", "strong", "sub", "summary", "sup", "table", "tbody", "td", "th",
+    "thead", "tr", "ul",
+]  # fmt: skip
+TAG = re.compile(r"<[a-zA-Z/!?]")
 # IPython colours the names of errors.
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -103,19 +110,20 @@ def receive(assignment: str, student: str, notebooks: list[str]) -> None:
     """
     folder = Path(notebooks[0]).parent
     try:
-        _set_aside(folder)
+        set_aside(folder)
     except OSError as error:
         # nbgrader would go on after any other exception.
         raise SystemExit(f"{folder} cannot be made ready for grading: {error}") from error
     notebooks[:] = [str(folder / f"{folder.name}.ipynb")]
 
 
-def _set_aside(folder: Path) -> None:
+def set_aside(folder: Path) -> None:
     """Move links, pipes, devices and what no text can name to ``set-aside`` in the course."""
-    plain = {path for path in plain_files(folder) if _is_text(path.name)}
+    course, names = folder.parents[2], folder.parts[-2:]
+    plain = {path for path in plain_files(folder) if _is_text(str(path))}
     for path in sorted(folder.rglob("*"), key=lambda each: -len(each.parts)):
         if path not in plain and (path.is_symlink() or not path.is_dir()):
-            place = Path("set-aside", *folder.parts[-2:], path.relative_to(folder))
+            place = course.joinpath("set-aside", *names, path.relative_to(folder))
             place.parent.mkdir(parents=True, exist_ok=True)
             path.replace(place)
 
@@ -290,6 +298,21 @@ class SaveGrades(SaveAutoGrades):
             )
             saved.needs_manual_grade = True
             self.gradebook.db.commit()
+
+
+class RemoveScripts(SanitizeHTML, NbGraderPreprocessor):
+    """Takes scripts out of what a student's notebook displays.
+
+    Whoever looks at it in formgrader is signed in there, and could be made to give points.
+    """
+
+    tags = HARMLESS_TAGS
+
+    def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
+        # The examiner's outputs are the grader's own; and text without a tag stays as it is.
+        if is_test(cell) or (cell.cell_type == "markdown" and not TAG.search(cell.source)):
+            return cell, resources
+        return super().preprocess_cell(cell, resources, index)
 
 
 class HideFromStudents(NbGraderPreprocessor):

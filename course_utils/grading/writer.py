@@ -20,7 +20,7 @@ from traitlets.config import PyFileConfigLoader
 
 from course_utils.errors import AssignmentError
 from course_utils.grading.execution import Job
-from course_utils.grading.preprocessors import Examine, receive
+from course_utils.grading.preprocessors import Examine, set_aside
 from course_utils.grading.questions import CONFIG
 
 
@@ -50,7 +50,7 @@ class Writer:
         converter._init_preprocessors()
         folder = Path(converter._format_source(self._assignment, student))
         notebook = str(folder / f"{self._assignment}.ipynb")
-        receive(self._assignment, student, [notebook])
+        set_aside(folder)
         resources = converter.init_single_notebook_resources(notebook)
         text, _ = converter.exporter.from_filename(notebook, resources=resources)
         examine = Examine(parent=converter.exporter)
