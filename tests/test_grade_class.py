@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 from grade_and_die import BEFORE, points
 from nbgrading import (
@@ -26,6 +28,7 @@ from nbgrading import (
     value_cells,
 )
 from rich.console import Console
+from small_notebooks import wait_for
 
 from course_utils.grading.course import nbgrader
 from course_utils.grading.queue import FAILED, GRADED, UNCHANGED, Outcome, Progress, grade_class
@@ -42,7 +45,7 @@ ANSWERS = {
     "cleo": {"first": "first = 0", "second": "import time\ntime.sleep(0.5)\nsecond = 2"},
 }
 EXPECTED = {"ada": [2.0, 3.0], "bob": [2.0, 0.0], "cleo": [0.0, 3.0]}
-KILLS, LONGEST_LIFE = 50, 3.0
+KILLS = 50
 
 
 class Heard(Progress):
@@ -200,7 +203,7 @@ def test_killed_at_any_moment_the_gradebook_is_never_half_written(course):
     grade_class(course, NAME)
     driver = Path(__file__).with_name("grade_and_die.py")
     done = subprocess.run(
-        [sys.executable, driver, course, NAME, str(KILLS), str(LONGEST_LIFE)],
+        [sys.executable, driver, course, NAME, str(KILLS)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     seen = Counter()
@@ -229,6 +232,22 @@ def test_killed_while_examining_the_next_call_goes_on(course):
             assert scores == EXPECTED[student]
     grade_class(course, NAME)
     assert points(course) == EXPECTED
+
+
+def test_interrupted_it_ends_at_once(course):
+    endless = {"first": "import time\ntime.sleep(100)"}
+    hand_in(course, "zed", NAME, solved(course, NAME, endless))
+    running = subprocess.Popen(
+        [sys.executable, "-m", "course_utils.cli", "grade", NAME, "--only", "zed"],
+        cwd=course, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    kernels = psutil.Process(running.pid)
+    wait_for(lambda: any("bwrap" in child.name() for child in kernels.children()))
+    time.sleep(5)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(timeout=20) != 0
+    assert points(course) == {}
 
 
 def test_a_killed_worker_loses_nothing(course, address, workers):

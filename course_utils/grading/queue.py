@@ -23,7 +23,7 @@ from course_utils.files import write_atomically
 from course_utils.grading import examined, warm
 from course_utils.grading.course import complete, open_gradebook, submissions
 from course_utils.grading.execution import Examined, Job, examine
-from course_utils.grading.sandbox import gpus, open_sandbox
+from course_utils.grading.sandbox import close_all, gpus, open_sandbox
 from course_utils.grading.writer import Writer
 from course_utils.runtime import available_cores
 
@@ -228,7 +228,12 @@ def _workers(scheduler: str | None, jobs: int) -> Iterator[Client]:
         logging.getLogger("distributed").setLevel(logging.ERROR)
         pages = {"dashboard_address": LOOPBACK, "worker_dashboard_address": LOOPBACK}
         with Client(processes=False, n_workers=1, threads_per_worker=jobs, **pages) as client:
-            yield client
+            try:
+                yield client
+            except BaseException:
+                # Threads cannot be ended; with the programs they wait for, they end by themselves.
+                close_all()
+                raise
 
 
 def _failed(student: str, error: Exception) -> Outcome:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -49,6 +50,7 @@ PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
 CAPABILITY_VERSION_3 = 0x20080522
 
 _users = itertools.count(os.getpid())
+_open: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class Limits:
     disk: int = 512 * 2**20
 
 
-@dataclass
+# Compared by identity: two sandboxes are never the same one.
+@dataclass(eq=False)
 class Sandbox:
     """Namespaces that bubblewrap made and holds open until `close`.
 
@@ -124,6 +127,7 @@ class Sandbox:
             )
         # bubblewrap's own child is the first process inside.
         self.pid = psutil.Process(self._keeper.pid).children()[0].pid
+        _open.add(self)
         threading.Thread(target=self._watch, daemon=True).start()
 
     def processes(self) -> list[int]:
@@ -136,6 +140,7 @@ class Sandbox:
     def close(self) -> None:
         """End every process inside, and with the last one the namespaces and their files."""
         self._closed.set()
+        _open.discard(self)
         self._keeper.kill()
         self._keeper.wait()
         for stream in (self._keeper.stdout, self._keeper.stderr):
@@ -210,6 +215,12 @@ class Sandbox:
         return all(
             sum(map(look, running)) > self.limits.memory for look in (_resident, _proportional)
         )
+
+
+def close_all() -> None:
+    """End everything in every sandbox that this process has opened."""
+    for sandbox in list(_open):
+        sandbox.close()
 
 
 class NoSandbox:
