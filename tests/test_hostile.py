@@ -50,7 +50,7 @@ NAME = "hostile"
 NETWORKS = ASSIGNMENTS / "solutions" / "a2-cnn"
 FULL = {"value-test": 2.0, "function-test": 3.0, "network-test": 5.0}
 HONEST = ("aaa-honest", "mmm-honest", "zzz-honest", "aab-partly", "zzy-untouched")
-CELL_SECONDS, TOTAL_SECONDS = 15, 40
+CELL_SECONDS, TOTAL_SECONDS = 10, 30
 GIVEN = "from course_utils import load_cifar10\n\ndata = load_cifar10()"
 FUNCTION = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION\n"
 HIDDEN = "### BEGIN HIDDEN TESTS\nfrom course_utils.grading import grade\n{}\n### END HIDDEN TESTS"
