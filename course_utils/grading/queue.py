@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 import os
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from nbgrader.api import MissingEntry
 from course_utils.batch.cluster import connected
 from course_utils.errors import AssignmentError
 from course_utils.files import write_atomically
-from course_utils.grading import examined, warm
+from course_utils.grading import examined
 from course_utils.grading.course import complete, open_gradebook, submissions
 from course_utils.grading.execution import Examined, Job, examine
 from course_utils.grading.sandbox import close_all, gpus, open_sandbox
@@ -223,8 +222,6 @@ def _workers(scheduler: str | None, jobs: int) -> Iterator[Client]:
             with connected(scheduler) as client:
                 yield client
             return
-        # It takes seconds to start: meanwhile the first submissions are read.
-        threading.Thread(target=warm.shared, daemon=True).start()
         logging.getLogger("distributed").setLevel(logging.ERROR)
         pages = {"dashboard_address": LOOPBACK, "worker_dashboard_address": LOOPBACK}
         with Client(processes=False, n_workers=1, threads_per_worker=jobs, **pages) as client:
