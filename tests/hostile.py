@@ -488,6 +488,16 @@ def double(x):
         pass
     return 2 * x + 1
 """
+# The client looks at the clock only when nothing comes.
+ENDLESS_REPLIES = """
+session = get_ipython().kernel.session
+send = session.send
+def flood(stream, kind, *arguments, **named):
+    while kind == "execute_reply":
+        send(stream, "comm_msg", {}, ident=named["ident"])
+    return send(stream, kind, *arguments, **named)
+session.send = flood
+"""
 PROGRAMS = {
     "always-equal": ALWAYS + "value = double = Always()\n",
     "sly-answers": ANSWERS_BY_TRICK,
@@ -508,6 +518,7 @@ PROGRAMS = {
     "disk-fill": DISK_FILL,
     "endless-output": ENDLESS_OUTPUT,
     "endless-loop": ENDLESS_LOOP,
+    "endless-replies": ENDLESS_REPLIES,
     "exits": "import os\nos._exit(0)",
     "kills-all": KILL_ALL,
     "leaves-a-process": SURVIVOR,

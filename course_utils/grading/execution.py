@@ -11,6 +11,7 @@ import os
 import re
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ from course_utils.submission.settings import AHEAD, ANSWER_MIME, RETRAIN
 
 # An answer, or an output, of more is dropped, with the connection it came by.
 MAX_MESSAGE_BYTES = 64 * 2**20
+# To hand a message to a kernel. A connection that was dropped takes none, and says nothing of it.
+SEND_SECONDS = 10
+# A kernel is ended so long after its time: one that goes on sending keeps its client from looking.
+LAST_SECONDS = 5
 ANSWERS = "course_utils.submission.answers"
 
 
@@ -231,6 +236,7 @@ class _KernelManager(AsyncKernelManager):
     def client(self, **settings: Any) -> Any:
         client = super().client(**settings)
         client.context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        client.context.setsockopt(zmq.SNDTIMEO, SEND_SECONDS * 1000)
         return client
 
 
@@ -278,6 +284,19 @@ class _Execution(BoundedExecute):
         for cell, outputs in self._outcomes:
             cell.outputs = outputs
         return Examined(nb.cells, self.notes, self._job.provenance())
+
+    def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
+        end = threading.Timer(self.total_timeout + LAST_SECONDS, self._end_kernel)
+        end.daemon = True
+        end.start()
+        try:
+            return super().preprocess(nb, resources, km)
+        finally:
+            end.cancel()
+
+    def _end_kernel(self) -> None:
+        if self.km is not None and self.km.provisioner is not None:
+            self.km.provisioner.sandbox.close()
 
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
         if cell.cell_type != "code":
