@@ -37,28 +37,35 @@ class Picture:
     figure : matplotlib.figure.Figure
     alt : str
         What the figure shows, for readers who do not see it.
+    crop : bool
+        Cut the margins off. To find them takes half as long as to draw.
     """
 
-    def __init__(self, figure: Figure, alt: str):
+    def __init__(self, figure: Figure, alt: str, crop: bool = True):
         # Closed, so that the notebook does not show it a second time by itself.
         plt.close(figure)
         self.figure = figure
         self.alt = alt
+        self._bounds = "tight" if crop else None
 
     def save(self, path: Path | str) -> None:
         """Write the figure; the file's ending chooses the format."""
-        self.figure.savefig(path, dpi=DPI, bbox_inches="tight")
+        self.figure.savefig(path, dpi=DPI, bbox_inches=self._bounds)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         png = io.BytesIO()
-        self.figure.savefig(png, format="png", dpi=DPI, bbox_inches="tight")
+        # Compressed more, it would be a tenth smaller, and take much longer.
+        quickly = {"compress_level": 1}
+        self.figure.savefig(
+            png, format="png", dpi=DPI, bbox_inches=self._bounds, pil_kwargs=quickly
+        )
         pixels = int.from_bytes(png.getvalue()[16:20], "big")
         data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": self.alt}
         metadata = {"image/png": {"alt": self.alt, "width": pixels * CSS_DPI // DPI}}
         return data, metadata
 
 
-def show(figure: Figure, alt: str, source: Source | None = None) -> Picture:
+def show(figure: Figure, alt: str, source: Source | None = None, *, crop: bool = True) -> Picture:
     """Turn any matplotlib figure into a `Picture`, stamped with the data it was made from.
 
     Parameters
@@ -68,6 +75,8 @@ def show(figure: Figure, alt: str, source: Source | None = None) -> Picture:
         What the figure shows, in one or two sentences.
     source : Source, optional
         The data's name is written under the figure; a stand-in's in bold.
+    crop : bool
+        As for `Picture`.
     """
     if source is not None:
         style = (
@@ -75,7 +84,7 @@ def show(figure: Figure, alt: str, source: Source | None = None) -> Picture:
         )
         figure.supxlabel(f"Data: {source.name}", fontsize=8, x=0.99, ha="right", **style)
         alt = f"{alt} Data: {source.name}."
-    return Picture(figure, alt)
+    return Picture(figure, alt, crop)
 
 
 def image_grid(
@@ -129,9 +138,9 @@ def evaluation_image(history: History, evaluation: Evaluation, source: Source) -
     source : Source
     """
     # Laid out by hand: working it out takes as long as drawing it, and this figure is drawn often.
-    figure = Figure(figsize=(11, 5.2))
+    figure = Figure(figsize=(11, 5.4))
     grid = figure.add_gridspec(
-        2, 2, width_ratios=(1, 1.35), left=0.06, right=0.99, bottom=0.17, top=0.94, hspace=0.3
+        2, 2, width_ratios=(1, 1.35), left=0.07, right=0.99, bottom=0.21, top=0.94, hspace=0.3
     )
     epochs = np.arange(1, history.epochs + 1)
     for row, (name, training, validation) in enumerate(
@@ -155,6 +164,7 @@ def evaluation_image(history: History, evaluation: Evaluation, source: Source) -
         f"validation accuracy ends at {history.val_accuracy[-1]:.1%}. Right: confusion matrix of "
         f"{evaluation.n:,} test images, accuracy {evaluation.accuracy:.1%}; {_worst(evaluation)}",
         source,
+        crop=False,
     )
 
 
@@ -370,13 +380,17 @@ def _confusion_axis(axis, evaluation: Evaluation) -> None:
         square=True,
         linewidths=0.5,
         annot_kws={"size": 8},
-        xticklabels=evaluation.class_names,
-        yticklabels=evaluation.class_names,
+        # Seaborn would measure every name, to see whether they overlap.
+        xticklabels=False,
+        yticklabels=False,
         ax=axis,
     )
     axis.set(xlabel="predicted class", ylabel="true class")
-    plt.setp(axis.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
-    axis.tick_params(axis="y", rotation=0)
+    middles = np.arange(len(evaluation.class_names)) + 0.5
+    axis.set_xticks(
+        middles, evaluation.class_names, rotation=45, ha="right", rotation_mode="anchor"
+    )
+    axis.set_yticks(middles, evaluation.class_names)
 
 
 def _worst(evaluation: Evaluation) -> str:

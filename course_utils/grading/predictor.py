@@ -9,8 +9,10 @@ import contextlib
 import functools
 import io
 import json
+import os
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
 from typing import Any
 
@@ -63,18 +65,28 @@ class Predictor:
         return model
 
     def _predict(self, name: str, x: np.ndarray, **_: Any) -> np.ndarray:
-        digest = images_digest(np.asarray(x))
-        data = b"" if digest in self._sent else _to_bytes(np.asarray(x))
-        probabilities = _to_array(self._ask({"predict": name, "images": digest}, data))
-        self._sent.add(digest)
+        x = np.asarray(x)
+        digest = images_digest(x)
+        if digest not in self._sent:
+            self._send(x, digest)
+        probabilities = _to_array(self._ask({"predict": name, "images": digest}))
         if probabilities.ndim != 2 or len(probabilities) != len(x):
             raise SubmissionError(f"{name} does not give one row of probabilities for each image.")
         return probabilities
 
-    def _ask(self, request: dict[str, str], data: bytes = b"") -> bytes:
+    def _send(self, x: np.ndarray, digest: str) -> None:
+        """Give images to the other process: as a file in memory, which it reads where it is."""
+        with os.fdopen(os.memfd_create("images"), "wb") as file:
+            file.write(np.ascontiguousarray(x))
+            file.flush()
+            self._ask({"images": digest, "shape": x.shape, "dtype": str(x.dtype)}, file.fileno())
+        self._sent.add(digest)
+
+    def _ask(self, request: dict[str, Any], file: int | None = None) -> bytes:
         try:
             self._connection.send_bytes(json.dumps(request).encode())
-            self._connection.send_bytes(data)
+            if file is not None:
+                send_handle(self._connection, file, None)
             failed = self._connection.recv_bytes(MAX_ANSWER_BYTES)
             answer = self._connection.recv_bytes(MAX_ANSWER_BYTES)
         except (EOFError, OSError) as error:
@@ -113,11 +125,12 @@ def serve(descriptor: int, folder: str) -> None:
         setup()
     with contextlib.suppress(EOFError):
         while True:
-            request, data = json.loads(connection.recv_bytes()), connection.recv_bytes()
+            request = json.loads(connection.recv_bytes())
             try:
-                if data:
-                    images[request["images"]] = _to_array(data)
-                if "predict" in request:
+                if "shape" in request:
+                    images[request["images"]] = _receive_images(connection, request)
+                    answer = b""
+                elif "predict" in request:
                     answer = _predict(models[request["predict"]], images[request["images"]])
                 else:
                     answer = _open(Path(folder) / HANDED_IN / request["open"], models)
@@ -129,6 +142,12 @@ def serve(descriptor: int, folder: str) -> None:
                 answer = b""
             connection.send_bytes(failed)
             connection.send_bytes(answer)
+
+
+def _receive_images(connection: Connection, request: dict[str, Any]) -> np.ndarray:
+    with os.fdopen(recv_handle(connection), "rb") as file:
+        shape = tuple(request["shape"])
+        return np.asarray(np.memmap(file, request["dtype"], "r", shape=shape))
 
 
 def _predict(model: keras.Model, x: np.ndarray) -> bytes:

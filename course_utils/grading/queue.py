@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -90,8 +91,9 @@ def grade_class(
     again : bool
         Examine what is unchanged, too.
     jobs : int, optional
-        Submissions at a time on this machine; default: one for each core, or one where there is
-        a GPU, whose memory is free again when the submission's processes have ended.
+        Submissions at a time on this machine; default: one more than there are cores (each waits
+        a little for its own processes), or one where there is a GPU, whose memory is free again
+        when the submission's processes have ended.
     scheduler : str, optional
         The address of a Dask scheduler, whose workers examine the submissions instead.
     progress : Progress, optional
@@ -110,13 +112,15 @@ def grade_class(
     """
     folders = submissions(course, assignment, only)
     open_sandbox().close()
-    jobs = jobs or (1 if gpus() else available_cores())
+    jobs = jobs or (1 if gpus() else available_cores() + 1)
     os.environ.setdefault("COURSE_THREADS", str(max(1, available_cores() // jobs)))
     for folder in folders:
         complete(folder)
     progress = progress or Progress()
     progress.begin(len(folders))
     queue = _Queue(Writer(course, assignment), course, assignment, again)
+    # All that is imported stays: nobody looks through it for garbage again.
+    gc.freeze()
     outcomes = []
     with _workers(scheduler, jobs) as client:
         for outcome in queue.run(client, [folder.parent.name for folder in folders], progress):

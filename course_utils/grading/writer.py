@@ -14,7 +14,7 @@ import nbgrader.api
 from nbgrader.apps import NbGraderAPI
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, Transaction, create_engine
 from sqlalchemy.exc import SAWarning
 from traitlets.config import PyFileConfigLoader
 
@@ -42,6 +42,8 @@ class Writer:
         log = self._api.log
         log.handlers, log.propagate = [logging.NullHandler()], False
         log.setLevel(logging.INFO)
+        # One for all submissions: it remembers the statements that it has compiled.
+        self._engine = create_engine(self._api.coursedir.db_url)
 
     def job(self, student: str) -> Job | None:
         """Read a submission and put it right; None where there is nothing to run in it."""
@@ -66,7 +68,7 @@ class Writer:
         AssignmentError
             Where nbgrader fails, with its last lines.
         """
-        with one_transaction(self._api.coursedir.db_url) as transaction:
+        with one_transaction(self._engine) as transaction:
             said = self._api.autograde(self._assignment, student, force=True)
             if not said["success"]:
                 transaction.rollback()
@@ -81,13 +83,12 @@ class Writer:
 
 
 @contextlib.contextmanager
-def one_transaction(url: str) -> Iterator:
+def one_transaction(engine: Engine) -> Iterator[Transaction]:
     """Let everything that nbgrader writes in the block be written at its end, or not at all.
 
     nbgrader opens the gradebook many times for one submission, and commits many times. Here all
     of its sessions join one transaction, which their commits do not end.
     """
-    engine = create_engine(url)
     with engine.connect() as connection, connection.begin() as transaction:
         # nbgrader disposes of what it takes for an engine of its own.
         connection.dispose = lambda: None
@@ -96,7 +97,6 @@ def one_transaction(url: str) -> Iterator:
             warnings.catch_warnings(action="ignore", category=SAWarning),
         ):
             yield transaction
-    engine.dispose()
 
 
 def _reason(said: dict) -> str:
