@@ -1,6 +1,6 @@
 """Measure what the course promises about speed and accuracy, and write it as a table.
 
-Run as ``python -m benchmarks`` (or ``make bench``); takes about half an hour on two cores.
+Run as ``python -m benchmarks`` (or ``make bench``); takes about an hour on two cores.
 `--only` picks measurements by name. Each writes its table to ``benchmarks/results/NAME.md``.
 """
 
@@ -18,6 +18,7 @@ from benchmarks import (
     loading,
     precision,
     training,
+    transfer,
 )
 from course_utils.files import write_atomically
 from course_utils.runtime import available_cores, cpu_name, versions
@@ -28,6 +29,7 @@ MEASUREMENTS = {
     "loading": loading.measure,
     "augmentation": augmentation.measure,
     "precision": precision.measure,
+    "transfer": transfer.measure,
     "grading": grading.measure,
     "grading_class": grading_class.measure,
     "book": book.measure,

@@ -294,7 +294,7 @@ def cells_of(notebook: NotebookNode, *names: str) -> list[NotebookNode]:
     return [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") in names]
 
 
-TESTS = ("value-test", "function-test", "network-test")
+TESTS = ("value-test", "function-test", "again-test", "network-test")
 
 
 def skip_tests(notebook: NotebookNode) -> None:
@@ -342,6 +342,12 @@ def tests_worth_more(notebook: NotebookNode) -> None:
 def scripts_in_text(notebook: NotebookNode) -> None:
     text = "Is 1 < 2? <script>document.title = 'owned'</script> <img src=x onerror='owned()'>"
     notebook.cells.insert(0, nbformat.v4.new_markdown_cell(text))
+
+
+def replace_the_truth(notebook: NotebookNode) -> None:
+    (test,) = cells_of(notebook, "function-test")
+    own = new_code_cell("doubled = {3: 1}\nattempt = double = lambda x: 1\nvalue = 1")
+    notebook.cells.insert(notebook.cells.index(test) + 1, own)
 
 
 def ask_for_another_kernel(notebook: NotebookNode) -> None:
@@ -473,6 +479,11 @@ value = np.zeros(2**28, dtype="uint8")
 def double(x):
     return "x" * 2**29
 """
+LONG_ANSWERS = """
+value = "<" * 40_000_000
+def double(x):
+    return value
+"""
 SCRIPTS = """
 from IPython.display import HTML, SVG, Javascript, Markdown, display
 script = "<script>document.title = 'owned'</script>"
@@ -498,6 +509,29 @@ def flood(stream, kind, *arguments, **named):
     return send(stream, kind, *arguments, **named)
 session.send = flood
 """
+# Each of the kernel's sockets takes in what nobody asked for; ZeroMQ counts messages, not parts.
+FLOOD_OF_PARTS = """
+kernel = get_ipython().kernel
+ident = kernel._parent_ident["shell"]
+ident = ident[0] if isinstance(ident, (list, tuple)) else ident
+part = b"x" * (50 * 2**20)
+kernel.stdin_socket.send_multipart([ident] + [part] * 2000, copy=False)
+import time
+time.sleep(8)
+"""
+MULTIPLIED_OUTPUT = """
+from IPython.display import display
+for _ in range(300):
+    display({"text/plain": "x"}, raw=True, display_id="same")
+for _ in range(20):
+    display({"text/plain": "y" * 2**20}, raw=True, display_id="same", update=True)
+"""
+ENDLESS_ERRORS = """
+kernel = get_ipython().kernel
+content = {"ename": "E", "evalue": "y" * 2**20, "traceback": []}
+for _ in range(200):
+    kernel.session.send(kernel.iopub_socket, "error", content, parent=kernel.get_parent())
+"""
 PROGRAMS = {
     "always-equal": ALWAYS + "value = double = Always()\n",
     "sly-answers": ANSWERS_BY_TRICK,
@@ -517,6 +551,9 @@ PROGRAMS = {
     "memory-bomb-of-many": MEMORY_BOMB_OF_MANY,
     "disk-fill": DISK_FILL,
     "endless-output": ENDLESS_OUTPUT,
+    "endless-errors": ENDLESS_ERRORS,
+    "flood-of-parts": FLOOD_OF_PARTS,
+    "multiplied-output": MULTIPLIED_OUTPUT,
     "endless-loop": ENDLESS_LOOP,
     "endless-replies": ENDLESS_REPLIES,
     "exits": "import os\nos._exit(0)",
@@ -524,6 +561,7 @@ PROGRAMS = {
     "leaves-a-process": SURVIVOR,
     "slow-function": SLOW_FUNCTION,
     "giant-answers": GIANT_ANSWERS,
+    "long-answers": LONG_ANSWERS,
     "scripts": SCRIPTS,
     "stops-in-a-test": STOPS_IN_A_TEST,
 }
@@ -536,6 +574,7 @@ NOTEBOOKS = {
     "renames-tests": rename_tests,
     "retypes-tests": retype_tests,
     "raises-points": tests_worth_more,
+    "replaces-the-truth": replace_the_truth,
     "asks-for-a-kernel": ask_for_another_kernel,
 }
 FILES = {
@@ -554,7 +593,7 @@ FILES = {
 
 def attacks() -> list[Attack]:
     """Return every attack that needs nothing but itself."""
-    rest = frozenset({"value-test", "function-test"})
+    rest = frozenset(TESTS) - {"network-test"}
     everything = rest | {"network-test"}
     return [
         *(Attack(name, program=textwrap.dedent(text)) for name, text in PROGRAMS.items()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import nbformat
 import numpy as np
 import pytest
@@ -279,3 +281,17 @@ def test_outside_a_course_one_sentence(tmp_path):
 )
 def test_each_day_late_costs_a_tenth(seconds, points):
     assert late.PerDay().late_submission_penalty("s", 20.0, seconds) == pytest.approx(points)
+
+
+def test_what_is_set_aside_a_second_time_has_room(tmp_path):
+    folder = tmp_path / "submitted" / "ada" / "a1"
+    (folder / "x").mkdir(parents=True)
+    (folder / "x" / "link").symlink_to("/etc")
+    (folder / "x").chmod(0o555)
+    preprocessors.receive("a1", "ada", [str(folder / "a1.ipynb")])
+    assert not (folder / "x" / "link").is_symlink()
+    (folder / "x").rmdir()
+    os.mkfifo(folder / "x")
+    preprocessors.receive("a1", "ada", [str(folder / "a1.ipynb")])
+    assert not list(folder.iterdir())
+    assert len(list((tmp_path / "set-aside" / "ada" / "a1").iterdir())) == 2

@@ -48,7 +48,7 @@ from course_utils.grading.scan import read_released
 
 NAME = "hostile"
 NETWORKS = ASSIGNMENTS / "solutions" / "a2-cnn"
-FULL = {"value-test": 2.0, "function-test": 3.0, "network-test": 5.0}
+FULL = {"value-test": 2.0, "function-test": 3.0, "again-test": 1.0, "network-test": 5.0}
 HONEST = ("aaa-honest", "mmm-honest", "zzz-honest", "aab-partly", "zzy-untouched")
 CELL_SECONDS, TOTAL_SECONDS = 10, 30
 GIVEN = "from course_utils import load_cifar10\n\ndata = load_cifar10()"
@@ -61,7 +61,10 @@ def attempt(x):
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
-grade.together(*(grade.equal(f"double({x})", attempt(x), 2 * x) for x in (3, 5.5, -1)))"""
+doubled = {x: 2 * x for x in (3, 5.5, -1)}
+grade.together(*(grade.equal(f"double({x})", attempt(x), doubled[x]) for x in doubled))"""
+# Stands on what the test before it has worked out.
+THREE_IS_RIGHT = 'grade.equal("double(3)", attempt(3), doubled[3])'
 
 
 pytestmark = NEEDS_SANDBOX
@@ -73,6 +76,7 @@ def make_assignment(course: Path) -> None:
         *value_cells("value", 7, points=2),
         new_cell("function", FUNCTION, answer=True),
         new_cell("function-test", HIDDEN.format(DOUBLE_IS_RIGHT), points=3),
+        new_cell("again-test", HIDDEN.format(THREE_IS_RIGHT), points=1),
         new_cell("network-test", HIDDEN.format(f'grade.network("{NETWORK}", data)'), points=5),
     ]
     limits = {"timeout": CELL_SECONDS, "total_timeout": TOTAL_SECONDS}
@@ -212,7 +216,8 @@ def test_links_lead_nowhere(together):
     course = together["course"]
     assert points(course, "links-out", NAME) == FULL | {"network-test": 0}
     aside = course / "set-aside" / "links-out" / NAME
-    assert {path.name for path in aside.iterdir()} == {
+    (once,) = aside.iterdir()
+    assert {path.name for path in once.iterdir()} == {
         "link-0", "link-1", "link-2", "link-3", "pipe", f"{NETWORK}.keras",
     }  # fmt: skip
     graded = course / "autograded" / "links-out" / NAME
@@ -234,6 +239,13 @@ def test_nothing_that_is_displayed_can_act(together, student):
         assert "<script>document.title" not in text
         assert not re.search(r"<img[^>]*onerror", text)
     assert (student == "scripts") == ("<b>bold</b>" in page)
+
+
+def test_what_is_kept_of_a_submission_has_a_size(together):
+    kept = [*together["course"].glob("autograded/*/*/*.ipynb"),
+            *together["course"].glob(".examined/*.json")]  # fmt: skip
+    assert len(kept) > 80
+    assert max(path.stat().st_size for path in kept) < 20 * 2**20
 
 
 def test_nobody_is_called(together):

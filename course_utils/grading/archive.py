@@ -125,6 +125,9 @@ def _strange_class(part: dict[str, Any]) -> str:
     if kind in PLAIN_KINDS:
         return ""
     module = part.get("module")
-    if kind.startswith("__") or kind in FORBIDDEN or module not in MODULES:
+    # With a dot a name could lead further.
+    if not kind.isidentifier() or kind.startswith("__"):
+        return f"{kind} of {module}"
+    if kind in FORBIDDEN or module not in MODULES:
         return f"{kind} of {module}"
     return ""

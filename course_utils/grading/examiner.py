@@ -13,6 +13,7 @@ import io
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,9 @@ class Examiner:
         if error is not None:
             outcome["error"] = [type(error).__name__, str(error)[:1000]]
         elif isinstance(value, Grade):
-            outcome["grade"] = value._repr_mimebundle_()
+            # An answer can stand in it, of any length.
+            shortened = replace(value, message=value.message[:MAX_PRINTED])
+            outcome["grade"] = shortened._repr_mimebundle_()
         return outcome
 
     def _forget(self, names: list[str]) -> None:

@@ -13,6 +13,7 @@ import stat
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -167,10 +168,11 @@ class BoundedExecute(Execute):
 
     total_timeout = Int(600, help="Seconds that one submission may take.").tag(config=True)
     max_output = Int(2**20, help="Characters that one cell may print.").tag(config=True)
+    max_outputs = Int(20 * 2**20, help="Characters of all cells together.").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
         self._deadline = time.monotonic() + self.total_timeout
-        self._printed: dict[int, int] = {}
+        self._printed: Counter[int] = Counter()
         self.notes: list[tuple[str, str]] = []
         try:
             super().preprocess(nb, resources, km)
@@ -199,24 +201,40 @@ class BoundedExecute(Execute):
         return min(left, self.timeout) if self.timeout else left
 
     def process_message(self, msg: Any, cell: NotebookNode, cell_index: int) -> Any:
-        if msg["msg_type"] in ("stream", "display_data", "execute_result"):
-            before = self._printed.get(cell_index, 0)
-            size = len(msg["content"].get("text", "")) + sum(
-                len(str(value)) for value in msg["content"].get("data", {}).values()
-            )
-            self._printed[cell_index] = before + size
-            if before + size > self.max_output:
-                if before <= self.max_output:
-                    self._stop_printing(cell)
-                return None
+        before = self._may_print(cell_index)
+        self._printed[cell_index] += self._size(msg)
+        if not self._may_print(cell_index):
+            if before:
+                self._stop_printing(cell)
+            # That a cell is done is heard all the same.
+            return super().process_message(msg, cell, cell_index) if _is_state(msg) else None
         return super().process_message(msg, cell, cell_index)
+
+    def handle_comm_msg(self, outs: list, msg: Any, cell_index: int) -> None:
+        """Keep no state of widgets: nobody sees them."""
+
+    def _may_print(self, cell_index: int) -> bool:
+        return (
+            self._printed[cell_index] <= self.max_output
+            and self._printed.total() <= self.max_outputs
+        )
+
+    def _size(self, msg: Any) -> int:
+        """Count the characters of a message, in each place that it will come to."""
+        if _is_state(msg):
+            return 0
+        content = msg["content"]
+        shown = self._display_id_map.get(content.get("transient", {}).get("display_id"), {})
+        places = 1 + sum(map(len, shown.values()))
+        return places * len(json.dumps(content, default=str))
 
     def _stop_printing(self, cell: NotebookNode) -> None:
         cell.outputs.append(
             new_output("stream", name="stdout", text="\n... too much output, stopped here ...\n")
         )
         self._note(
-            f"A cell printed more than {self.max_output:,} characters and was stopped.",
+            f"A cell printed more than {self.max_output:,} characters, or all of them more than "
+            f"{self.max_outputs:,}, and was stopped.",
             f"Endless output in a cell that starts: {cell.source[:60]!r}",
         )
         self.km.interrupt_kernel()
@@ -224,6 +242,10 @@ class BoundedExecute(Execute):
 
 class _TimeIsUp(Exception):
     pass
+
+
+def _is_state(msg: Any) -> bool:
+    return msg["msg_type"] == "status"
 
 
 class _KernelManager(AsyncKernelManager):
@@ -257,6 +279,8 @@ class _Execution(BoundedExecute):
         )
         self._job, self._on_test = job, on_test
         self._outcomes: list[tuple[NotebookNode, list[NotebookNode]]] = []
+        # Names that hidden tests have defined: no student's cell gives them another meaning.
+        self._hidden: set[str] = set()
 
     def run(self) -> Examined:
         """Do it, whatever the submission is.
@@ -303,7 +327,7 @@ class _Execution(BoundedExecute):
             return cell, resources
         if not is_test(cell):
             super().preprocess_cell(cell, resources, index)
-            self._examination.forget(_names_assigned(cell.source))
+            self._examination.forget(sorted(set(_names_assigned(cell.source)) - self._hidden))
             return cell, resources
         source, shown = cell.source, SECRETS.sub("", cell.source)
         # The student's own copy counts for nothing, but a cell after it may use what it defines.
@@ -322,6 +346,8 @@ class _Execution(BoundedExecute):
         return any(re.search(rf"\b{name}\b", text) for text in texts for name in names)
 
     def _examine(self, cell: NotebookNode, ask: Any) -> None:
+        shown = SECRETS.sub("", cell.source)
+        self._hidden |= set(_names_assigned(cell.source)) - set(_names_assigned(shown))
         self._on_test(cell.metadata["nbgrader"]["grade_id"])
         outputs = self._examination.examine(cell.source, ask, self.timeout)
         self._outcomes.append((cell, outputs))

@@ -16,6 +16,7 @@ from jupyter_client.provisioning import LocalProvisioner
 
 from course_utils.data.sources import places
 from course_utils.grading import warm
+from course_utils.grading.relay import Relay
 from course_utils.grading.sandbox import HANDED_IN, WORK, open_sandbox
 from course_utils.grading.warm import keras_home
 from course_utils.runtime import cache_dir
@@ -23,6 +24,8 @@ from course_utils.submission.settings import AHEAD, EXAMINED, GRADING, PREDICTED
 
 PROVISIONER = "course-sandbox"
 LONGEST_WAIT = 0.05
+# Of one kernel, on all its sockets together; the client keeps much of it in memory.
+MAX_SENT_BYTES = 256 * 2**20
 
 
 class SandboxProvisioner(LocalProvisioner):
@@ -35,12 +38,14 @@ class SandboxProvisioner(LocalProvisioner):
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         self.sandbox = open_sandbox(readable=data_folders(), handed_in=Path(kwargs["cwd"]))
         self._sockets = self.sandbox.folder / WORK / "kernel"
+        self._relay = Relay(self.sandbox.outside(self._sockets), MAX_SENT_BYTES, self._end)
         self.parent.transport = "ipc"
-        self.parent.ip = str(self.sandbox.outside(self._sockets))
+        self.parent.ip = self._relay.ip
         return await super().pre_launch(**kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
         connection = json.loads(Path(self.parent.connection_file).read_text(encoding="utf-8"))
+        self._relay.listen(number for name, number in connection.items() if name.endswith("_port"))
         self.pid = warm.shared().start(
             "course_utils.grading.kernels:run",
             self.sandbox.ticket(),
@@ -56,13 +61,17 @@ class SandboxProvisioner(LocalProvisioner):
         return self.connection_info
 
     async def kill(self, restart: bool = False) -> None:
-        self.sandbox.close()
+        self._end()
 
     async def terminate(self, restart: bool = False) -> None:
-        self.sandbox.close()
+        self._end()
 
     async def cleanup(self, restart: bool = False) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self.sandbox.close()
+        self._relay.close()
 
 
 class _Process:

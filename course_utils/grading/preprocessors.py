@@ -13,6 +13,9 @@ import html
 import math
 import os
 import re
+import stat
+import tempfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -118,14 +121,34 @@ def receive(assignment: str, student: str, notebooks: list[str]) -> None:
 
 
 def set_aside(folder: Path) -> None:
-    """Move links, pipes, devices and what no text can name to ``set-aside`` in the course."""
-    course, names = folder.parents[2], folder.parts[-2:]
+    """Move links, pipes, devices and what no text can name to ``set-aside`` in the course.
+
+    Each time into a folder of its own: what was set aside before may have the same names.
+    """
+    _open_folders(folder)
     plain = {path for path in plain_files(folder) if _is_text(str(path))}
-    for path in sorted(folder.rglob("*"), key=lambda each: -len(each.parts)):
-        if path not in plain and (path.is_symlink() or not path.is_dir()):
-            place = course.joinpath("set-aside", *names, path.relative_to(folder))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(place)
+    strange = [
+        path
+        for path in sorted(folder.rglob("*"), key=lambda each: -len(each.parts))
+        if path not in plain and (path.is_symlink() or not path.is_dir())
+    ]
+    if not strange:
+        return
+    places = folder.parents[2].joinpath("set-aside", *folder.parts[-2:])
+    places.mkdir(parents=True, exist_ok=True)
+    own = Path(tempfile.mkdtemp(prefix=f"{date.today()}-", dir=places))
+    for path in strange:
+        place = own / path.relative_to(folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(place)
+
+
+def _open_folders(folder: Path) -> None:
+    """Take nobody's word for it that a folder may not be read or changed."""
+    for place, names, _ in os.walk(folder):
+        for path in (Path(place) / name for name in names):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | stat.S_IRWXU)
 
 
 def _is_text(name: str) -> bool:

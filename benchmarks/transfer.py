@@ -1,0 +1,38 @@
+"""From an empty cache to a network that stands on ImageNet: features, head, fine-tuning."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.tables import table
+from course_utils import zoo
+from course_utils.experiment import RunRecord
+
+# Started from the head that the first one trains.
+NAME, HEAD = "hw3/transfer-finetune", "hw3/transfer-features"
+SECONDS = 600
+
+
+def measure() -> str:
+    """Train it as a reader does, with nothing decoded and no feature computed before."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "record.json"
+        command = ["course_utils.cli", "zoo", "train", NAME, "--record", str(path)]
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", *command], env=os.environ | {"COURSE_CACHE": folder}, check=True
+        )
+        seconds = time.perf_counter() - start
+        record = RunRecord.load(path)
+    reported = [zoo.design(name).reported["test_accuracy"] for name in (HEAD, NAME)]
+    return table(
+        f"{NAME} on {record.source}, from an empty cache",
+        ["test accuracy", "reported: head only, fine-tuned", "seconds in all", "may take"],
+        [[f"{record.test_accuracy:.1%}", ", ".join(f"{each:.0%}" for each in reported),
+          f"{seconds:.0f}", f"{SECONDS} s"]],
+    )  # fmt: skip

@@ -1,0 +1,104 @@
+"""Between a kernel's sockets and its client: passes bytes on, and counts them.
+
+ZeroMQ takes in whatever a kernel sends, whether anybody asks for it or not, and its own limits
+count messages, of which one can have any number of parts. What comes through here has an end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+CHUNK = 2**16
+
+
+class Relay:
+    """Has a socket of its own for each of a kernel's, from `listen` to `close`.
+
+    Parameters
+    ----------
+    kernel : Path
+        What the names of the kernel's sockets begin with; a hyphen and a number follow.
+    most : int
+        Bytes that the kernel may send on all of them together.
+    on_excess : callable
+        Is called where it sends more; nothing more is passed on then.
+
+    Attributes
+    ----------
+    ip : str
+        What the names of the sockets begin with, to which a client connects: a new one.
+    """
+
+    def __init__(self, kernel: Path, most: int, on_excess: Callable[[], None]) -> None:
+        self._kernel, self._left, self._on_excess = kernel, most, on_excess
+        self._folder = Path(tempfile.mkdtemp(prefix="relay-"))
+        self.ip = str(self._folder / "kernel")
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+
+    def listen(self, numbers: Iterable[int]) -> None:
+        """Take connections for the kernel's sockets that have these numbers."""
+        for number in numbers:
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(f"{self.ip}-{number}")
+            listener.listen()
+            self._start(listener, self._accept, listener, number)
+
+    def close(self) -> None:
+        """End all connections."""
+        with self._lock:
+            self._left = -1
+            for each in self._open:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self, owned: socket.socket, serve: Callable[..., None], *arguments: object) -> None:
+        """Serve a socket in a thread, which closes it at the end."""
+
+        def run() -> None:
+            with owned:
+                with contextlib.suppress(OSError):
+                    serve(*arguments)
+                with self._lock:
+                    self._open.discard(owned)
+
+        with self._lock:
+            self._open.add(owned)
+        threading.Thread(target=run, daemon=True).start()
+
+    def _accept(self, listener: socket.socket, number: int) -> None:
+        while True:
+            client, _ = listener.accept()
+            kernel = socket.socket(socket.AF_UNIX)
+            try:
+                kernel.connect(f"{self._kernel}-{number}")
+            except OSError:
+                # Not there yet: the client will try again.
+                client.close()
+                kernel.close()
+                continue
+            self._start(client, self._pass_on, client, kernel, False)
+            self._start(kernel, self._pass_on, kernel, client, True)
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        try:
+            while data := source.recv(CHUNK):
+                if counted and not self._allows(len(data)):
+                    self._on_excess()
+                    return
+                target.sendall(data)
+        finally:
+            with contextlib.suppress(OSError):
+                target.shutdown(socket.SHUT_RDWR)
+
+    def _allows(self, size: int) -> bool:
+        with self._lock:
+            self._left -= size
+            return self._left >= 0
