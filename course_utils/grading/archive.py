@@ -126,8 +126,6 @@ def _strange_class(part: dict[str, Any]) -> str:
         return ""
     module = part.get("module")
     # With a dot a name could lead further.
-    if not kind.isidentifier() or kind.startswith("__"):
-        return f"{kind} of {module}"
-    if kind in FORBIDDEN or module not in MODULES:
-        return f"{kind} of {module}"
-    return ""
+    plain = kind.isidentifier() and not kind.startswith("__")
+    allowed = plain and kind not in FORBIDDEN and module in MODULES
+    return "" if allowed else f"{kind} of {module}"
