@@ -46,7 +46,6 @@ def configure(c):
         preprocessors.RepairCells,
         OverwriteKernelspec,
         OverwriteCells,
-        CheckCellMetadata,
     ]
     c.Autograde.autograde_preprocessors = [
         preprocessors.Examine,
@@ -54,7 +53,6 @@ def configure(c):
         preprocessors.SaveGrades,
         AssignLatePenalties,
         preprocessors.RemoveScripts,
-        CheckCellMetadata,
     ]
     # Seconds for one cell, and for one submission; more where networks are trained again.
     patience = 10 if RETRAIN in os.environ else 1

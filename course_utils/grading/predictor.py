@@ -20,7 +20,6 @@ import keras
 import numpy as np
 
 from course_utils.errors import SubmissionError
-from course_utils.evaluation import EVALUATION_BATCH
 from course_utils.grading.archive import checked_structure, read_structure
 from course_utils.grading.sandbox import HANDED_IN
 from course_utils.runtime import setup
@@ -28,6 +27,9 @@ from course_utils.submission.artefacts import images_digest, weights_digest
 
 # Much more than the probabilities of all images take.
 MAX_ANSWER_BYTES = 64 * 2**20
+# What lies between the layers takes a quarter of the memory that it takes with `EVALUATION_BATCH`,
+# and is soon in use again: on a CPU a tenth faster, to the same bits.
+BATCH = 250
 
 
 class Predictor:
@@ -152,8 +154,7 @@ def _receive_images(connection: Connection, request: dict[str, Any]) -> np.ndarr
 
 def _predict(model: keras.Model, x: np.ndarray) -> bytes:
     # As `predict` does, without a queue of batches: they are all here.
-    starts = range(0, len(x), EVALUATION_BATCH)
-    batches = [_compiled(model)(x[at : at + EVALUATION_BATCH]) for at in starts]
+    batches = [_compiled(model)(x[at : at + BATCH]) for at in range(0, len(x), BATCH)]
     return _to_bytes(np.concatenate(batches))
 
 

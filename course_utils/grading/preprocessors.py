@@ -36,7 +36,7 @@ from course_utils.grading.duplicates import note_weights
 from course_utils.grading.examined import PROVENANCE, load_or_examine
 from course_utils.grading.execution import Job, is_test, plain_files, read_files
 from course_utils.grading.notes import add_note, lecturer_notes
-from course_utils.grading.sandbox import open_sandbox
+from course_utils.grading.sandbox import require_sandbox
 from course_utils.grading.scan import SECRETS
 from course_utils.submission.settings import GRADE_MIME, LECTURER, RETRAIN
 
@@ -67,7 +67,7 @@ class SubmissionExporter(NotebookExporter):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         try:
-            open_sandbox().close()
+            require_sandbox()
         except SandboxError as error:
             self.log.error(str(error))
             raise NbGraderException(str(error)) from error

@@ -23,7 +23,7 @@ from course_utils.files import write_atomically
 from course_utils.grading import examined
 from course_utils.grading.course import complete, open_gradebook, submissions
 from course_utils.grading.execution import Examined, Job, examine
-from course_utils.grading.sandbox import close_all, gpus, open_sandbox
+from course_utils.grading.sandbox import close_all, gpus, require_sandbox
 from course_utils.grading.writer import Writer
 from course_utils.runtime import available_cores
 
@@ -111,7 +111,7 @@ def grade_class(
         Where the scheduler cannot be reached, or has no workers.
     """
     folders = submissions(course, assignment, only)
-    open_sandbox().close()
+    require_sandbox()
     jobs = jobs or (1 if gpus() else available_cores() + 1)
     os.environ.setdefault("COURSE_THREADS", str(max(1, available_cores() // jobs)))
     for folder in folders:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import itertools
 import os
 import resource
@@ -130,13 +131,6 @@ class Sandbox:
         _open.add(self)
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def processes(self) -> list[int]:
-        """Return the numbers of all that runs inside."""
-        # Not all are children of bubblewrap's: those that stepped in have other parents.
-        inside = _namespace(self.pid)
-        numbers = map(int, filter(str.isdigit, os.listdir("/proc")))
-        return [number for number in numbers if inside and _namespace(number) == inside]
-
     def close(self) -> None:
         """End every process inside, and with the last one the namespaces and their files."""
         self._closed.set()
@@ -200,8 +194,14 @@ class Sandbox:
 
     def _watch(self) -> None:
         """End everything inside once it takes more memory, or more processes, than it may."""
-        while not self._closed.wait(WATCH_SECONDS) and _namespace(self.pid):
-            running = self.processes()
+        # The inside has a /proc of its own, of what runs there and nothing else.
+        inside = self.outside(Path("/proc"))
+        while not self._closed.wait(WATCH_SECONDS):
+            try:
+                running = [inside / name for name in os.listdir(inside) if name.isdigit()]
+            except OSError:
+                # The first process inside has ended, and with it all others.
+                return
             if len(running) > self.limits.processes:
                 self.exceeded = f"more than {self.limits.processes} processes"
             elif self._takes_too_much_memory(running):
@@ -210,7 +210,7 @@ class Sandbox:
                 self._keeper.kill()
                 return
 
-    def _takes_too_much_memory(self, running: list[int]) -> bool:
+    def _takes_too_much_memory(self, running: list[Path]) -> bool:
         # The exact look stops the programs for a moment: taken only where the quick one is high.
         return all(
             sum(map(look, running)) > self.limits.memory for look in (_resident, _proportional)
@@ -259,6 +259,18 @@ def open_sandbox(**settings: Any) -> Sandbox | NoSandbox:
         As `Sandbox` does.
     """
     return NoSandbox(**settings) if os.environ.get(WITH_MY_RIGHTS) == "1" else Sandbox(**settings)
+
+
+@functools.cache
+def require_sandbox() -> None:
+    """Make sure that sandboxes can be had; where they can, that is found out once.
+
+    Raises
+    ------
+    SandboxError
+        As `Sandbox` does.
+    """
+    open_sandbox().close()
 
 
 def gpus() -> list[Path]:
@@ -377,29 +389,21 @@ def _outermost(paths: Iterable[Path]) -> list[Path]:
     return chosen
 
 
-def _namespace(pid: int) -> int | None:
-    """Name the namespace of a process's number; None where the process is gone, or not ours."""
-    try:
-        return os.stat(f"/proc/{pid}/ns/pid").st_ino
-    except OSError:
-        return None
-
-
-def _resident(number: int) -> int:
+def _resident(process: Path) -> int:
     """Return the bytes that a process has in memory, those that others have too among them."""
-    pages = _read(f"/proc/{number}/statm").split()
+    pages = _read(process / "statm").split()
     return int(pages[1]) * resource.getpagesize() if pages else 0
 
 
-def _proportional(number: int) -> int:
+def _proportional(process: Path) -> int:
     """Return a process's own bytes and its share of those that several have."""
-    lines = _read(f"/proc/{number}/smaps_rollup").splitlines()
+    lines = _read(process / "smaps_rollup").splitlines()
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-def _read(path: str) -> str:
+def _read(path: Path) -> str:
     """Read an entry of /proc; empty where the process is gone."""
     try:
-        return Path(path).read_text()
+        return path.read_text()
     except OSError:
         return ""

@@ -42,7 +42,8 @@ MODULES = (
     "course_utils.grading.examiner", "course_utils.grading.kernels", "course_utils.transfer",
     "course_utils.submission.answers", "course_utils.submission.check",
     "ipykernel.kernelapp", "ipykernel.debugger", "IPython.core.completerlib",
-    "IPython.extensions.storemagic", "matplotlib.backends.backend_agg", "encodings.cp437",
+    "IPython.core.debugger", "IPython.core.logger", "IPython.core.oinspect",
+    "IPython.extensions.storemagic", "sqlite3", "tornado.platform.asyncio", "zmq.utils.garbage", "matplotlib.backends.backend_agg", "encodings.cp437",
     "sklearn.linear_model", "seaborn",
 )  # fmt: skip
 
@@ -178,9 +179,14 @@ def _import_everything() -> None:
     gc.disable()
     from course_utils.runtime import import_keras
 
-    import_keras()
+    backend = import_keras()
     for module in MODULES:
         importlib.import_module(module)
+    if backend == "tensorflow":
+        from tensorflow.python.framework.kernels import get_registered_kernels_for_op
+
+        # All of TensorFlow's kernels are sorted when the first one is looked for.
+        get_registered_kernels_for_op("NoOp")
     from matplotlib.figure import Figure
 
     # Fonts are looked for when the first letter is drawn.

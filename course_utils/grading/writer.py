@@ -54,7 +54,8 @@ class Writer:
         notebook = str(folder / f"{self._assignment}.ipynb")
         set_aside(folder)
         resources = converter.init_single_notebook_resources(notebook)
-        text, _ = converter.exporter.from_filename(notebook, resources=resources)
+        with one_transaction(self._engine):
+            text, _ = converter.exporter.from_filename(notebook, resources=resources)
         examine = Examine(parent=converter.exporter)
         return examine.job(nbformat.reads(text, as_version=4), resources)
 
