@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import shutil
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -12,11 +13,15 @@ from unittest import mock
 import keras
 import nbformat
 import numpy as np
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
 from nbgrader.api import Gradebook
 
 from benchmarks.grading import ASSIGNMENTS, make_course
 from benchmarks.tables import table
+from course_utils.grading import warm
 from course_utils.grading.course import nbgrader
+from course_utils.grading.execution import SandboxKernelManager, staged
 from course_utils.grading.questions import source_path
 from course_utils.grading.queue import FAILED, grade_class
 from course_utils.grading.writer import Writer
@@ -24,6 +29,7 @@ from course_utils.grading.writer import Writer
 NAME = "a2-cnn"
 CLASS = 40
 ASKED = 6.0
+KERNELS = 5
 NETWORKS = ("a2-q3", "a2-fc")
 # As nbgrader comes: each notebook, tests and all, in a new kernel, one after the other. Only what
 # turns a test's grade into points, and keeps it, is the course's.
@@ -75,7 +81,33 @@ def measure() -> str:
     ]  # fmt: skip
     headings = [f"{CLASS} submissions of {NAME}", "seconds", "times as fast", "asked"]
     verdict = "the same" if same else "NOT the same"
-    return table("Grading a class", headings, rows) + f"\n\nScores of both: {verdict}."
+    return table("Grading a class", headings, rows) + (
+        f"\n\nScores of both: {verdict}. A kernel that has imported this library and Keras: after "
+        f"{_kernel_seconds(AsyncKernelManager):.1f} s as nbgrader starts it, after "
+        f"{_kernel_seconds(SandboxKernelManager):.2f} s in a sandbox, as a fork of a warm process "
+        f"(medians of {KERNELS})."
+    )
+
+
+def _kernel_seconds(manager: type[AsyncKernelManager]) -> float:
+    """Measure how long a kernel takes to start, and to import what every notebook does."""
+    warm.shared()
+    return statistics.median(_start_kernel(manager) for _ in range(KERNELS))
+
+
+def _start_kernel(manager: type[AsyncKernelManager]) -> float:
+    imports = nbformat.v4.new_code_cell("import course_utils.submission, keras")
+    ready: list[float] = []
+    with staged({}) as folder:
+        client = NotebookClient(
+            nbformat.v4.new_notebook(cells=[imports]),
+            kernel_manager_class=manager,
+            resources={"metadata": {"path": str(folder)}},
+            on_cell_executed=lambda **_: ready.append(time.perf_counter()),
+        )
+        start = time.perf_counter()
+        client.execute()
+    return ready[0] - start
 
 
 def _hand_in_a_class(course: Path) -> None:

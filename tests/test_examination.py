@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -10,21 +11,23 @@ import sys
 import tempfile
 import textwrap
 import threading
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from nbgrading import ASSIGNMENTS, NEEDS_SANDBOX
 
 from course_utils import Recipe
 from course_utils.errors import SandboxError, SubmissionError
-from course_utils.grading import grade
+from course_utils.grading import grade, warm
 from course_utils.grading.archive import checked_structure, read_structure
 from course_utils.grading.examiner import Examiner, RemoteFunction
-from course_utils.grading.sandbox import Sandbox, _parents
+from course_utils.grading.sandbox import Limits, Sandbox, _parents
 from course_utils.submission.wire import Foreign, pack, unpack
 
 # What passes
@@ -245,6 +248,34 @@ def test_without_bubblewrap_one_sentence(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SandboxError, match="install bubblewrap"):
         Sandbox()
+
+
+@NEEDS_SANDBOX
+def test_a_program_that_cannot_be_confined_ends_and_the_next_one_starts():
+    with contextlib.closing(Sandbox()) as sandbox:
+        nowhere = sandbox.ticket() | {"work": "/nowhere"}
+        broken = psutil.Process(warm.shared().start("time:sleep", nowhere, {}, [60]))
+        sound = psutil.Process(warm.shared().start("time:sleep", sandbox.ticket(), {}, [60]))
+        _until(lambda: not broken.is_running() or broken.status() == psutil.STATUS_ZOMBIE)
+        assert sound.is_running()
+        assert sound.status() != psutil.STATUS_ZOMBIE
+
+
+@NEEDS_SANDBOX
+def test_a_sandbox_with_too_many_processes_ends():
+    with contextlib.closing(Sandbox(limits=Limits(processes=3))) as sandbox:
+        for _ in range(2):
+            warm.shared().start("time:sleep", sandbox.ticket(), {}, [60])
+        _until(lambda: sandbox.exceeded)
+        assert sandbox.exceeded == "more than 3 processes"
+        _until(lambda: not psutil.pid_exists(sandbox.pid))
+
+
+def _until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 LOOK = "import os\nprint(os.getuid(), os.listdir('/home'))"

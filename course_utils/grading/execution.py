@@ -248,7 +248,7 @@ def _is_state(msg: Any) -> bool:
     return msg["msg_type"] == "status"
 
 
-class _KernelManager(AsyncKernelManager):
+class SandboxKernelManager(AsyncKernelManager):
     """Starts kernels in sandboxes, and takes no message from them that is too large."""
 
     def __init__(self, **settings: Any) -> None:
@@ -275,7 +275,7 @@ class _Execution(BoundedExecute):
         super().__init__(
             timeout=job.timeout,
             total_timeout=job.total_timeout,
-            kernel_manager_class=_KernelManager,
+            kernel_manager_class=SandboxKernelManager,
         )
         self._job, self._on_test = job, on_test
         self._outcomes: list[tuple[NotebookNode, list[NotebookNode]]] = []

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import dask
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
@@ -113,7 +114,7 @@ def grade_class(
     folders = submissions(course, assignment, only)
     require_sandbox()
     jobs = jobs or (1 if gpus() else available_cores() + 1)
-    os.environ.setdefault("COURSE_THREADS", str(max(1, available_cores() // jobs)))
+    threads = os.environ.get("COURSE_THREADS", str(max(1, available_cores() // jobs)))
     for folder in folders:
         complete(folder)
     progress = progress or Progress()
@@ -122,7 +123,7 @@ def grade_class(
     # All that is imported stays: nobody looks through it for garbage again.
     gc.freeze()
     outcomes = []
-    with _workers(scheduler, jobs) as client:
+    with mock.patch.dict(os.environ, COURSE_THREADS=threads), _workers(scheduler, jobs) as client:
         for outcome in queue.run(client, [folder.parent.name for folder in folders], progress):
             progress.end(outcome)
             outcomes.append(outcome)

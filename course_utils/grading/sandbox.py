@@ -2,7 +2,7 @@
 
 `Sandbox` has bubblewrap make namespaces without a network, with a file system of a few read-only
 folders and small ones in memory, and keeps them open. `enter` moves the calling process, which
-may have imported TensorFlow long ago, into them, and takes all its rights away.
+may have imported TensorFlow long ago, into them, and `confine` takes all its rights away.
 """
 
 from __future__ import annotations
@@ -298,8 +298,8 @@ def python_folders() -> list[Path]:
     return [Path(sys.prefix), Path(sys.base_prefix), package]
 
 
-def enter(ticket: Mapping, environment: Mapping[str, str], report: Callable[[int], None]) -> None:
-    """Step into a sandbox for good; the caller must have one thread only.
+def enter(ticket: Mapping, report: Callable[[int], None]) -> None:
+    """Step into a sandbox, for good; the caller must have one thread only, and `confine` itself.
 
     Namespaces of processes take in children only, so the rest of the program goes on in one.
 
@@ -307,18 +307,26 @@ def enter(ticket: Mapping, environment: Mapping[str, str], report: Callable[[int
     ----------
     ticket : dict
         From `Sandbox.ticket`.
-    environment : dict of str
-        Replaces the environment.
     report : callable
         Is given the number of the process that goes on, as it is known outside.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
     if ticket["keeper"]:
-        _join_namespaces(libc, ticket["keeper"])
+        _join_namespaces(ctypes.CDLL(None, use_errno=True), ticket["keeper"])
     child = os.fork()
     if child:
         report(child)
         os._exit(0)
+
+
+def confine(ticket: Mapping, environment: Mapping[str, str]) -> None:
+    """Give up all rights, inside a sandbox, and the environment for another one.
+
+    Parameters
+    ----------
+    ticket : dict
+        From `Sandbox.ticket`.
+    environment : dict of str
+    """
     os.setsid()
     os.environ.clear()
     os.environ.update(environment)
@@ -326,7 +334,7 @@ def enter(ticket: Mapping, environment: Mapping[str, str], report: Callable[[int
     os.chdir(ticket["work"])
     if ticket["keeper"]:
         _limit(Limits(**ticket["limits"]))
-        _drop_rights(libc, ticket["user"])
+        _drop_rights(ctypes.CDLL(None, use_errno=True), ticket["user"])
 
 
 def _join_namespaces(libc: ctypes.CDLL, keeper: int) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.errors import SandboxError
-from course_utils.grading.sandbox import enter
+from course_utils.grading.sandbox import confine, enter
 
 MESSAGE_BYTES = 2**16
 MOST_DESCRIPTORS = 4
@@ -41,10 +41,10 @@ QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LE
 MODULES = (
     "course_utils.grading.examiner", "course_utils.grading.kernels", "course_utils.transfer",
     "course_utils.submission.answers", "course_utils.submission.check",
-    "ipykernel.kernelapp", "ipykernel.debugger", "IPython.core.completerlib",
-    "IPython.core.debugger", "IPython.core.logger", "IPython.core.oinspect",
-    "IPython.extensions.storemagic", "sqlite3", "tornado.platform.asyncio", "zmq.utils.garbage", "matplotlib.backends.backend_agg", "encodings.cp437",
-    "sklearn.linear_model", "seaborn",
+    "ipykernel.kernelapp", "ipykernel.debugger", "tornado.platform.asyncio", "zmq.utils.garbage",
+    "IPython.core.completerlib", "IPython.core.debugger", "IPython.core.logger",
+    "IPython.core.oinspect", "IPython.extensions.storemagic", "sqlite3",
+    "matplotlib.backends.backend_agg", "encodings.cp437", "sklearn.linear_model", "seaborn",
 )  # fmt: skip
 
 _starting = threading.Lock()
@@ -154,15 +154,13 @@ def _become(task: dict[str, Any], descriptors: list[int], near: socket.socket) -
     status = 1
     try:
         try:
-            enter(
-                task["ticket"],
-                task["environment"],
-                lambda pid: near.send(json.dumps({"pid": pid}).encode()),
-            )
+            enter(task["ticket"], lambda pid: near.send(json.dumps({"pid": pid}).encode()))
         except BaseException as error:
             near.send(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
             raise
+        # There is one answer to each task, and it was given.
         near.close()
+        confine(task["ticket"], task["environment"])
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(nowhere, stream)
