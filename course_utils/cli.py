@@ -197,7 +197,7 @@ def grade(
     only: Annotated[str | None, typer.Option(metavar="STUDENT", help="This one.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Examine unchanged ones too.")] = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Submissions at a time. Default: the cores.")
+        int | None, typer.Option(min=1, help="Submissions at a time. Default: as fits.")
     ] = None,
     scheduler: SchedulerOption = None,
     retrain: Annotated[

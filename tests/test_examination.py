@@ -11,7 +11,6 @@ import sys
 import tempfile
 import textwrap
 import threading
-import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import pandas as pd
 import psutil
 import pytest
 from nbgrading import ASSIGNMENTS, NEEDS_SANDBOX
+from small_notebooks import wait_for
 
 from course_utils import Recipe
 from course_utils.errors import SandboxError, SubmissionError
@@ -256,7 +256,7 @@ def test_a_program_that_cannot_be_confined_ends_and_the_next_one_starts():
         nowhere = sandbox.ticket() | {"work": "/nowhere"}
         broken = psutil.Process(warm.shared().start("time:sleep", nowhere, {}, [60]))
         sound = psutil.Process(warm.shared().start("time:sleep", sandbox.ticket(), {}, [60]))
-        _until(lambda: not broken.is_running() or broken.status() == psutil.STATUS_ZOMBIE)
+        wait_for(lambda: not broken.is_running() or broken.status() == psutil.STATUS_ZOMBIE)
         assert sound.is_running()
         assert sound.status() != psutil.STATUS_ZOMBIE
 
@@ -266,16 +266,9 @@ def test_a_sandbox_with_too_many_processes_ends():
     with contextlib.closing(Sandbox(limits=Limits(processes=3))) as sandbox:
         for _ in range(2):
             warm.shared().start("time:sleep", sandbox.ticket(), {}, [60])
-        _until(lambda: sandbox.exceeded)
+        wait_for(lambda: sandbox.exceeded)
         assert sandbox.exceeded == "more than 3 processes"
-        _until(lambda: not psutil.pid_exists(sandbox.pid))
-
-
-def _until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+        wait_for(lambda: not psutil.pid_exists(sandbox.pid))
 
 
 LOOK = "import os\nprint(os.getuid(), os.listdir('/home'))"

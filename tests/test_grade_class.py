@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -30,6 +31,7 @@ from nbgrading import (
 from rich.console import Console
 from small_notebooks import wait_for
 
+from course_utils.grading import gpus, queue
 from course_utils.grading.course import nbgrader
 from course_utils.grading.queue import FAILED, GRADED, UNCHANGED, Outcome, Progress, grade_class
 from course_utils.grading.sandbox import WITH_MY_RIGHTS
@@ -145,6 +147,20 @@ def test_the_lecturer_watches(course):
     again = command(course)
     assert again.returncode == 0
     assert "3 unchanged" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("cores", "gigabytes", "cards", "expected"),
+    [(2, 64, 0, 3), (16, 12.5, 0, 9), (4, 5.9, 0, 2), (2, 3, 0, 1), (8, 64, 2, 2)],
+)
+def test_so_many_at_a_time_as_cores_and_memory_allow(
+    monkeypatch, cores, gigabytes, cards, expected
+):
+    memory = SimpleNamespace(available=int(gigabytes * 2**30))
+    monkeypatch.setattr(queue.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(queue, "available_cores", lambda: cores)
+    monkeypatch.setattr(gpus, "visible", lambda: ["0", "1"][:cards])
+    assert queue.at_a_time() == expected
 
 
 def test_an_estimate_of_what_is_left():

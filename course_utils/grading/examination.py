@@ -33,7 +33,7 @@ class Examination:
     handed_in : Path
         Its files.
     environment : dict of str
-        Added to what the examiner gets.
+        Added to what its programs get.
     """
 
     def __init__(self, handed_in: Path, environment: dict[str, str]) -> None:
@@ -49,7 +49,7 @@ class Examination:
         warm.shared().start(
             "course_utils.grading.predictor:serve",
             predictor.ticket(),
-            {},
+            environment,
             [str(predictor.folder)],
             [for_predictor.fileno()],
         )

@@ -27,9 +27,10 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_notebook, new_output
 from nbgrader import utils
 from nbgrader.preprocessors import Execute
-from traitlets import Int
+from traitlets import Dict, Int
 
 from course_utils.errors import AssignmentError
+from course_utils.grading import gpus
 from course_utils.grading.examination import ENDED, Examination
 from course_utils.grading.kernels import PROVISIONER
 from course_utils.grading.provenance import provenance
@@ -117,7 +118,8 @@ def examine(job: Job, on_test: Callable[[str], None] = lambda name: None) -> Exa
     AssignmentError
         Where the lecturer's own cells do not run.
     """
-    return _Execution(job, on_test).run()
+    with gpus.one() as gpu:
+        return _Execution(job, on_test, gpu).run()
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
@@ -249,7 +251,15 @@ def _is_state(msg: Any) -> bool:
 
 
 class SandboxKernelManager(AsyncKernelManager):
-    """Starts kernels in sandboxes, and takes no message from them that is too large."""
+    """Starts kernels in sandboxes, and takes no message from them that is too large.
+
+    Attributes
+    ----------
+    environment : dict of str
+        Added to what the kernels get.
+    """
+
+    environment = Dict()
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -271,13 +281,13 @@ class _Execution(BoundedExecute):
 
     shutdown_kernel = "immediate"
 
-    def __init__(self, job: Job, on_test: Callable[[str], None]) -> None:
+    def __init__(self, job: Job, on_test: Callable[[str], None], gpu: dict[str, str]) -> None:
         super().__init__(
             timeout=job.timeout,
             total_timeout=job.total_timeout,
             kernel_manager_class=SandboxKernelManager,
         )
-        self._job, self._on_test = job, on_test
+        self._job, self._on_test, self._gpu = job, on_test, gpu
         self._outcomes: list[tuple[NotebookNode, list[NotebookNode]]] = []
         # Names that hidden tests have defined: no student's cell gives them another meaning.
         self._hidden: set[str] = set()
@@ -291,7 +301,7 @@ class _Execution(BoundedExecute):
             Where the lecturer's own cells do not run.
         """
         nb = new_notebook(cells=copy.deepcopy(self._job.cells))
-        environment = {RETRAIN: "1"} if self._job.retrain else {}
+        environment = self._gpu | ({RETRAIN: "1"} if self._job.retrain else {})
         with (
             staged(self._job.files) as handed_in,
             contextlib.closing(Examination(handed_in, environment)) as self._examination,
@@ -317,6 +327,11 @@ class _Execution(BoundedExecute):
             return super().preprocess(nb, resources, km)
         finally:
             end.cancel()
+
+    def create_kernel_manager(self) -> SandboxKernelManager:
+        manager = super().create_kernel_manager()
+        manager.environment = self._gpu
+        return manager
 
     def _end_kernel(self) -> None:
         if self.km is not None and self.km.provisioner is not None:

@@ -54,7 +54,8 @@ class SandboxProvisioner(LocalProvisioner):
                 EXAMINED: "1",
                 PREDICTED: str(self.sandbox.folder / HANDED_IN / AHEAD),
                 "COURSE_CACHE": str(_cache(self.sandbox.folder)),
-            },
+            }
+            | self.parent.environment,
             [connection | {"ip": str(self._sockets)}, str(self.sandbox.folder), str(cache_dir())],
         )
         self.process = _Process(self.pid)

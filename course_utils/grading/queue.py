@@ -15,16 +15,17 @@ from pathlib import Path
 from unittest import mock
 
 import dask
+import psutil
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
 from nbgrader.api import MissingEntry
 
 from course_utils.batch.cluster import connected
 from course_utils.errors import AssignmentError
 from course_utils.files import write_atomically
-from course_utils.grading import examined
+from course_utils.grading import examined, gpus
 from course_utils.grading.course import complete, open_gradebook, submissions
 from course_utils.grading.execution import Examined, Job, examine
-from course_utils.grading.sandbox import close_all, gpus, require_sandbox
+from course_utils.grading.sandbox import Limits, close_all, require_sandbox
 from course_utils.grading.writer import Writer
 from course_utils.runtime import available_cores
 
@@ -32,6 +33,8 @@ GRADED, UNCHANGED, FAILED = "graded", "unchanged", "failed"
 # Jobs under way for each thread of the workers: the next one is there when a thread is free, and
 # not all of a class' files are in memory.
 UNDER_WAY = 2
+# What a submission's processes take together; the course's own take half of it.
+USUAL_MEMORY = 2**30
 LOOPBACK = "127.0.0.1:0"
 
 
@@ -92,9 +95,7 @@ def grade_class(
     again : bool
         Examine what is unchanged, too.
     jobs : int, optional
-        Submissions at a time on this machine; default: one more than there are cores (each waits
-        a little for its own processes), or one where there is a GPU, whose memory is free again
-        when the submission's processes have ended.
+        Submissions at a time on this machine; default: `at_a_time`.
     scheduler : str, optional
         The address of a Dask scheduler, whose workers examine the submissions instead.
     progress : Progress, optional
@@ -113,7 +114,7 @@ def grade_class(
     """
     folders = submissions(course, assignment, only)
     require_sandbox()
-    jobs = jobs or (1 if gpus() else available_cores() + 1)
+    jobs = jobs or at_a_time()
     threads = os.environ.get("COURSE_THREADS", str(max(1, available_cores() // jobs)))
     for folder in folders:
         complete(folder)
@@ -128,6 +129,19 @@ def grade_class(
             progress.end(outcome)
             outcomes.append(outcome)
     return sorted(outcomes, key=lambda outcome: outcome.student)
+
+
+def at_a_time() -> int:
+    """Return how many submissions this machine can examine side by side.
+
+    One for each GPU. Where there is none, one more than there are cores (each waits a little for
+    its own processes), as long as there is memory: for one submission that takes all it may, and
+    for others as is usual.
+    """
+    if gpus.visible():
+        return len(gpus.visible())
+    beside_one = (psutil.virtual_memory().available - Limits().memory) // USUAL_MEMORY
+    return max(1, min(available_cores() + 1, 1 + beside_one))
 
 
 class _Queue:

@@ -27,6 +27,7 @@ from typing import Any
 import psutil
 
 from course_utils.errors import SandboxError
+from course_utils.grading import gpus
 
 # Below a sandbox's folder: what was handed in, read-only, and where a program may write.
 HANDED_IN, WORK = "handed-in", "work"
@@ -172,7 +173,7 @@ class Sandbox:
             elif path.exists():
                 wall += ["--ro-bind", str(path), str(path)]
         wall += ["--proc", "/proc", "--tmpfs", "/dev"]
-        for path in [*(Path("/dev", name) for name in DEVICES), *gpus()]:
+        for path in [*(Path("/dev", name) for name in DEVICES), *gpus.devices()]:
             wall += ["--dev-bind", str(path), str(path)]
         wall += ["--symlink", "/proc/self/fd", "/dev/fd"]
         size = str(self.limits.disk // 2)
@@ -271,11 +272,6 @@ def require_sandbox() -> None:
         As `Sandbox` does.
     """
     open_sandbox().close()
-
-
-def gpus() -> list[Path]:
-    """Return the devices of NVIDIA's driver; empty where there is none."""
-    return sorted(Path("/dev").glob("nvidia*"))
 
 
 def find_bubblewrap() -> str:
