@@ -25,7 +25,7 @@ help:
 	@echo "make clean       remove what was built (not .venv)"
 	@echo "make browser     install the browser that the tests of the built pages use"
 	@echo "make postgresql  install the database server that the tests of the gradebook use"
-	@echo "make sandbox     install bubblewrap, in which submissions are graded"
+	@echo "make sandbox     install what submissions are graded in: bubblewrap and libseccomp"
 
 # The stamp is written last and removed first, so an environment without one is half made: start anew.
 $(READY): requirements.txt pyproject.toml
@@ -92,4 +92,4 @@ postgresql:
 	$(call debian-package,postgres /usr/lib/postgresql/*/bin/postgres,postgresql)
 
 sandbox:
-	$(call debian-package,bwrap,bubblewrap)
+	$(call debian-package,bwrap,bubblewrap libseccomp2)

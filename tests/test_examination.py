@@ -13,21 +13,24 @@ import textwrap
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
+from unittest import mock
 
 import keras
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from nbformat.v4 import new_code_cell
 from nbgrading import ASSIGNMENTS, NEEDS_SANDBOX
 from small_notebooks import wait_for
 
 from course_utils import Recipe
 from course_utils.errors import SandboxError, SubmissionError
-from course_utils.grading import grade, warm
+from course_utils.grading import grade, system_calls, warm
 from course_utils.grading.archive import checked_structure, read_structure
 from course_utils.grading.examiner import Examiner, RemoteFunction
-from course_utils.grading.sandbox import Limits, Sandbox, _parents
+from course_utils.grading.execution import Job, examine
+from course_utils.grading.sandbox import Sandbox, _parents
 from course_utils.submission.wire import Foreign, pack, unpack
 
 # What passes
@@ -261,24 +264,88 @@ def test_a_program_that_cannot_be_confined_ends_and_the_next_one_starts():
         assert sound.status() != psutil.STATUS_ZOMBIE
 
 
+# What a sandbox says that has been ended. Beside its own two processes are those of the programs.
+EXCEEDED = """
+import contextlib, time
+from course_utils.grading import warm
+from course_utils.grading.sandbox import Limits, Sandbox
+
+def exceeded(programs, **limits):
+    with contextlib.closing(Sandbox(limits=Limits(**limits))) as sandbox:
+        for program, argument in programs:
+            warm.shared().start(program, sandbox.ticket(), {}, [argument])
+        while not sandbox.exceeded:
+            time.sleep(0.1)
+        return sandbox.exceeded
+
+HIDES = "import ctypes, time; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); x = b'1' * 2**30"
+print(exceeded([("time:sleep", 60), ("time:sleep", 60)], processes=3))
+print(exceeded([("builtins:exec", HIDES + "; time.sleep(60)")], memory=2**30))
+"""
+MORE_THAN_ALLOWED = ["more than 3 processes", "more than 1 GB of memory"]
+
+
 @NEEDS_SANDBOX
-def test_a_sandbox_with_too_many_processes_ends():
-    with contextlib.closing(Sandbox(limits=Limits(processes=3))) as sandbox:
-        for _ in range(2):
-            warm.shared().start("time:sleep", sandbox.ticket(), {}, [60])
-        wait_for(lambda: sandbox.exceeded)
-        assert sandbox.exceeded == "more than 3 processes"
-        wait_for(lambda: not psutil.pid_exists(sandbox.pid))
+def test_a_sandbox_that_takes_too_much_ends(capsys):
+    exec(EXCEEDED, {})
+    assert capsys.readouterr().out.splitlines() == MORE_THAN_ALLOWED
 
 
-LOOK = "import os\nprint(os.getuid(), os.listdir('/home'))"
+# What would be memory that no process has, or a way to file systems of any size.
+GRASP = """
+import ctypes, os
+
+libc = ctypes.CDLL(None, use_errno=True)
+had = []
+
+def grasp(what, how):
+    try:
+        if how() != -1:
+            had.append(what)
+    except OSError:
+        pass
+
+def new_namespace():
+    child = os.fork()
+    if child == 0:
+        os._exit(libc.unshare(0x10000000) == 0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or -1
+
+grasp("file in memory", lambda: os.memfd_create("x"))
+grasp("shared memory", lambda: libc.shmget(0, 2**20, 0o1600))
+grasp("messages", lambda: libc.msgget(0, 0o1600))
+grasp("new namespace", new_namespace)
+grasp("file system", lambda: libc.mount(b"none", b"/tmp", b"tmpfs", 0, b""))
+grasp("another process", lambda: libc.ptrace(16, os.getppid(), 0, 0))
+for folder in ("/", "/dev", "/etc", "/sandbox", "/usr", "/proc"):
+    grasp(folder, lambda: open(os.path.join(folder, "x"), "w").close())
+print(had)
+"""
+
+
+@NEEDS_SANDBOX
+def test_what_nobody_would_count_cannot_be_had():
+    examined = examine(Job([new_code_cell(GRASP)], [], {}, 60, 60, False))
+    assert [output.text for output in examined.cells[0].outputs] == ["[]\n"]
+
+
+def test_without_libseccomp_one_sentence(monkeypatch):
+    monkeypatch.setattr(system_calls.ctypes, "CDLL", mock.Mock(side_effect=OSError))
+    system_calls.library.cache_clear()
+    with pytest.raises(SandboxError, match="libseccomp2"):
+        Sandbox()
+
+
+LOOK = "import os\nprint(open('/proc/self/oom_score_adj').read())\nos.listdir('/home')"
 EXAMINE = f"""
 from nbformat.v4 import new_code_cell
 from course_utils.grading.execution import Job, examine
 
-cells = [new_code_cell({LOOK!r}), new_code_cell("open('/tmp/x', 'w').close()")]
+programs = [{LOOK!r}, "open('/tmp/x', 'w').close()", {GRASP!r}]
+cells = [new_code_cell(program) for program in programs]
 for cell in examine(Job(cells, [], {{"a.txt": b"mine"}}, 60, 60, False)).cells:
     print([output.get("text") or output.get("evalue") for output in cell.outputs])
+{EXCEEDED}
 """
 
 
@@ -301,6 +368,9 @@ def test_an_ordinary_user_has_a_sandbox_too():
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    first, second = done.stdout.splitlines()
+    first, second, had, *exceeded = done.stdout.splitlines()
+    assert "1000" in first
     assert "No such file or directory: '/home'" in first
     assert second == "[]"
+    assert had == str(["[]\n"])
+    assert exceeded == MORE_THAN_ALLOWED

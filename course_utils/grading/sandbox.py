@@ -27,7 +27,7 @@ from typing import Any
 import psutil
 
 from course_utils.errors import SandboxError
-from course_utils.grading import gpus
+from course_utils.grading import gpus, system_calls
 
 # Below a sandbox's folder: what was handed in, read-only, and where a program may write.
 HANDED_IN, WORK = "handed-in", "work"
@@ -69,6 +69,8 @@ class Limits:
         Threads count as well.
     file : int
         Bytes of one file.
+    open_files : int
+        Of one process, sockets and pipes among them.
     disk : int
         Bytes of all files that are written; they lie in memory.
     """
@@ -77,6 +79,7 @@ class Limits:
     address_space: int = 32 * 2**30
     processes: int = 256
     file: int = 256 * 2**20
+    open_files: int = 1024
     disk: int = 512 * 2**20
 
 
@@ -101,7 +104,7 @@ class Sandbox:
     Raises
     ------
     SandboxError
-        Where there is no bubblewrap, or it may not make namespaces.
+        Where there is no bubblewrap, or no libseccomp, or no namespaces may be made.
     """
 
     readable: Iterable[Path] = ()
@@ -112,6 +115,7 @@ class Sandbox:
     folder = INSIDE
 
     def __post_init__(self) -> None:
+        system_calls.library()
         self._closed = threading.Event()
         self._keeper = subprocess.Popen(
             self._command(),
@@ -149,6 +153,7 @@ class Sandbox:
             "keeper": self.pid,
             "user": user,
             "limits": asdict(self.limits),
+            "trusted": bool(self.writable),
             "work": str(self.folder / WORK),
         }
 
@@ -191,7 +196,8 @@ class Sandbox:
                 binds.append(("--symlink", path.resolve(), path))
         for how, outside, inside in binds:
             wall += [*_parents(inside), how, str(outside), str(inside)]
-        return wall
+        # These two are in memory as well, of any size, and an ordinary user's own.
+        return [*wall, "--remount-ro", "/dev", "--remount-ro", "/"]
 
     def _watch(self) -> None:
         """End everything inside once it takes more memory, or more processes, than it may."""
@@ -201,7 +207,8 @@ class Sandbox:
             try:
                 running = [inside / name for name in os.listdir(inside) if name.isdigit()]
             except OSError:
-                # The first process inside has ended, and with it all others.
+                # Its first process has ended; what cannot be watched has to, in any case.
+                self._keeper.kill()
                 return
             if len(running) > self.limits.processes:
                 self.exceeded = f"more than {self.limits.processes} processes"
@@ -329,8 +336,12 @@ def confine(ticket: Mapping, environment: Mapping[str, str]) -> None:
     os.umask(0o022)
     os.chdir(ticket["work"])
     if ticket["keeper"]:
+        # Should the machine run out of memory, what runs here ends first, and not the grader.
+        Path("/proc/self/oom_score_adj").write_text("1000")
         _limit(Limits(**ticket["limits"]))
         _drop_rights(ctypes.CDLL(None, use_errno=True), ticket["user"])
+        if not ticket["trusted"]:
+            system_calls.forbid()
 
 
 def _join_namespaces(libc: ctypes.CDLL, keeper: int) -> None:
@@ -351,6 +362,7 @@ def _limit(limits: Limits) -> None:
         (resource.RLIMIT_AS, limits.address_space),
         (resource.RLIMIT_NPROC, limits.processes),
         (resource.RLIMIT_FSIZE, limits.file),
+        (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(what, (most, most))
@@ -400,13 +412,17 @@ def _resident(process: Path) -> int:
 
 
 def _proportional(process: Path) -> int:
-    """Return a process's own bytes and its share of those that several have."""
+    """Return a process's own bytes and its share of those that several have.
+
+    A process can keep an ordinary user from seeing that: then all of them count.
+    """
     lines = _read(process / "smaps_rollup").splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    shares = [int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")]
+    return sum(shares) if shares else _resident(process)
 
 
 def _read(path: Path) -> str:
-    """Read an entry of /proc; empty where the process is gone."""
+    """Read an entry of /proc; empty where the process is gone, or does not let it be seen."""
     try:
         return path.read_text()
     except OSError:
