@@ -443,6 +443,40 @@ def other_curves(folder: Path) -> None:
     path.write_text(json.dumps(record))
 
 
+def no_curve(folder: Path) -> None:
+    path = folder / f"{NETWORK}.json"
+    record = json.loads(path.read_text())
+    record["history"]["val_accuracy"] = [float("nan")] * len(record["history"]["val_accuracy"])
+    path.write_text(json.dumps(record))
+
+
+def weights_in_the_structure(folder: Path) -> None:
+    layers = keras.layers
+    image = keras.Input((32, 32, 3), dtype="uint8")
+    values = layers.Rescaling(np.linspace(-1, 1, 3072).tolist())(layers.Flatten()(image))
+    classes = layers.Dense(10, "softmax", dtype="float32")(values)
+    keras.Model(image, classes).save(folder / f"{NETWORK}.keras")
+
+
+def deep_folders(folder: Path) -> None:
+    """So deep that Python cannot look through them; beside a link."""
+    (folder / "link").symlink_to("/etc/hostname")
+    here = os.getcwd()
+    os.chdir(folder)
+    for _ in range(1_100):
+        os.mkdir("d")
+        os.chdir("d")
+    os.chdir(here)
+
+
+def file_in_the_way(folder: Path) -> None:
+    (folder / ".predicted").write_text("{}")
+
+
+def many_parts(notebook: NotebookNode) -> None:
+    notebook.metadata["parts"] = [{}] * 1_000_000
+
+
 def link_to(*targets: Path) -> Callable[[Path], None]:
     """Return what puts links to files and folders, and a pipe, into a submission."""
 
@@ -587,6 +621,7 @@ FILES = {
     "keras-with-a-pickle": rewritten(with_a_pickle),
     "keras-is-a-pickle": as_a_pickle,
     "keras-weights-elsewhere": with_weights_elsewhere,
+    "keras-weights-in-the-structure": weights_in_the_structure,
     "too-many-epochs": forget_epochs,
 }
 
@@ -604,6 +639,11 @@ def attacks() -> list[Attack]:
                review="the record claims 99.0%"),
         Attack("other-curves", files=other_curves, answers=True, deserves=everything,
                review="no epoch of the log"),
+        Attack("no-curve", files=no_curve, answers=True, deserves=everything,
+               review="no epoch of the log"),
+        Attack("deep-folders", files=deep_folders, answers=True, deserves=everything),
+        Attack("file-in-the-way", files=file_in_the_way, answers=True, deserves=everything),
+        Attack("many-parts", notebook=many_parts, answers=True, review="too many parts"),
         Attack("huge-notebook", files=huge_notebook, answers=True, review="MB"),
         Attack("no-json", files=no_json, answers=True, review="cannot be read"),
         Attack("odd names 'ü☃'; --help", files=odd_names, answers=True, deserves=everything),

@@ -30,6 +30,7 @@ from course_utils.grading import grade, system_calls, warm
 from course_utils.grading.archive import checked_structure, read_structure
 from course_utils.grading.examiner import Examiner, RemoteFunction
 from course_utils.grading.execution import Job, examine
+from course_utils.grading.relay import Relay
 from course_utils.grading.sandbox import Sandbox, _parents
 from course_utils.submission.wire import Foreign, pack, unpack
 
@@ -136,6 +137,7 @@ def test_the_lecturers_networks_are_accepted(path):
         ({"module": None, "registered_name": "Mine>Dense"}, "Dense of None"),
         ({"class_name": "__lambda__"}, "__lambda__ of keras.layers"),
         ({"class_name": ["Dense"]}, "a class without a name"),
+        ({"build_config": {"scale": [[0.5] * 13] * 5}}, "a list of 65 numbers"),
     ],
 )
 def test_a_structure_names_keras_own_layers(change, problem):
@@ -264,8 +266,27 @@ def test_a_program_that_cannot_be_confined_ends_and_the_next_one_starts():
         assert sound.status() != psutil.STATUS_ZOMBIE
 
 
+def test_a_relay_follows_no_link(tmp_path):
+    """Else a student's link would have the grader call a socket of this machine."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as elsewhere:
+        elsewhere.bind(str(tmp_path / "elsewhere"))
+        elsewhere.listen()
+        elsewhere.settimeout(1)
+        (tmp_path / "kernel-1").symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "kernel-2").write_text("no socket")
+        relay = Relay(tmp_path / "kernel", 1000, on_excess=mock.Mock())
+        relay.listen([1, 2])
+        for number in (1, 2):
+            with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
+                client.connect(f"{relay.ip}-{number}")
+                assert client.recv(1) == b""
+        with pytest.raises(TimeoutError):
+            elsewhere.accept()
+        relay.close()
+
+
 # What a sandbox says that has been ended. Beside its own two processes are those of the programs.
-EXCEEDED = """
+EXCEEDED = '''
 import contextlib, time
 from course_utils.grading import warm
 from course_utils.grading.sandbox import Limits, Sandbox
@@ -274,15 +295,29 @@ def exceeded(programs, **limits):
     with contextlib.closing(Sandbox(limits=Limits(**limits))) as sandbox:
         for program, argument in programs:
             warm.shared().start(program, sandbox.ticket(), {}, [argument])
-        while not sandbox.exceeded:
+        end = time.monotonic() + 20
+        while not sandbox.exceeded and time.monotonic() < end:
             time.sleep(0.1)
         return sandbox.exceeded
 
 HIDES = "import ctypes, time; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); x = b'1' * 2**30"
 print(exceeded([("time:sleep", 60), ("time:sleep", 60)], processes=3))
 print(exceeded([("builtins:exec", HIDES + "; time.sleep(60)")], memory=2**30))
+# Its first thread ends, and with it what /proc says of the whole process.
+HEADLESS = """
+import ctypes, platform, threading, time
+kept = b"1" * 2**30
+threading.Thread(target=time.sleep, args=(60,)).start()
+ctypes.CDLL(None).syscall(60 if platform.machine() == "x86_64" else 93, 0)
 """
-MORE_THAN_ALLOWED = ["more than 3 processes", "more than 1 GB of memory"]
+print(exceeded([("builtins:exec", HEADLESS)], memory=2**30))
+MANY = "import os, time\\nfor n in range(3000): os.mkdir(f'/tmp/{n}')\\ntime.sleep(60)"
+print(exceeded([("builtins:exec", MANY)], files=1000))
+'''
+MORE_THAN_ALLOWED = [
+    "more than 3 processes", "more than 1 GB of memory", "more than 1 GB of memory",
+    "more than 1,000 files",
+]  # fmt: skip
 
 
 @NEEDS_SANDBOX
@@ -293,7 +328,7 @@ def test_a_sandbox_that_takes_too_much_ends(capsys):
 
 # What would be memory that no process has, or a way to file systems of any size.
 GRASP = """
-import ctypes, os
+import ctypes, mmap, os, socket
 
 libc = ctypes.CDLL(None, use_errno=True)
 had = []
@@ -311,6 +346,19 @@ def new_namespace():
         os._exit(libc.unshare(0x10000000) == 0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or -1
 
+def splice(size):
+    return libc.vmsplice(os.pipe()[1], (ctypes.c_size_t * 2)(id(size), 8), 1, 0)
+
+def large_buffer():
+    socket.socketpair()[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**30)
+
+grasp("shared memory without a file", lambda: mmap.mmap(-1, 4096))
+grasp("shared memory in a device", lambda: open("/dev/zero"))
+grasp("pages in a pipe", lambda: splice(1))
+grasp("attributes", lambda: os.setxattr("/tmp", "user.x", b"x"))
+grasp("large buffers", large_buffer)
+grasp("the keeper's memory", lambda: open("/proc/1/mem", "r+b"))
+grasp("its place when memory is out", lambda: open("/proc/self/oom_score_adj", "w"))
 grasp("file in memory", lambda: os.memfd_create("x"))
 grasp("shared memory", lambda: libc.shmget(0, 2**20, 0o1600))
 grasp("messages", lambda: libc.msgget(0, 0o1600))

@@ -16,6 +16,8 @@ ENTRIES = {"metadata.json", "config.json", "model.weights.h5"}
 MAX_CONFIG_BYTES = 4 * 2**20
 # Unpacked bytes for each packed one. Weights hardly shrink, a structure some twenty times.
 MAX_RATIO = 100
+# In one list of a structure: sizes and scales are a few, weights have their own place.
+MAX_NUMBERS = 64
 # What Keras writes for layers, weights' settings and number formats; all of it is Keras' own.
 MODULES = {"keras", "keras.layers", "keras.initializers", "keras.regularizers",
            "keras.constraints", "keras.src.models.functional", "keras.src.models.sequential",
@@ -114,8 +116,17 @@ def _first_problem(part: Any) -> str:
             return problem
         part = list(part.values())
     if isinstance(part, list):
+        if (numbers := _numbers(part)) > MAX_NUMBERS:
+            return f"a list of {numbers} numbers, which could be weights"
         return next(filter(None, map(_first_problem, part)), "")
     return ""
+
+
+def _numbers(part: Any) -> int:
+    """Count the numbers in a list, and in the lists in it."""
+    if isinstance(part, list):
+        return sum(map(_numbers, part))
+    return isinstance(part, int | float)
 
 
 def _strange_class(part: dict[str, Any]) -> str:

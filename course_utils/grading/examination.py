@@ -21,7 +21,7 @@ from course_utils.runtime import cache_dir
 from course_utils.submission.settings import GRADING
 
 # Of the predictor: what was handed in is not trusted, and needs no more than a network takes.
-PREDICTOR_LIMITS = Limits(disk=64 * 2**20)
+PREDICTOR_LIMITS = Limits(disk=96 * 2**20)
 ENDED = "The notebook's program ended before this test."
 
 

@@ -37,8 +37,9 @@ from course_utils.grading.provenance import provenance
 from course_utils.grading.scan import SECRETS
 from course_utils.submission.settings import AHEAD, ANSWER_MIME, RETRAIN
 
-# An answer, or an output, of more is dropped, with the connection it came by.
-MAX_MESSAGE_BYTES = 64 * 2**20
+# An answer, or an output, of more is dropped, with the connection it came by. Read, the same JSON
+# can take fifty times the memory.
+MAX_MESSAGE_BYTES = 16 * 2**20
 # To hand a message to a kernel. A connection that was dropped takes none, and says nothing of it.
 SEND_SECONDS = 10
 # A kernel is ended so long after its time: one that goes on sending keeps its client from looking.
@@ -127,7 +128,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in plain_files(folder)
-        if path.suffix != ".ipynb" and path.name != "timestamp.txt"
+        if path.suffix != ".ipynb" and path.name not in ("timestamp.txt", AHEAD)
     }
 
 

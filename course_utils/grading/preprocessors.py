@@ -41,6 +41,10 @@ from course_utils.grading.scan import SECRETS
 from course_utils.submission.settings import GRADE_MIME, LECTURER, RETRAIN
 
 MAX_NOTEBOOK_BYTES = 20 * 2**20
+# Objects, lists and values: read, each takes hundreds of bytes.
+MAX_NOTEBOOK_PARTS = 500_000
+# Of folders in each other.
+MAX_DEPTH = 20
 # The lecturer's cells with this tag run where the tests run, too.
 FOR_TESTS = "for-tests"
 STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
@@ -96,8 +100,11 @@ def read_notebook(path: Path) -> tuple[NotebookNode, str]:
             f"The notebook has {path.stat().st_size / 2**20:.0f} MB, more than the "
             f"{MAX_NOTEBOOK_BYTES // 2**20} MB that are read: clear its outputs."
         )
+    content = path.read_bytes()
+    if sum(map(content.count, (b"{", b"[", b","))) > MAX_NOTEBOOK_PARTS:
+        return new_notebook(), "The notebook has too many parts: clear its outputs."
     try:
-        notebook = nbformat.read(path, as_version=4)
+        notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
         nbformat.validate(notebook)
     except Exception as error:
         reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
@@ -114,7 +121,7 @@ def receive(assignment: str, student: str, notebooks: list[str]) -> None:
     folder = Path(notebooks[0]).parent
     try:
         set_aside(folder)
-    except OSError as error:
+    except (OSError, RecursionError) as error:
         # nbgrader would go on after any other exception.
         raise SystemExit(f"{folder} cannot be made ready for grading: {error}") from error
     notebooks[:] = [str(folder / f"{folder.name}.ipynb")]
@@ -123,15 +130,32 @@ def receive(assignment: str, student: str, notebooks: list[str]) -> None:
 def set_aside(folder: Path) -> None:
     """Move links, pipes, devices and what no text can name to ``set-aside`` in the course.
 
-    Each time into a folder of its own: what was set aside before may have the same names.
+    Folders in too many others as well: programs that look through them fail.
     """
-    _open_folders(folder)
+    _move_aside(folder, _open_folders(folder))
     plain = {path for path in plain_files(folder) if _is_text(str(path))}
-    strange = [
+    _move_aside(folder, [
         path
         for path in sorted(folder.rglob("*"), key=lambda each: -len(each.parts))
         if path not in plain and (path.is_symlink() or not path.is_dir())
-    ]
+    ])  # fmt: skip
+
+
+def _open_folders(folder: Path) -> list[Path]:
+    """Take nobody's word for it that a folder may not be read or changed; return too deep ones."""
+    too_deep = []
+    for place, names, _ in os.walk(folder):
+        for path in (Path(place) / name for name in names):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | stat.S_IRWXU)
+        if len(Path(place).relative_to(folder).parts) == MAX_DEPTH:
+            too_deep += [Path(place) / name for name in names]
+            names.clear()
+    return too_deep
+
+
+def _move_aside(folder: Path, strange: list[Path]) -> None:
+    """Each time into a folder of its own: what was set aside before may have the same names."""
     if not strange:
         return
     places = folder.parents[2].joinpath("set-aside", *folder.parts[-2:])
@@ -141,14 +165,6 @@ def set_aside(folder: Path) -> None:
         place = own / path.relative_to(folder)
         place.parent.mkdir(parents=True, exist_ok=True)
         path.replace(place)
-
-
-def _open_folders(folder: Path) -> None:
-    """Take nobody's word for it that a folder may not be read or changed."""
-    for place, names, _ in os.walk(folder):
-        for path in (Path(place) / name for name in names):
-            if not path.is_symlink():
-                path.chmod(path.stat().st_mode | stat.S_IRWXU)
 
 
 def _is_text(name: str) -> bool:

@@ -7,8 +7,10 @@ count messages, of which one can have any number of parts. What comes through he
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
@@ -78,7 +80,7 @@ class Relay:
             client, _ = listener.accept()
             kernel = socket.socket(socket.AF_UNIX)
             try:
-                kernel.connect(f"{self._kernel}-{number}")
+                _connect(kernel, f"{self._kernel}-{number}")
             except OSError:
                 # Not there yet: the client will try again.
                 client.close()
@@ -102,3 +104,14 @@ class Relay:
         with self._lock:
             self._left -= size
             return self._left >= 0
+
+
+def _connect(client: socket.socket, name: str) -> None:
+    """Connect to the socket of that name, and to nothing else that a link could lead to."""
+    place = os.open(name, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        if not stat.S_ISSOCK(os.fstat(place).st_mode):
+            raise ConnectionRefusedError(f"{name} is no socket.")
+        client.connect(f"/proc/self/fd/{place}")
+    finally:
+        os.close(place)

@@ -41,7 +41,7 @@ HOW_TO_INSTALL = (
 )
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/fonts",
           "/etc/ld.so.cache", "/etc/localtime")  # fmt: skip
-DEVICES = ("null", "zero", "full", "random", "urandom")
+DEVICES = ("null", "full", "random", "urandom")
 NAMESPACES = ("user", "ipc", "uts", "net", "cgroup", "pid", "mnt")
 # Each sandbox that root opens has a user of its own: limits on processes count per user.
 FIRST_USER, USERS = 61_000, 1_000
@@ -73,6 +73,8 @@ class Limits:
         Of one process, sockets and pipes among them.
     disk : int
         Bytes of all files that are written; they lie in memory.
+    files : int
+        Files and folders that are written.
     """
 
     memory: int = 4 * 2**30
@@ -80,7 +82,8 @@ class Limits:
     processes: int = 256
     file: int = 256 * 2**20
     open_files: int = 1024
-    disk: int = 512 * 2**20
+    disk: int = 768 * 2**20
+    files: int = 50_000
 
 
 # Compared by identity: two sandboxes are never the same one.
@@ -113,6 +116,7 @@ class Sandbox:
     limits: Limits = field(default_factory=Limits)
     exceeded: str = ""
     folder = INSIDE
+    _written = (Path("/tmp"), Path("/dev/shm"), INSIDE / WORK)
 
     def __post_init__(self) -> None:
         system_calls.library()
@@ -181,8 +185,8 @@ class Sandbox:
         for path in [*(Path("/dev", name) for name in DEVICES), *gpus.devices()]:
             wall += ["--dev-bind", str(path), str(path)]
         wall += ["--symlink", "/proc/self/fd", "/dev/fd"]
-        size = str(self.limits.disk // 2)
-        for folder in (Path("/tmp"), Path("/dev/shm"), self.folder / WORK):
+        size = str(self.limits.disk // len(self._written))
+        for folder in self._written:
             wall += [*_parents(folder), "--perms", "1777", "--size", size, "--tmpfs", str(folder)]
         seen = [*python_folders(), *self.readable]
         folders = _outermost(path.resolve() for path in seen)
@@ -196,8 +200,10 @@ class Sandbox:
                 binds.append(("--symlink", path.resolve(), path))
         for how, outside, inside in binds:
             wall += [*_parents(inside), how, str(outside), str(inside)]
-        # These two are in memory as well, of any size, and an ordinary user's own.
-        return [*wall, "--remount-ro", "/dev", "--remount-ro", "/"]
+        # The first two are in memory as well, of any size, and an ordinary user's own.
+        for folder in ("/", "/dev", "/proc"):
+            wall += ["--remount-ro", folder]
+        return wall
 
     def _watch(self) -> None:
         """End everything inside once it takes more memory, or more processes, than it may."""
@@ -214,9 +220,19 @@ class Sandbox:
                 self.exceeded = f"more than {self.limits.processes} processes"
             elif self._takes_too_much_memory(running):
                 self.exceeded = f"more than {self.limits.memory / 2**30:.0f} GB of memory"
+            elif self._files() > self.limits.files:
+                self.exceeded = f"more than {self.limits.files:,} files"
             if self.exceeded:
                 self._keeper.kill()
                 return
+
+    def _files(self) -> int:
+        """Count what was written; the names of files take memory, too."""
+        try:
+            systems = [os.statvfs(self.outside(folder)) for folder in self._written]
+        except OSError:
+            return 0
+        return sum(system.f_files - system.f_ffree for system in systems)
 
     def _takes_too_much_memory(self, running: list[Path]) -> bool:
         # The exact look stops the programs for a moment: taken only where the quick one is high.
@@ -314,6 +330,8 @@ def enter(ticket: Mapping, report: Callable[[int], None]) -> None:
         Is given the number of the process that goes on, as it is known outside.
     """
     if ticket["keeper"]:
+        # Should the machine run out of memory, what runs there ends first, and not the grader.
+        Path("/proc/self/oom_score_adj").write_text("1000")
         _join_namespaces(ctypes.CDLL(None, use_errno=True), ticket["keeper"])
     child = os.fork()
     if child:
@@ -336,8 +354,6 @@ def confine(ticket: Mapping, environment: Mapping[str, str]) -> None:
     os.umask(0o022)
     os.chdir(ticket["work"])
     if ticket["keeper"]:
-        # Should the machine run out of memory, what runs here ends first, and not the grader.
-        Path("/proc/self/oom_score_adj").write_text("1000")
         _limit(Limits(**ticket["limits"]))
         _drop_rights(ctypes.CDLL(None, use_errno=True), ticket["user"])
         if not ticket["trusted"]:
@@ -406,19 +422,33 @@ def _outermost(paths: Iterable[Path]) -> list[Path]:
 
 
 def _resident(process: Path) -> int:
-    """Return the bytes that a process has in memory, those that others have too among them."""
-    pages = _read(process / "statm").split()
-    return int(pages[1]) * resource.getpagesize() if pages else 0
+    """Return the bytes that a process has in memory, those that others have too among them.
+
+    And those of the tables that say where its memory is. A process whose first thread has ended
+    shows all this with the others.
+    """
+    for place in (process, *process.glob("task/*")):
+        lines = _read(place / "status").splitlines()
+        sizes = [line for line in lines if line.startswith(("VmRSS:", "VmPTE:"))]
+        if sizes:
+            return sum(map(_bytes, sizes))
+    return 0
 
 
 def _proportional(process: Path) -> int:
     """Return a process's own bytes and its share of those that several have.
 
-    A process can keep an ordinary user from seeing that: then all of them count.
+    A process can keep that from being seen: then all of them count.
     """
     lines = _read(process / "smaps_rollup").splitlines()
-    shares = [int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")]
-    return sum(shares) if shares else _resident(process)
+    shares = [line for line in lines if line.startswith("Pss:")]
+    tables = [line for line in _read(process / "status").splitlines() if line.startswith("VmPTE:")]
+    return sum(map(_bytes, shares + tables)) if shares else _resident(process)
+
+
+def _bytes(line: str) -> int:
+    """Read a line of /proc such as ``VmRSS:  1234 kB``."""
+    return int(line.split()[1]) * 1024
 
 
 def _read(path: Path) -> str:
