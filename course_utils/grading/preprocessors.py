@@ -100,10 +100,10 @@ def read_notebook(path: Path) -> tuple[NotebookNode, str]:
             f"The notebook has {path.stat().st_size / 2**20:.0f} MB, more than the "
             f"{MAX_NOTEBOOK_BYTES // 2**20} MB that are read: clear its outputs."
         )
-    content = path.read_bytes()
-    if sum(map(content.count, (b"{", b"[", b","))) > MAX_NOTEBOOK_PARTS:
-        return new_notebook(), "The notebook has too many parts: clear its outputs."
     try:
+        content = path.read_bytes()
+        if sum(map(content.count, (b"{", b"[", b","))) > MAX_NOTEBOOK_PARTS:
+            return new_notebook(), "The notebook has too many parts: clear its outputs."
         notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
         nbformat.validate(notebook)
     except Exception as error:
