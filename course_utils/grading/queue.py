@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import gc
 import json
 import logging
@@ -225,7 +226,9 @@ class _Queue:
 
 def _examine_on_worker(job: Job, student: str, topic: str) -> tuple[Examined, float]:
     worker, started = get_worker(), time.monotonic()
-    found = examine(job, lambda test: worker.log_event(topic, (student, test)))
+    # Nothing of the caller's context, in which an event loop may run: each has one of its own.
+    context = contextvars.Context()
+    found = context.run(examine, job, lambda test: worker.log_event(topic, (student, test)))
     return found, time.monotonic() - started
 
 
