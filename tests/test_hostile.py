@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -165,7 +166,7 @@ def together(tmp_path_factory, cifar10):
     links = Attack("links-out", files=link_to(other / f"{NETWORK}.keras", source,
                    course / "gradebook.db", Path("/etc/passwd")), answers=True)  # fmt: skip
     hand_in_attack(course, links)
-    before = {path: path.read_bytes() for path in course.rglob("source/**/*") if path.is_file()}
+    before = {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
     started = time.time()
     os.environ["SECRET_OF_THE_LECTURER"] = "visible"
     try:
@@ -173,9 +174,11 @@ def together(tmp_path_factory, cifar10):
     finally:
         del os.environ["SECRET_OF_THE_LECTURER"]
         listener.close()
-    return {"course": course, "results": {result.student: result for result in results},
-            "listener": listener, "outside": outside, "before": before,
-            "started": started}  # fmt: skip
+    yield {"course": course, "results": {result.student: result for result in results},
+           "listener": listener, "outside": outside, "before": before,
+           "started": started}  # fmt: skip
+    # Python cannot look through the deep folders in it, to remove them.
+    subprocess.run(["rm", "-rf", course / "set-aside"], check=True)
 
 
 def test_honest_submissions_are_graded_as_without_the_hostile_ones(alone, together):
