@@ -166,7 +166,8 @@ def together(tmp_path_factory, cifar10):
     links = Attack("links-out", files=link_to(other / f"{NETWORK}.keras", source,
                    course / "gradebook.db", Path("/etc/passwd")), answers=True)  # fmt: skip
     hand_in_attack(course, links)
-    before = {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
+    everything = (course / "source").rglob("*")
+    before = {path: path.read_bytes() for path in everything if path.is_file()}
     started = time.time()
     os.environ["SECRET_OF_THE_LECTURER"] = "visible"
     try:
