@@ -31,7 +31,7 @@ from course_utils.grading.archive import checked_structure, read_structure
 from course_utils.grading.examiner import Examiner, RemoteFunction
 from course_utils.grading.execution import Job, examine
 from course_utils.grading.relay import Relay
-from course_utils.grading.sandbox import Sandbox, _parents
+from course_utils.grading.sandbox import Sandbox, _parents, _resident, _threads
 from course_utils.submission.wire import Foreign, pack, unpack
 
 # What passes
@@ -324,6 +324,24 @@ MORE_THAN_ALLOWED = [
 def test_a_sandbox_that_takes_too_much_ends(capsys):
     exec(EXCEEDED, {})
     assert capsys.readouterr().out.splitlines() == MORE_THAN_ALLOWED
+
+
+@NEEDS_SANDBOX
+def test_what_is_not_watched_does_not_run():
+    with (
+        mock.patch.object(Sandbox, "_excess", side_effect=FileNotFoundError),
+        contextlib.closing(Sandbox()) as sandbox,
+    ):
+        program = psutil.Process(warm.shared().start("time:sleep", sandbox.ticket(), {}, [60]))
+        wait_for(lambda: not program.is_running() or program.status() == psutil.STATUS_ZOMBIE)
+        assert sandbox.exceeded == ""
+
+
+def test_a_process_that_is_gone_has_no_memory_and_no_error():
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert _resident(Path(f"/proc/{gone.pid}")) == 0
+    assert _threads(Path(f"/proc/{gone.pid}")) == []
 
 
 # What would be memory that no process has, or a way to file systems of any size.

@@ -206,25 +206,29 @@ class Sandbox:
         return wall
 
     def _watch(self) -> None:
-        """End everything inside once it takes more memory, or more processes, than it may."""
+        """End everything inside once it takes more than it may."""
+        try:
+            while not self.exceeded and not self._closed.wait(WATCH_SECONDS):
+                self.exceeded = self._excess()
+        except OSError:
+            # Its first process has ended.
+            pass
+        finally:
+            # What is not watched, for whatever reason, does not run.
+            self._keeper.kill()
+
+    def _excess(self) -> str:
+        """Return what is more than the limits allow; empty where nothing is."""
         # The inside has a /proc of its own, of what runs there and nothing else.
         inside = self.outside(Path("/proc"))
-        while not self._closed.wait(WATCH_SECONDS):
-            try:
-                running = [inside / name for name in os.listdir(inside) if name.isdigit()]
-            except OSError:
-                # Its first process has ended; what cannot be watched has to, in any case.
-                self._keeper.kill()
-                return
-            if len(running) > self.limits.processes:
-                self.exceeded = f"more than {self.limits.processes} processes"
-            elif self._takes_too_much_memory(running):
-                self.exceeded = f"more than {self.limits.memory / 2**30:.0f} GB of memory"
-            elif self._files() > self.limits.files:
-                self.exceeded = f"more than {self.limits.files:,} files"
-            if self.exceeded:
-                self._keeper.kill()
-                return
+        running = [inside / name for name in os.listdir(inside) if name.isdigit()]
+        if len(running) > self.limits.processes:
+            return f"more than {self.limits.processes} processes"
+        if self._takes_too_much_memory(running):
+            return f"more than {self.limits.memory / 2**30:.0f} GB of memory"
+        if self._files() > self.limits.files:
+            return f"more than {self.limits.files:,} files"
+        return ""
 
     def _files(self) -> int:
         """Count what was written; the names of files take memory, too."""
@@ -427,7 +431,7 @@ def _resident(process: Path) -> int:
     And those of the tables that say where its memory is. A process whose first thread has ended
     shows all this with the others.
     """
-    for place in (process, *process.glob("task/*")):
+    for place in (process, *_threads(process)):
         lines = _read(place / "status").splitlines()
         sizes = [line for line in lines if line.startswith(("VmRSS:", "VmPTE:"))]
         if sizes:
@@ -444,6 +448,14 @@ def _proportional(process: Path) -> int:
     shares = [line for line in lines if line.startswith("Pss:")]
     tables = [line for line in _read(process / "status").splitlines() if line.startswith("VmPTE:")]
     return sum(map(_bytes, shares + tables)) if shares else _resident(process)
+
+
+def _threads(process: Path) -> list[Path]:
+    """Return a process's threads; none where it is gone."""
+    try:
+        return list((process / "task").iterdir())
+    except OSError:
+        return []
 
 
 def _bytes(line: str) -> int:

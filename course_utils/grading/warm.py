@@ -34,7 +34,8 @@ ENVIRONMENT = ("COURSE_DATA", "COURSE_THREADS", "KERAS_BACKEND", "LANG", "TZ",
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
          "TF_NUM_INTRAOP_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/",
          "TF_NUM_INTEROP_THREADS": "1", "MPLBACKEND": "agg", "COURSE_OFFLINE": "1",
-         "PYDEVD_DISABLE_FILE_VALIDATION": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # fmt: skip
+         "PYDEVD_DISABLE_FILE_VALIDATION": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+         "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # fmt: skip
 
 
 # What the three programs import: their own modules first.
