@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import select
 import shutil
-import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ from jupyter_client.provisioning import LocalProvisioner
 
 from course_utils.data.sources import places
 from course_utils.grading import warm
+from course_utils.grading.processes import Process
 from course_utils.grading.relay import Relay
 from course_utils.grading.sandbox import HANDED_IN, WORK, open_sandbox
 from course_utils.grading.warm import keras_home
@@ -23,7 +20,6 @@ from course_utils.runtime import cache_dir
 from course_utils.submission.settings import AHEAD, EXAMINED, GRADING, PREDICTED
 
 PROVISIONER = "course-sandbox"
-LONGEST_WAIT = 0.05
 # Of one kernel, on all its sockets together; the client keeps much of it in memory.
 MAX_SENT_BYTES = 256 * 2**20
 
@@ -58,7 +54,7 @@ class SandboxProvisioner(LocalProvisioner):
             | self.parent.environment,
             [connection | {"ip": str(self._sockets)}, str(self.sandbox.folder), str(cache_dir())],
         )
-        self.process = _Process(self.pid)
+        self.process = Process(self.pid)
         return self.connection_info
 
     async def kill(self, restart: bool = False) -> None:
@@ -73,32 +69,6 @@ class SandboxProvisioner(LocalProvisioner):
     def _end(self) -> None:
         self.sandbox.close()
         self._relay.close()
-
-
-class _Process:
-    """A process that somebody else started, with the part of `subprocess.Popen` that is needed."""
-
-    stdin = stdout = stderr = None
-
-    def __init__(self, pid: int) -> None:
-        # Unlike the number, it never comes to mean another process.
-        self._handle = os.pidfd_open(pid)
-
-    def poll(self) -> int | None:
-        ended, _, _ = select.select([self._handle], [], [], 0)
-        return -signal.SIGKILL if ended else None
-
-    def wait(self) -> int:
-        while self.poll() is None:
-            time.sleep(LONGEST_WAIT)
-        return -signal.SIGKILL
-
-    def send_signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._handle, number)
-
-    def __del__(self) -> None:
-        os.close(self._handle)
 
 
 def data_folders() -> list[Path]:

@@ -14,6 +14,7 @@ import itertools
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ import psutil
 
 from course_utils.errors import SandboxError
 from course_utils.grading import gpus, system_calls
+from course_utils.grading.processes import Process, proportional, resident
 
 # Below a sandbox's folder: what was handed in, read-only, and where a program may write.
 HANDED_IN, WORK = "handed-in", "work"
@@ -64,7 +66,8 @@ class Limits:
     memory : int
         Bytes of all processes together.
     address_space : int
-        Bytes that one process may ask for; TensorFlow asks for much more than it uses.
+        Bytes that one process may ask for; TensorFlow asks for much more than it uses. None where
+        there is a GPU.
     processes : int
         Threads count as well.
     file : int
@@ -121,6 +124,7 @@ class Sandbox:
     def __post_init__(self) -> None:
         system_calls.library()
         self._closed = threading.Event()
+        self._has_gpu = bool(gpus.visible())
         self._keeper = subprocess.Popen(
             self._command(),
             stdin=subprocess.DEVNULL,
@@ -131,12 +135,14 @@ class Sandbox:
         # The walls stand when the first program inside speaks.
         if self._keeper.stdout.readline() != b"ready\n":
             reason = self._keeper.stderr.read().decode(errors="replace").strip()
-            self.close()
+            self._keeper.kill()
+            self._release()
             raise SandboxError(
                 f"bubblewrap cannot make a sandbox here ({reason}). {HOW_TO_INSTALL}"
             )
         # bubblewrap's own child is the first process inside.
         self.pid = psutil.Process(self._keeper.pid).children()[0].pid
+        self._first = Process(self.pid)
         _open.add(self)
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -144,10 +150,8 @@ class Sandbox:
         """End every process inside, and with the last one the namespaces and their files."""
         self._closed.set()
         _open.discard(self)
-        self._keeper.kill()
-        self._keeper.wait()
-        for stream in (self._keeper.stdout, self._keeper.stderr):
-            stream.close()
+        self._end()
+        self._release()
 
     def ticket(self) -> dict:
         """Return what a process needs to `enter`; JSON can hold it."""
@@ -158,6 +162,7 @@ class Sandbox:
             "user": user,
             "limits": asdict(self.limits),
             "trusted": bool(self.writable),
+            "gpu": self._has_gpu,
             "work": str(self.folder / WORK),
         }
 
@@ -182,7 +187,8 @@ class Sandbox:
             elif path.exists():
                 wall += ["--ro-bind", str(path), str(path)]
         wall += ["--proc", "/proc", "--tmpfs", "/dev"]
-        for path in [*(Path("/dev", name) for name in DEVICES), *gpus.devices()]:
+        devices = gpus.devices() if self._has_gpu else []
+        for path in [*(Path("/dev", name) for name in DEVICES), *devices]:
             wall += ["--dev-bind", str(path), str(path)]
         wall += ["--symlink", "/proc/self/fd", "/dev/fd"]
         size = str(self.limits.disk // len(self._written))
@@ -200,10 +206,21 @@ class Sandbox:
                 binds.append(("--symlink", path.resolve(), path))
         for how, outside, inside in binds:
             wall += [*_parents(inside), how, str(outside), str(inside)]
-        # The first two are in memory as well, of any size, and an ordinary user's own.
-        for folder in ("/", "/dev", "/proc"):
-            wall += ["--remount-ro", folder]
+        # These are in memory as well, of any size, and an ordinary user's own.
+        wall += ["--remount-ro", "/", "--remount-ro", "/dev"]
+        # CUDA gives its threads names there.
+        wall += [] if self._has_gpu else ["--remount-ro", "/proc"]
         return wall
+
+    def _end(self) -> None:
+        # With the first process inside end all others, whatever they have made of it.
+        self._first.send_signal(signal.SIGKILL)
+        self._keeper.kill()
+
+    def _release(self) -> None:
+        self._keeper.wait()
+        for stream in (self._keeper.stdout, self._keeper.stderr):
+            stream.close()
 
     def _watch(self) -> None:
         """End everything inside once it takes more than it may."""
@@ -215,7 +232,7 @@ class Sandbox:
             pass
         finally:
             # What is not watched, for whatever reason, does not run.
-            self._keeper.kill()
+            self._end()
 
     def _excess(self) -> str:
         """Return what is more than the limits allow; empty where nothing is."""
@@ -241,7 +258,7 @@ class Sandbox:
     def _takes_too_much_memory(self, running: list[Path]) -> bool:
         # The exact look stops the programs for a moment: taken only where the quick one is high.
         return all(
-            sum(map(look, running)) > self.limits.memory for look in (_resident, _proportional)
+            sum(map(look, running)) > self.limits.memory for look in (resident, proportional)
         )
 
 
@@ -358,10 +375,10 @@ def confine(ticket: Mapping, environment: Mapping[str, str]) -> None:
     os.umask(0o022)
     os.chdir(ticket["work"])
     if ticket["keeper"]:
-        _limit(Limits(**ticket["limits"]))
+        _limit(Limits(**ticket["limits"]), ticket["gpu"])
         _drop_rights(ctypes.CDLL(None, use_errno=True), ticket["user"])
         if not ticket["trusted"]:
-            system_calls.forbid()
+            system_calls.forbid(ticket["gpu"])
 
 
 def _join_namespaces(libc: ctypes.CDLL, keeper: int) -> None:
@@ -377,9 +394,11 @@ def _join_namespaces(libc: ctypes.CDLL, keeper: int) -> None:
         os.close(descriptor)
 
 
-def _limit(limits: Limits) -> None:
+def _limit(limits: Limits, gpu: bool) -> None:
+    # CUDA gives addresses to the GPU's memory, too.
+    address_space = resource.RLIM_INFINITY if gpu else limits.address_space
     for what, most in (
-        (resource.RLIMIT_AS, limits.address_space),
+        (resource.RLIMIT_AS, address_space),
         (resource.RLIMIT_NPROC, limits.processes),
         (resource.RLIMIT_FSIZE, limits.file),
         (resource.RLIMIT_NOFILE, limits.open_files),
@@ -423,49 +442,3 @@ def _outermost(paths: Iterable[Path]) -> list[Path]:
         if not any(path.is_relative_to(folder) for folder in [*chosen, *map(Path, SYSTEM)]):
             chosen.append(path)
     return chosen
-
-
-def _resident(process: Path) -> int:
-    """Return the bytes that a process has in memory, those that others have too among them.
-
-    And those of the tables that say where its memory is. A process whose first thread has ended
-    shows all this with the others.
-    """
-    for place in (process, *_threads(process)):
-        lines = _read(place / "status").splitlines()
-        sizes = [line for line in lines if line.startswith(("VmRSS:", "VmPTE:"))]
-        if sizes:
-            return sum(map(_bytes, sizes))
-    return 0
-
-
-def _proportional(process: Path) -> int:
-    """Return a process's own bytes and its share of those that several have.
-
-    A process can keep that from being seen: then all of them count.
-    """
-    lines = _read(process / "smaps_rollup").splitlines()
-    shares = [line for line in lines if line.startswith("Pss:")]
-    tables = [line for line in _read(process / "status").splitlines() if line.startswith("VmPTE:")]
-    return sum(map(_bytes, shares + tables)) if shares else _resident(process)
-
-
-def _threads(process: Path) -> list[Path]:
-    """Return a process's threads; none where it is gone."""
-    try:
-        return list((process / "task").iterdir())
-    except OSError:
-        return []
-
-
-def _bytes(line: str) -> int:
-    """Read a line of /proc such as ``VmRSS:  1234 kB``."""
-    return int(line.split()[1]) * 1024
-
-
-def _read(path: Path) -> str:
-    """Read an entry of /proc; empty where the process is gone, or does not let it be seen."""
-    try:
-        return path.read_text()
-    except OSError:
-        return ""

@@ -10,7 +10,7 @@ from course_utils.errors import SandboxError
 
 FORBIDDEN = (
     # Memory that belongs to no process, so that nobody would count it.
-    "memfd_create", "memfd_secret", "shmget", "msgget", "semget", "vmsplice",
+    "memfd_secret", "shmget", "msgget", "semget", "vmsplice",
     "setxattr", "lsetxattr", "fsetxattr", "setxattrat",
     # Namespaces, in which a program would have rights, and could mount file systems of any size.
     "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount",
@@ -45,8 +45,13 @@ class _Comparison(ctypes.Structure):
     )
 
 
-def forbid() -> None:
+def forbid(gpu: bool) -> None:
     """Have the system refuse `FORBIDDEN` calls to this process and its children, for good.
+
+    Parameters
+    ----------
+    gpu : bool
+        Whether it may use a GPU: CUDA does not start without a file in memory.
 
     Raises
     ------
@@ -54,11 +59,12 @@ def forbid() -> None:
         Where that cannot be done.
     """
     context = ctypes.c_void_p(library().seccomp_init(ctypes.c_uint32(ALLOW)))
-    for name in FORBIDDEN:
+    for name in (*FORBIDDEN, *(() if gpu else ("memfd_create",))):
         _refuse(context, name, errno.EPERM)
     for flag in NEW_NAMESPACES:
         _refuse(context, "clone", errno.EPERM, _has(0, flag))
-    _refuse(context, "mmap", errno.EPERM, _has(3, SHARED_WITHOUT_FILE))
+    if not gpu:
+        _refuse(context, "mmap", errno.EPERM, _has(3, SHARED_WITHOUT_FILE))
     for size in BUFFER_SIZES:
         _refuse(context, "setsockopt", errno.EPERM, _is(1, SOL_SOCKET), _is(2, size))
     # Its arguments cannot be seen; programs then use the older call.
