@@ -133,7 +133,9 @@ def serve(descriptor: int, folder: str) -> None:
                     images[request["images"]] = _receive_images(connection, request)
                     answer = b""
                 elif "predict" in request:
-                    answer = _predict(models[request["predict"]], images[request["images"]])
+                    answer = _to_bytes(
+                        predict(models[request["predict"]], images[request["images"]])
+                    )
                 else:
                     answer = _open(Path(folder) / HANDED_IN / request["open"], models)
                 failed = b""
@@ -152,10 +154,9 @@ def _receive_images(connection: Connection, request: dict[str, Any]) -> np.ndarr
         return np.asarray(np.memmap(file, request["dtype"], "r", shape=shape))
 
 
-def _predict(model: keras.Model, x: np.ndarray) -> bytes:
-    # As `predict` does, without a queue of batches: they are all here.
-    batches = [_compiled(model)(x[at : at + BATCH]) for at in range(0, len(x), BATCH)]
-    return _to_bytes(np.concatenate(batches))
+def predict(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """Predict as Keras does, without a queue of batches: they are all here."""
+    return np.concatenate([_compiled(model)(x[at : at + BATCH]) for at in range(0, len(x), BATCH)])
 
 
 @functools.cache

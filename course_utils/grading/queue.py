@@ -238,6 +238,9 @@ def _workers(scheduler: str | None, jobs: int) -> Iterator[Client]:
     settings = {
         # Submissions bring their files along.
         "distributed.admin.large-graph-warning-threshold": "1TB",
+        # Nobody reads what this process's own worker would find out, a hundred times a second.
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "1s",
     }
     with dask.config.set(settings):
         if scheduler:
