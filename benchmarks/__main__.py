@@ -21,7 +21,7 @@ from benchmarks import (
     transfer,
 )
 from course_utils.files import write_atomically
-from course_utils.runtime import available_cores, cpu_name, versions
+from course_utils.runtime import available_cores, cpu_has_bfloat16, cpu_name, versions
 
 RESULTS = Path(__file__).parent / "results"
 MEASUREMENTS = {
@@ -50,8 +50,10 @@ def main() -> None:
 def machine() -> str:
     """Say on what the figures were measured."""
     packages = ", ".join(f"{name} {version}" for name, version in versions().items())
+    bfloat16 = "with" if cpu_has_bfloat16() else "without"
     return (
-        f"{datetime.date.today()}, {cpu_name()}, {available_cores()} cores; {packages}. "
+        f"{datetime.date.today()}, {cpu_name()}, {available_cores()} cores {bfloat16} bfloat16; "
+        f"{packages}. "
         "The machine is shared: trust ratios and medians more than single times."
     )
 

@@ -51,7 +51,8 @@ def forbid(gpu: bool) -> None:
     Parameters
     ----------
     gpu : bool
-        Whether it may use a GPU: CUDA does not start without a file in memory.
+        Whether it may use a GPU: CUDA does not start without a file in memory, and shared memory
+        without a file.
 
     Raises
     ------
@@ -59,11 +60,12 @@ def forbid(gpu: bool) -> None:
         Where that cannot be done.
     """
     context = ctypes.c_void_p(library().seccomp_init(ctypes.c_uint32(ALLOW)))
-    for name in (*FORBIDDEN, *(() if gpu else ("memfd_create",))):
+    for name in FORBIDDEN:
         _refuse(context, name, errno.EPERM)
     for flag in NEW_NAMESPACES:
         _refuse(context, "clone", errno.EPERM, _has(0, flag))
     if not gpu:
+        _refuse(context, "memfd_create", errno.EPERM)
         _refuse(context, "mmap", errno.EPERM, _has(3, SHARED_WITHOUT_FILE))
     for size in BUFFER_SIZES:
         _refuse(context, "setsockopt", errno.EPERM, _is(1, SOL_SOCKET), _is(2, size))
