@@ -36,10 +36,24 @@ print(json.dumps([os.environ.get("CUDA_VISIBLE_DEVICES"), start, time.time()]))
 )
 def test_the_gpus_that_may_be_used(monkeypatch, found, variable, expected):
     monkeypatch.setattr(gpus, "devices", lambda: [Path("/dev", name) for name in found])
+    monkeypatch.setattr(gpus, "keras_sees_one", lambda: True)
     monkeypatch.delenv(gpus.VISIBLE, raising=False)
     if variable is not None:
         monkeypatch.setenv(gpus.VISIBLE, variable)
     assert gpus.visible() == expected
+
+
+@pytest.mark.skipif(bool(gpus.visible()), reason="needs a machine without a GPU")
+def test_a_gpu_that_keras_cannot_use_is_none(monkeypatch):
+    """Else submissions would be examined one at a time, with the driver let in, for nothing."""
+    monkeypatch.setattr(gpus, "devices", lambda: [Path("/dev/nvidia0"), Path("/dev/nvidiactl")])
+    monkeypatch.delenv(gpus.VISIBLE, raising=False)
+    gpus.keras_sees_one.cache_clear()
+    assert gpus.visible() == []
+    gpus.keras_sees_one.cache_clear()
+    monkeypatch.setattr(gpus, "LOOK", "import course_utils.runtime")
+    assert gpus.visible() == ["0"]
+    gpus.keras_sees_one.cache_clear()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from course_utils.grading.course import read_graded
 
 pytestmark = [
     NEEDS_SANDBOX,
-    pytest.mark.skipif(not gpus.visible(), reason="needs an NVIDIA GPU"),
+    pytest.mark.skipif(not gpus.visible(), reason="needs an NVIDIA GPU that Keras can use"),
 ]
 
 NAME = "a2-cnn"

@@ -5,11 +5,19 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+LOOK = """
+import sys
+from course_utils.runtime import gpu_name, import_keras
+import_keras()
+sys.exit(gpu_name() is None)
+"""
 
 
 def devices() -> list[Path]:
@@ -18,14 +26,23 @@ def devices() -> list[Path]:
 
 
 def visible() -> list[str]:
-    """Return the names of the GPUs that this process may use; empty where there are none."""
-    present = [device.name.removeprefix("nvidia") for device in devices()]
-    present = sorted(filter(str.isdigit, present), key=int)
-    if not present or VISIBLE not in os.environ:
-        return present
-    # As the driver does: what comes after a name that is none is left out.
-    named = [name.strip() for name in os.environ[VISIBLE].split(",")]
-    return named[: next((n for n, name in enumerate(named) if name in ("", "-1")), None)]
+    """Return the names of the GPUs that this process may, and can, use; there may be none."""
+    names = [device.name.removeprefix("nvidia") for device in devices()]
+    names = sorted(filter(str.isdigit, names), key=int)
+    if names and VISIBLE in os.environ:
+        # As the driver does: what comes after a name that is none is left out.
+        names = [name.strip() for name in os.environ[VISIBLE].split(",")]
+        names = names[: next((n for n, name in enumerate(names) if name in ("", "-1")), None)]
+    return names if names and keras_sees_one() else []
+
+
+@functools.cache
+def keras_sees_one() -> bool:
+    """Tell whether Keras' backend was installed with all that it needs to compute on a GPU.
+
+    A program of its own finds that out: whoever looks keeps some of the GPU's memory.
+    """
+    return subprocess.run([sys.executable, "-c", LOOK], capture_output=True).returncode == 0
 
 
 @contextlib.contextmanager
