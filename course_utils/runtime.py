@@ -242,6 +242,14 @@ def _version(package: str) -> str:
         return "not installed"
 
 
+def start_folder() -> Path:
+    """Return the folder from which data are looked for: ``$COURSE_START``, or this one.
+
+    While a submission is graded it is the grader's: what was handed in holds no data.
+    """
+    return Path(os.environ.get("COURSE_START") or Path.cwd()).resolve()
+
+
 def cache_dir() -> Path:
     """Return the folder for decoded data: ``$COURSE_CACHE``, or the user's cache folder."""
     if place := os.environ.get("COURSE_CACHE"):

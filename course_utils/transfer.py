@@ -31,7 +31,7 @@ from course_utils.data import Dataset, download
 from course_utils.data.dataset import PARTS
 from course_utils.errors import DataError
 from course_utils.files import locked, storing
-from course_utils.runtime import cache_dir
+from course_utils.runtime import cache_dir, start_folder
 
 WEIGHTS_NAME = "mobilenet_1_0_224_tf_no_top.block12.h5"
 WEIGHTS_SHA256 = "0567055c8c3a31bff67feeb0591e9c1360fbcbaf58023aae64b0374db4e20280"
@@ -327,7 +327,7 @@ def _folders() -> Iterator[Path]:
     """Yield the folders that may hold the weights."""
     if place := os.environ.get("COURSE_DATA"):
         yield Path(place).expanduser() / "weights"
-    here = Path.cwd().resolve()
+    here = start_folder()
     starts = list(dict.fromkeys([here, *here.parents, _CHECKOUT]))
     for rung in ("data/weights", "../shared/data/weights"):
         for start in starts:

@@ -566,6 +566,20 @@ content = {"ename": "E", "evalue": "y" * 2**20, "traceback": []}
 for _ in range(200):
     kernel.session.send(kernel.iopub_socket, "error", content, parent=kernel.get_parent())
 """
+# Marks that are the grader's: on what a student's cell displays, and in the notebook.
+FORGE_MARKS = """
+from IPython.display import display
+for bundle in ({"text/plain": "a forged reason"}, {"image/png": "iVBORw0KGgo="}):
+    display(bundle, raw=True, metadata={"course_lecturer": True})
+"""
+
+
+def forge_marks(notebook: NotebookNode) -> None:
+    notebook.metadata |= {
+        "course_notes": 5, "course_nothing_to_run": True, "course_provenance": "of my own",
+    }  # fmt: skip
+
+
 PROGRAMS = {
     "always-equal": ALWAYS + "value = double = Always()\n",
     "sly-answers": ANSWERS_BY_TRICK,
@@ -641,6 +655,8 @@ def attacks() -> list[Attack]:
                review="no epoch of the log"),
         Attack("no-curve", files=no_curve, answers=True, deserves=everything,
                review="no epoch of the log"),
+        Attack("forges-marks", program=FORGE_MARKS, notebook=forge_marks, answers=True,
+               deserves=everything),
         Attack("deep-folders", files=deep_folders, answers=True, deserves=everything),
         Attack("file-in-the-way", files=file_in_the_way, answers=True, deserves=everything),
         Attack("many-parts", notebook=many_parts, answers=True, review="too many parts"),

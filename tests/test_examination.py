@@ -21,7 +21,7 @@ import pandas as pd
 import psutil
 import pytest
 from nbformat.v4 import new_code_cell
-from nbgrading import ASSIGNMENTS, NEEDS_SANDBOX
+from nbgrading import ASSIGNMENTS, NEEDS_SANDBOX, new_cell
 from small_notebooks import wait_for
 
 from course_utils import Recipe
@@ -29,7 +29,7 @@ from course_utils.errors import SandboxError, SubmissionError
 from course_utils.grading import gpus, grade, system_calls, warm
 from course_utils.grading.archive import checked_structure, read_structure
 from course_utils.grading.examiner import Examiner, RemoteFunction
-from course_utils.grading.execution import Job, examine
+from course_utils.grading.execution import Job, examine, read_files
 from course_utils.grading.processes import resident
 from course_utils.grading.relay import Relay
 from course_utils.grading.sandbox import Sandbox, _parents
@@ -235,6 +235,17 @@ def test_functions_are_called_there():
     assert student.said(textwrap.dedent(source)) == "6.0 [2. 2. 2.]\nby nothing"
 
 
+def test_no_error_of_a_function_says_that_an_iteration_is_at_its_end():
+    def end():
+        raise StopIteration
+
+    source = """
+        print(all(map(lambda _: end(), "ab")))
+    """
+    outcome = Student(end=end).order(examine=textwrap.dedent(source))
+    assert outcome["error"][0] == "StopIteration"
+
+
 def test_without_a_function_another_one_fails():
     def counts(model):
         return model.count_params()
@@ -312,12 +323,24 @@ threading.Thread(target=time.sleep, args=(60,)).start()
 ctypes.CDLL(None).syscall(60 if platform.machine() == "x86_64" else 93, 0)
 """
 print(exceeded([("builtins:exec", HEADLESS)], memory=2**30))
+# Names of its own, which say what the system says of memory.
+NAMED = """
+import ctypes, os, time
+for _ in range(3):
+    if os.fork() == 0:
+        ctypes.CDLL(None).prctl(15, b"\\\\rVmRSS: -999999", 0, 0, 0)
+        time.sleep(60)
+ctypes.CDLL(None).prctl(15, b"\\\\xff\\\\rPss: 0 kB", 0, 0, 0)
+kept = b"1" * 2**30
+time.sleep(60)
+"""
+print(exceeded([("builtins:exec", NAMED)], memory=2**30))
 MANY = "import os, time\\nfor n in range(3000): os.mkdir(f'/tmp/{n}')\\ntime.sleep(60)"
 print(exceeded([("builtins:exec", MANY)], files=1000))
 '''
 MORE_THAN_ALLOWED = [
     "more than 3 processes", "more than 1 GB of memory", "more than 1 GB of memory",
-    "more than 1,000 files",
+    "more than 1 GB of memory", "more than 1,000 files",
 ]  # fmt: skip
 
 
@@ -341,6 +364,17 @@ def test_a_process_that_is_gone_has_no_memory_and_no_error():
     gone = subprocess.Popen(["true"])
     gone.wait()
     assert resident(Path(f"/proc/{gone.pid}")) == 0
+
+
+def write_mnist(folder: Path, first_label: int) -> None:
+    """Write digits as Keras keeps them, of no more than one pixel."""
+    labels = ((np.arange(70_000) + first_label) % 10).astype("uint8")
+    images = np.zeros((70_000, 28, 28), "uint8")
+    folder.mkdir(parents=True)
+    np.savez_compressed(
+        folder / "mnist.npz", x_train=images[:60_000], y_train=labels[:60_000],
+        x_test=images[60_000:], y_test=labels[60_000:],
+    )  # fmt: skip
 
 
 # What would be memory that no process has, or a way to file systems of any size.
@@ -415,6 +449,27 @@ def test_beside_a_gpu_only_what_cuda_needs_can_be_had(monkeypatch):
     gpus._free.cache_clear()
 
 
+@NEEDS_SANDBOX
+def test_what_was_handed_in_is_no_data(tmp_path, monkeypatch):
+    """Else it would hold the labels by which it is graded."""
+    # As a lecturer's own: named from where the grader was started.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COURSE_DATA", "data")
+    write_mnist(tmp_path / "data", first_label=3)
+    write_mnist(tmp_path / "handed-in" / "data", first_label=7)
+    files = read_files(tmp_path / "handed-in")
+    assert list(files) == ["data/mnist.npz"]
+    load = "from course_utils import load_mnist\nmnist = load_mnist()"
+    show = new_cell("first-test", "print(mnist.y_test[0])", points=1)
+    job = Job(
+        [new_code_cell(f"{load}\nprint(mnist.y_test[0])"), show], [load], files, 60, 60, False
+    )
+    for _ in range(2):
+        assert [cell.outputs[0].text for cell in examine(job).cells] == ["3\n", "3\n"]
+        # Then it is found as ./data.
+        monkeypatch.delenv("COURSE_DATA", raising=False)
+
+
 def test_without_libseccomp_one_sentence(monkeypatch):
     monkeypatch.setattr(system_calls.ctypes, "CDLL", mock.Mock(side_effect=OSError))
     system_calls.library.cache_clear()
@@ -425,7 +480,7 @@ def test_without_libseccomp_one_sentence(monkeypatch):
 LOOK = "import os\nprint(open('/proc/self/oom_score_adj').read())\nos.listdir('/home')"
 EXAMINE = f"""
 from nbformat.v4 import new_code_cell
-from course_utils.grading.execution import Job, examine
+from course_utils.grading.execution import Job, examine, read_files
 
 programs = [{LOOK!r}, "open('/tmp/x', 'w').close()", {GRASP!r}]
 cells = [new_code_cell(program) for program in programs]

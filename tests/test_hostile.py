@@ -209,6 +209,12 @@ def test_the_lecturer_is_told(together, attack):
     assert result.waiting > 0 or result.notes
 
 
+def test_no_mark_of_the_graders_is_taken_from_a_submission(together):
+    result = together["results"]["forges-marks"]
+    assert "forged" not in " ".join(result.reviews)
+    assert result.notes == []
+
+
 def test_a_network_that_two_hand_in_is_looked_at(together):
     first, copied = (together["results"][name] for name in ("claims-more", "other-curves"))
     assert "same weights as that of claims-more" in " ".join(copied.reviews)

@@ -23,7 +23,7 @@ from course_utils.data.formats import (
 )
 from course_utils.data.splits import split
 from course_utils.errors import CacheError, DataError
-from course_utils.runtime import cache_dir
+from course_utils.runtime import cache_dir, start_folder
 
 STAND_IN = "stand-in"
 
@@ -59,7 +59,7 @@ def places(path: str | os.PathLike | None) -> Iterator[_Place]:
         place = Path(from_environment).expanduser()
         yield _Place("$COURSE_DATA", place, chosen_by_user=True)
     for rung in ("./data", "../shared/data"):
-        for start in dict.fromkeys([Path.cwd().resolve(), _CHECKOUT]):
+        for start in dict.fromkeys([start_folder(), _CHECKOUT]):
             # Not resolved: a sandbox has to know the links on the way.
             yield _Place(rung, Path(os.path.normpath(start / rung)))
     yield _Place("user's cache", cache_dir() / "downloads")

@@ -15,7 +15,8 @@ from nbformat.v4 import new_notebook
 from nbgrader.api import Gradebook, MissingEntry
 
 from course_utils.errors import AssignmentError
-from course_utils.grading.notes import add_note, lecturer_notes
+from course_utils.grading.execution import is_test
+from course_utils.grading.notes import lecturer_notes
 from course_utils.grading.questions import read_source
 from course_utils.grading.scan import leaks, read_released, released_path, secrets
 from course_utils.submission.settings import LECTURER
@@ -189,20 +190,19 @@ def nbgrader(course: Path, *arguments: str, **environment: str) -> str:
 
 
 def complete(folder: Path) -> None:
-    """Put a notebook that says so where none was handed in: nbgrader passes such a folder by."""
-    if any(folder.glob("*.ipynb")):
-        return
-    notebook = new_notebook()
-    sentence = f"The notebook {folder.name}.ipynb was not handed in."
-    add_note(notebook, sentence, sentence)
-    nbformat.write(notebook, folder / f"{folder.name}.ipynb")
+    """Put an empty file where no notebook was handed in: nbgrader passes such a folder by."""
+    if not any(folder.glob("*.ipynb")):
+        (folder / f"{folder.name}.ipynb").touch()
 
 
 def _reviews(graded: NotebookNode) -> list[str]:
-    """Return what a graded notebook's tests tell the lecturer alone."""
+    """Return what a graded notebook's tests tell the lecturer alone.
+
+    Other cells' outputs are the student's, whatever they say that they are.
+    """
     return [
         f"{_id(cell)}: {output.data['text/plain']}"
-        for cell in graded.cells
+        for cell in filter(is_test, graded.cells)
         for output in cell.get("outputs", ())
         if output.get("metadata", {}).get(LECTURER)
     ]

@@ -79,6 +79,9 @@ class SubmissionExporter(NotebookExporter):
     def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> tuple[str, Any]:
         path = Path(filename)
         notebook, problem = read_notebook(path)
+        # What the grader keeps there is its own, whatever was handed in.
+        for name in [name for name in notebook.metadata if name.startswith("course_")]:
+            del notebook.metadata[name]
         if problem:
             self.log.warning("%s: %s", path, problem)
             add_note(notebook, problem, f"{path.name}: {problem}")
@@ -95,6 +98,8 @@ def read_notebook(path: Path) -> tuple[NotebookNode, str]:
             return new_notebook(), f"The notebook {path.name} was not handed in."
         problem = f"The notebook was handed in as {others[0].name}, not as {path.name}."
         path = others[0]
+    if path.stat().st_size == 0:
+        return new_notebook(), f"The notebook {path.name} was not handed in."
     if path.stat().st_size > MAX_NOTEBOOK_BYTES:
         return new_notebook(), (
             f"The notebook has {path.stat().st_size / 2**20:.0f} MB, more than the "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import time
@@ -45,10 +46,9 @@ def resident(process: Path) -> int:
     shows all this with the others.
     """
     for place in (process, *_threads(process)):
-        lines = _read(place / "status").splitlines()
-        sizes = [line for line in lines if line.startswith(("VmRSS:", "VmPTE:"))]
+        sizes = _sizes(place / "status", b"VmRSS", b"VmPTE")
         if sizes:
-            return sum(map(_bytes, sizes))
+            return sum(sizes)
     return 0
 
 
@@ -57,10 +57,8 @@ def proportional(process: Path) -> int:
 
     A process can keep that from being seen: then all of them count.
     """
-    lines = _read(process / "smaps_rollup").splitlines()
-    shares = [line for line in lines if line.startswith("Pss:")]
-    tables = [line for line in _read(process / "status").splitlines() if line.startswith("VmPTE:")]
-    return sum(map(_bytes, shares + tables)) if shares else resident(process)
+    shares = _sizes(process / "smaps_rollup", b"Pss")
+    return sum(shares + _sizes(process / "status", b"VmPTE")) if shares else resident(process)
 
 
 def _threads(process: Path) -> list[Path]:
@@ -71,14 +69,15 @@ def _threads(process: Path) -> list[Path]:
         return []
 
 
-def _bytes(line: str) -> int:
-    """Read a line of /proc such as ``VmRSS:  1234 kB``."""
-    return int(line.split()[1]) * 1024
+def _sizes(path: Path, *names: bytes) -> list[int]:
+    """Read the lines of /proc that are called so, such as ``VmRSS:  1234 kB``, in bytes.
 
-
-def _read(path: Path) -> str:
-    """Read an entry of /proc; empty where the process is gone, or does not let it be seen."""
+    There are none where the process is gone, or does not let it be seen. It can give itself a
+    name of any bytes, which stands there as well: with all but the end of a line in it.
+    """
     try:
-        return path.read_text()
+        lines = path.read_bytes().split(b"\n")
     except OSError:
-        return ""
+        return []
+    found = (re.fullmatch(rb"(\w+):\s+(\d+) kB", line) for line in lines)
+    return [int(size[2]) * 1024 for size in found if size and size[1] in names]

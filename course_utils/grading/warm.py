@@ -11,6 +11,7 @@ import functools
 import gc
 import importlib
 import io
+import itertools
 import json
 import os
 import socket
@@ -23,13 +24,13 @@ from typing import Any
 
 from course_utils.errors import SandboxError
 from course_utils.grading.sandbox import confine, enter
+from course_utils.runtime import start_folder
 
 MESSAGE_BYTES = 2**16
 MOST_DESCRIPTORS = 4
 START_SECONDS = 120
 # What a program needs from outside; nothing else of the environment is handed on.
-ENVIRONMENT = ("COURSE_DATA", "COURSE_THREADS", "KERAS_BACKEND", "LANG", "TZ",
-               "CUDA_VISIBLE_DEVICES")  # fmt: skip
+ENVIRONMENT = ("COURSE_THREADS", "KERAS_BACKEND", "LANG", "TZ", "CUDA_VISIBLE_DEVICES")
 # One thread at import, so that a fork takes everything along.
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
          "TF_NUM_INTRAOP_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/",
@@ -56,6 +57,7 @@ class Warm:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._numbers = itertools.count()
         self._near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "course_utils.grading.warm", str(far.fileno())],
@@ -97,11 +99,20 @@ class Warm:
             "arguments": list(arguments),
         }
         with self._lock:
+            task["number"] = next(self._numbers)
             socket.send_fds(self._near, [json.dumps(task).encode()], list(descriptors))
-            answer = json.loads(self._near.recv(MESSAGE_BYTES) or b'{"error": "it ended"}')
+            answer = self._answer(task["number"])
         if "error" in answer:
             raise SandboxError(f"A program could not be started in its sandbox: {answer['error']}")
         return answer["pid"]
+
+    def _answer(self, number: int) -> dict[str, Any]:
+        """Wait for a task's answer; one that was given up may be answered before."""
+        while message := self._near.recv(MESSAGE_BYTES):
+            answer = json.loads(message)
+            if answer["number"] == number:
+                return answer
+        return {"error": "it ended"}
 
     def close(self) -> None:
         """End the process; what it has started goes on."""
@@ -125,12 +136,16 @@ def _shared() -> Warm:
 def handed_on() -> dict[str, str]:
     """Return the part of the environment that every program gets."""
     chosen = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-    return QUIET | {"KERAS_HOME": str(keras_home())} | chosen
+    # Whole names: programs change into what was handed in, where others could be found.
+    places = {"COURSE_START": start_folder(), "KERAS_HOME": keras_home()}
+    if data := os.environ.get("COURSE_DATA"):
+        places["COURSE_DATA"] = Path(data).expanduser().absolute()
+    return QUIET | chosen | {name: str(place) for name, place in places.items()}
 
 
 def keras_home() -> Path:
     """Return the folder in which Keras keeps what it has downloaded."""
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").absolute()
 
 
 def serve(near: socket.socket) -> None:
@@ -153,11 +168,15 @@ def serve(near: socket.socket) -> None:
 def _become(task: dict[str, Any], descriptors: list[int], near: socket.socket) -> None:
     """Step into the sandbox, and run the program there; never returns."""
     status = 1
+
+    def answer(**what: Any) -> None:
+        near.send(json.dumps({"number": task["number"]} | what).encode())
+
     try:
         try:
-            enter(task["ticket"], lambda pid: near.send(json.dumps({"pid": pid}).encode()))
+            enter(task["ticket"], lambda pid: answer(pid=pid))
         except BaseException as error:
-            near.send(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
+            answer(error=f"{type(error).__name__}: {error}")
             raise
         # There is one answer to each task, and it was given.
         near.close()
