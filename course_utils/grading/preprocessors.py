@@ -79,9 +79,10 @@ class SubmissionExporter(NotebookExporter):
     def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> tuple[str, Any]:
         path = Path(filename)
         notebook, problem = read_notebook(path)
-        # What the grader keeps there is its own, whatever was handed in.
-        for name in [name for name in notebook.metadata if name.startswith("course_")]:
-            del notebook.metadata[name]
+        # Read a second time, it holds the grader's own notes.
+        if self.parent._sanitizing:
+            for name in [name for name in notebook.metadata if name.startswith("course_")]:
+                del notebook.metadata[name]
         if problem:
             self.log.warning("%s: %s", path, problem)
             add_note(notebook, problem, f"{path.name}: {problem}")
