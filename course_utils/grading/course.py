@@ -190,9 +190,9 @@ def nbgrader(course: Path, *arguments: str, **environment: str) -> str:
 
 
 def complete(folder: Path) -> None:
-    """Put an empty file where no notebook was handed in: nbgrader passes such a folder by."""
+    """Put an empty notebook where none was handed in: nbgrader passes such a folder by."""
     if not any(folder.glob("*.ipynb")):
-        (folder / f"{folder.name}.ipynb").touch()
+        nbformat.write(new_notebook(), folder / f"{folder.name}.ipynb")
 
 
 def _reviews(graded: NotebookNode) -> list[str]:

@@ -99,8 +99,6 @@ def read_notebook(path: Path) -> tuple[NotebookNode, str]:
             return new_notebook(), f"The notebook {path.name} was not handed in."
         problem = f"The notebook was handed in as {others[0].name}, not as {path.name}."
         path = others[0]
-    if path.stat().st_size == 0:
-        return new_notebook(), f"The notebook {path.name} was not handed in."
     if path.stat().st_size > MAX_NOTEBOOK_BYTES:
         return new_notebook(), (
             f"The notebook has {path.stat().st_size / 2**20:.0f} MB, more than the "
@@ -115,6 +113,8 @@ def read_notebook(path: Path) -> tuple[NotebookNode, str]:
     except Exception as error:
         reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
         return new_notebook(), f"The notebook cannot be read ({reason[0][:120]}): it is damaged."
+    if not notebook.cells:
+        problem = f"The notebook {path.name} was not handed in, or there is nothing in it."
     return notebook, problem
 
 
