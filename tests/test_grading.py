@@ -163,6 +163,7 @@ def test_feedback_hides_tests_rubrics_and_reasons():
         ('{"cells": 3}', "cannot be read"),
         (b"\xff\xfe\x00", "cannot be read"),
         (None, "was not handed in"),
+        (nbformat.writes(new_notebook()), "was not handed in"),
     ],
 )
 def test_what_cannot_be_read_counts_as_empty(tmp_path, content, sentence):
