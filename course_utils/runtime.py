@@ -250,10 +250,15 @@ def start_folder() -> Path:
     return Path(os.environ.get("COURSE_START") or Path.cwd()).resolve()
 
 
+def keras_home() -> Path:
+    """Return the folder in which Keras keeps what it has downloaded."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").absolute()
+
+
 def cache_dir() -> Path:
     """Return the folder for decoded data: ``$COURSE_CACHE``, or the user's cache folder."""
     if place := os.environ.get("COURSE_CACHE"):
-        return Path(place).expanduser()
+        return Path(place).expanduser().absolute()
     import platformdirs
 
     return platformdirs.user_cache_path("course_utils")

@@ -31,7 +31,7 @@ from course_utils.data import Dataset, download
 from course_utils.data.dataset import PARTS
 from course_utils.errors import DataError
 from course_utils.files import locked, storing
-from course_utils.runtime import cache_dir, start_folder
+from course_utils.runtime import cache_dir, keras_home, start_folder
 
 WEIGHTS_NAME = "mobilenet_1_0_224_tf_no_top.block12.h5"
 WEIGHTS_SHA256 = "0567055c8c3a31bff67feeb0591e9c1360fbcbaf58023aae64b0374db4e20280"
@@ -336,7 +336,7 @@ def _folders() -> Iterator[Path]:
 
 def _published(network: Pretrained) -> Path:
     """Return the file that `keras.applications` uses; download it if it is not there."""
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    home = keras_home()
     path = home / "models" / network.file_name
     if path.is_file():
         return path

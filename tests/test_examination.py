@@ -480,7 +480,7 @@ def test_without_libseccomp_one_sentence(monkeypatch):
 LOOK = "import os\nprint(open('/proc/self/oom_score_adj').read())\nos.listdir('/home')"
 EXAMINE = f"""
 from nbformat.v4 import new_code_cell
-from course_utils.grading.execution import Job, examine, read_files
+from course_utils.grading.execution import Job, examine
 
 programs = [{LOOK!r}, "open('/tmp/x', 'w').close()", {GRASP!r}]
 cells = [new_code_cell(program) for program in programs]

@@ -23,7 +23,7 @@ from course_utils.data.formats import (
 )
 from course_utils.data.splits import split
 from course_utils.errors import CacheError, DataError
-from course_utils.runtime import cache_dir, start_folder
+from course_utils.runtime import cache_dir, keras_home, start_folder
 
 STAND_IN = "stand-in"
 
@@ -63,8 +63,7 @@ def places(path: str | os.PathLike | None) -> Iterator[_Place]:
             # Not resolved: a sandbox has to know the links on the way.
             yield _Place(rung, Path(os.path.normpath(start / rung)))
     yield _Place("user's cache", cache_dir() / "downloads")
-    keras = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    yield _Place("Keras' cache", keras / "datasets")
+    yield _Place("Keras' cache", keras_home() / "datasets")
 
 
 def _search(path: Path, spec: Spec) -> Path | None:

@@ -38,7 +38,7 @@ class Examination:
 
     def __init__(self, handed_in: Path, environment: dict[str, str]) -> None:
         self._sandboxes = contextlib.ExitStack()
-        cache = cache_dir().absolute()
+        cache = cache_dir()
         cache.mkdir(parents=True, exist_ok=True)
         predictor = self._open(handed_in=handed_in, limits=PREDICTOR_LIMITS)
         self._examiner = examiner = self._open(

@@ -15,8 +15,7 @@ from course_utils.grading import warm
 from course_utils.grading.processes import Process
 from course_utils.grading.relay import Relay
 from course_utils.grading.sandbox import HANDED_IN, WORK, open_sandbox
-from course_utils.grading.warm import keras_home
-from course_utils.runtime import cache_dir
+from course_utils.runtime import cache_dir, keras_home
 from course_utils.submission.settings import AHEAD, EXAMINED, GRADING, PREDICTED
 
 PROVISIONER = "course-sandbox"

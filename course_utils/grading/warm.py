@@ -24,7 +24,7 @@ from typing import Any
 
 from course_utils.errors import SandboxError
 from course_utils.grading.sandbox import confine, enter
-from course_utils.runtime import start_folder
+from course_utils.runtime import keras_home, start_folder
 
 MESSAGE_BYTES = 2**16
 MOST_DESCRIPTORS = 4
@@ -141,11 +141,6 @@ def handed_on() -> dict[str, str]:
     if data := os.environ.get("COURSE_DATA"):
         places["COURSE_DATA"] = Path(data).expanduser().absolute()
     return QUIET | chosen | {name: str(place) for name, place in places.items()}
-
-
-def keras_home() -> Path:
-    """Return the folder in which Keras keeps what it has downloaded."""
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").absolute()
 
 
 def serve(near: socket.socket) -> None:
