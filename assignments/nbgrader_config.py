@@ -18,7 +18,7 @@ def configure(c):
         OverwriteKernelspec,
     )
 
-    from course_utils.grading import execution, late, preprocessors
+    from course_utils.grading import execution, feedback, late, preprocessors
     from course_utils.submission.settings import RETRAIN
 
     c.CourseDirectory.course_id = "image-classification"
@@ -61,9 +61,10 @@ def configure(c):
     c.AssignLatePenalties.plugin_class = late.PerDay
 
     # Feedback: points, comments and figures; no hidden tests, no rubrics.
+    c.GenerateFeedback.exporter_class = feedback.FeedbackExporter
     c.GenerateFeedback.preprocessors = [
         GetGrades,
-        preprocessors.HideFromStudents,
+        feedback.HideFromStudents,
         "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
     ]
     c.Validator.preprocessors = [CheckCellMetadata, ClearOutput, execution.BoundedExecute]

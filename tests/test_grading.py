@@ -7,10 +7,11 @@ import os
 import nbformat
 import numpy as np
 import pytest
+from jinja2 import Environment
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from course_utils.errors import AssignmentError
-from course_utils.grading import course, grade, late, notes, preprocessors, scan
+from course_utils.grading import course, feedback, grade, late, notes, preprocessors, scan
 from course_utils.grading.questions import course_folder, read_source
 
 
@@ -144,11 +145,30 @@ def test_feedback_hides_tests_rubrics_and_reasons():
     locked.outputs = [result(1.0), preprocessors._for_lecturer("copied")]
     rubric = new_markdown_cell("Why?\n### BEGIN MARK SCHEME\nsecret\n### END MARK SCHEME")
     rubric.metadata["nbgrader"] = {"locked": True, "grade": False, "solution": False}
-    shown, _ = preprocessors.HideFromStudents().preprocess(new_notebook(cells=[locked, rubric]), {})
+    shown, _ = feedback.HideFromStudents().preprocess(new_notebook(cells=[locked, rubric]), {})
     text = nbformat.writes(shown)
     assert "shown = 1" in text
     assert "secret" not in text
     assert "copied" not in text
+
+
+def test_the_templates_of_the_page_are_compiled_once(monkeypatch):
+    compiled = []
+    compile_template = Environment.compile
+
+    def counted(self, source, name=None, *rest, **settings):
+        compiled.append(name)
+        return compile_template(self, source, name, *rest, **settings)
+
+    monkeypatch.setattr(Environment, "compile", counted)
+    monkeypatch.setattr(feedback, "_compiled", feedback._InMemory())
+    notebook = new_notebook(cells=[new_markdown_cell("# Hello")])
+    first, _ = feedback.FeedbackExporter().from_notebook_node(notebook)
+    assert len(compiled) == len(set(compiled)) > 1
+    compiled.clear()
+    second, _ = feedback.FeedbackExporter().from_notebook_node(notebook)
+    assert compiled == []
+    assert second == first
 
 
 # Notebooks that are not as they should be

@@ -1,7 +1,7 @@
 """The steps of nbgrader that the course replaces or adds; ``nbgrader_config.py`` names them.
 
-Reading and repairing a submission, executing it within limits, turning grades into points,
-keeping them, and hiding from the feedback what students must not see.
+Reading and repairing a submission, executing it within limits, turning grades into points, and
+keeping them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from nbformat.v4 import new_notebook, new_output
 from nbgrader import utils
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters.base import NbGraderException
-from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme, SaveAutoGrades
+from nbgrader.preprocessors import SaveAutoGrades
 from nbgrader.preprocessors.base import NbGraderPreprocessor
 from traitlets import Int
 
@@ -358,22 +358,6 @@ class RemoveScripts(SanitizeHTML, NbGraderPreprocessor):
         if is_test(cell) or (cell.cell_type == "markdown" and not TAG.search(cell.source)):
             return cell, resources
         return super().preprocess_cell(cell, resources, index)
-
-
-class HideFromStudents(NbGraderPreprocessor):
-    """Takes hidden tests, rubrics and reasons for a review out of the feedback."""
-
-    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        hidden, rubric = ClearHiddenTests(parent=self), ClearMarkScheme(parent=self)
-        for cell in nb.cells:
-            if utils.is_locked(cell):
-                hidden._remove_hidden_test_region(cell)
-                rubric._remove_mark_scheme_region(cell)
-            if cell.cell_type == "code":
-                cell.outputs = [o for o in cell.outputs if not o.get("metadata", {}).get(LECTURER)]
-            for output in cell.get("outputs", ()):
-                output.get("data", {}).pop(GRADE_MIME, None)
-        return nb, resources
 
 
 def _source(preprocessor: NbGraderPreprocessor, names: dict[str, str]) -> NotebookNode:

@@ -78,7 +78,8 @@ class Writer:
 
     def write_feedback(self, student: str) -> None:
         """Write the page that a student gets."""
-        said = self._api.generate_feedback(self._assignment, student, force=True)
+        with one_transaction(self._engine):
+            said = self._api.generate_feedback(self._assignment, student, force=True)
         if not said["success"]:
             raise AssignmentError(_reason(said))
 
