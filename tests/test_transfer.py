@@ -88,6 +88,17 @@ def test_weights_are_found_from_a_folder_further_down(nowhere, monkeypatch, plac
     assert transfer.find_weights().samefile(weights)
 
 
+def test_weights_are_not_looked_for_in_a_submission(nowhere, monkeypatch):
+    """It is the current folder while it is graded; the grader started in COURSE_START."""
+    weights = nowhere / "handed-in" / "data" / "weights" / transfer.WEIGHTS_NAME
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    monkeypatch.chdir(nowhere / "handed-in")
+    monkeypatch.setenv("COURSE_START", str(nowhere / "grader"))
+    with pytest.raises(DataError, match=r"put .* into data/weights"):
+        transfer.find_weights()
+
+
 def test_damaged_weights_are_refused(nowhere):
     weights = nowhere / "data" / "weights" / transfer.WEIGHTS_NAME
     weights.parent.mkdir(parents=True)

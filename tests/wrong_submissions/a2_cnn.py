@@ -6,8 +6,6 @@ import keras
 from keras import layers
 from nbgrading import Wrong, edit_record, weaken
 
-from course_utils.data import Dataset
-
 SWAPPED = """
 def conv_output(size, kernel, stride, padding):
     if padding == "same":
@@ -40,8 +38,8 @@ def hand_in_too_large(folder: Path) -> None:
     edit_record("a2-q3", parameters=model.count_params())(folder)
 
 
-def wrong(data: Dataset) -> list[Wrong]:
-    """Return the submissions; `data` is real CIFAR-10."""
+def wrong() -> list[Wrong]:
+    """Return the submissions."""
     return [
         Wrong(
             "kernel-and-stride-swapped",
@@ -51,7 +49,7 @@ def wrong(data: Dataset) -> list[Wrong]:
         ),
         Wrong(
             "missed-by-two-points",
-            artefacts=weaken("a2-q3", data, 0.60),
+            artefacts=weaken("a2-q3", 0.61),  # 60% of the test images
             earns={"q3-accuracy-test": 4.0},
             says={"q3-accuracy-test": "asked: 62%"},
         ),

@@ -6,8 +6,6 @@ from pathlib import Path
 import keras
 from nbgrading import Wrong, weaken
 
-from course_utils.data import Dataset
-
 EPOCHS = 26
 
 # The next question's network must stay the one that was handed in.
@@ -33,8 +31,8 @@ def ready_made(folder: Path) -> None:
     network.save(path)
 
 
-def wrong(data: Dataset) -> list[Wrong]:
-    """Return the submissions; `data` is real CIFAR-10."""
+def wrong() -> list[Wrong]:
+    """Return the submissions."""
     return [
         Wrong(
             "one-epoch-too-many",
@@ -50,7 +48,7 @@ def wrong(data: Dataset) -> list[Wrong]:
         ),
         Wrong(
             "missed-by-two-points",
-            artefacts=weaken("a4-q9", data, 0.73),
+            artefacts=weaken("a4-q9", 0.328),  # 73% of the test images
             earns={"q9e-test": 4.0},
             says={"q9e-test": "asked: 75%"},
         ),
