@@ -66,14 +66,20 @@ class Heard(Progress):
         self.ended.append(outcome.student)
 
 
-@pytest.fixture
-def course(tmp_path):
-    course = make_course(tmp_path / "course")
+@pytest.fixture(scope="module")
+def handed_in(tmp_path_factory):
+    """A course that waits to be graded; each test gets a copy."""
+    course = make_course(tmp_path_factory.mktemp("handed-in") / "course")
     cells = [*value_cells("first", 1, points=2), *value_cells("second", 2, points=3)]
     add_assignment(course, NAME, cells)
     for student in STUDENTS:
         hand_in(course, student, NAME, solved(course, NAME, ANSWERS[student]))
     return course
+
+
+@pytest.fixture
+def course(handed_in, tmp_path):
+    return shutil.copytree(handed_in, tmp_path / "course")
 
 
 def command(course: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
