@@ -121,7 +121,7 @@ def import_keras(backend: str | None = None) -> str:
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = wanted
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        # By itself TensorFlow leaves oneDNN to CPUs with AVX512; others train twice as fast, too.
+        # TensorFlow leaves oneDNN to CPUs with AVX512; others train nearly twice as fast with it.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
         with _silent_stderr():
             import keras

@@ -149,6 +149,6 @@ def workers(dask, address, tmp_path) -> list[psutil.Process]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put last what waits for long work, so that the book is built while the others run."""
-    order = ("gradings", "built_book")
+    """Put last what waits for long work, the book's last of all: it is built while others run."""
+    order = ("built_book", "gradings")
     items.sort(key=lambda item: [name in item.fixturenames for name in order])
