@@ -34,8 +34,8 @@ class HideFromStudents(NbGraderPreprocessor):
 class FeedbackExporter(HTMLExporter):
     """Makes nbgrader's page, with templates that are compiled once for all pages.
 
-    nbgrader makes an exporter for each page, and each would compile all of its templates: for
-    most pages that takes longer than everything else.
+    nbgrader makes an exporter for each page, and each would compile all of its templates: for a
+    short notebook that takes longer than everything else.
     """
 
     def _create_environment(self) -> Environment:
