@@ -65,7 +65,7 @@ def configure(c):
     c.GenerateFeedback.preprocessors = [
         GetGrades,
         feedback.HideFromStudents,
-        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+        feedback.PageStyle,
     ]
     c.Validator.preprocessors = [CheckCellMetadata, ClearOutput, execution.BoundedExecute]
 

@@ -209,6 +209,8 @@ def test_feedback_and_class_report_open_in_a_browser(by_hand, page):
     report = write_class_report(by_hand, NAME)
     page.goto(f"file://{by_hand / 'feedback' / 'good' / NAME / NAME}.html")
     page.screenshot(path=SCREENSHOTS / "feedback.png", full_page=True)
+    heading = page.locator(".rendered_html th").first
+    assert heading.evaluate("cell => parseFloat(getComputedStyle(cell).paddingRight)") >= 8
     page.goto(f"file://{report}")
     page.screenshot(path=SCREENSHOTS / "class_report.png", full_page=True)
     text = page.inner_text("body")

@@ -7,12 +7,19 @@ from typing import Any
 from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
 from nbconvert.exporters import HTMLExporter
+from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbformat import NotebookNode
 from nbgrader import utils
 from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme
 from nbgrader.preprocessors.base import NbGraderPreprocessor
+from traitlets import Bool
 
 from course_utils.submission.settings import GRADE_MIME, LECTURER
+
+TABLES = """
+.rendered_html table { margin: 1em 0; }
+.rendered_html th, .rendered_html td { padding: 0.3em 0.8em; border-bottom: 1px solid #dddddd; }
+"""
 
 
 class HideFromStudents(NbGraderPreprocessor):
@@ -29,6 +36,15 @@ class HideFromStudents(NbGraderPreprocessor):
             for output in cell.get("outputs", ()):
                 output.get("data", {}).pop(GRADE_MIME, None)
         return nb, resources
+
+
+class PageStyle(CSSHTMLHeaderPreprocessor):
+    """Gives the page its styles: nbgrader's, and those of tables, for which it has none."""
+
+    enabled = Bool(True).tag(config=True)
+
+    def _generate_header(self, resources: Any) -> list[str]:
+        return [*super()._generate_header(resources), TABLES]
 
 
 class FeedbackExporter(HTMLExporter):
