@@ -141,7 +141,8 @@ def evaluation_image(history: History, evaluation: Evaluation, source: Source) -
         On the test set.
     source : Source
     """
-    # Laid out by hand: working it out takes as long as drawing it, and this figure is drawn often.
+    # Laid out by hand, names of axes too: working it out takes as long as drawing it, and this
+    # figure is drawn often.
     figure = Figure(figsize=(11, 5.4))
     grid = figure.add_gridspec(
         2, 2, width_ratios=(1, 1.35), left=0.07, right=0.99, bottom=0.21, top=0.94, hspace=0.3
@@ -158,9 +159,13 @@ def evaluation_image(history: History, evaluation: Evaluation, source: Source) -
         _curve(axis, epochs, validation, "validation", 1)
         axis.set(ylabel=name, xlabel="epoch" if row else "")
         axis.legend(frameon=False)
+        axis.xaxis.set_label_coords(0.5, -0.17)
+        axis.yaxis.set_label_coords(-0.13, 0.5)
         _tidy(axis, percent=name == "accuracy")
     matrix = figure.add_subplot(grid[:, 1])
     _confusion_axis(matrix, evaluation)
+    matrix.xaxis.set_label_coords(0.5, -0.2)
+    matrix.yaxis.set_label_coords(-0.24, 0.5)
     matrix.set_title(f"Test accuracy {evaluation}", fontsize=10)
     return show(
         figure,

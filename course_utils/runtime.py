@@ -7,6 +7,7 @@ and TensorFlow its threads once, at its first operation.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -237,6 +238,7 @@ def versions() -> dict[str, str]:
     }
 
 
+@functools.cache
 def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)

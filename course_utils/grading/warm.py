@@ -10,7 +10,6 @@ import atexit
 import functools
 import gc
 import importlib
-import io
 import itertools
 import json
 import os
@@ -200,16 +199,28 @@ def _import_everything() -> None:
 
         # All of TensorFlow's kernels are sorted when the first one is looked for.
         get_registered_kernels_for_op("NoOp")
-    from matplotlib.figure import Figure
-
-    # Fonts are looked for when the first letter is drawn.
-    figure = Figure()
-    figure.suptitle("A")
-    figure.savefig(io.BytesIO(), format="png")
+    _draw_evaluation()
     # No program looks through all of this for garbage again, which would also copy its pages.
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+def _draw_evaluation() -> None:
+    """Draw what most notebooks draw: fonts and more are looked for when that is done first."""
+    import numpy as np
+
+    from course_utils.data import Source
+    from course_utils.evaluation import score
+    from course_utils.plotting import evaluation_image
+    from course_utils.training import History
+
+    curve = [0.0, 1.0]
+    evaluation_image(
+        History(curve, curve, curve, curve, seconds=0.0),
+        score(np.eye(2), np.arange(2), ("a", "b")),
+        Source(name="", kind="", location="", fingerprint="", is_stand_in=False),
+    )._repr_mimebundle_()
 
 
 if __name__ == "__main__":
