@@ -450,6 +450,17 @@ def test_beside_a_gpu_only_what_cuda_needs_can_be_had(monkeypatch):
 
 
 @NEEDS_SANDBOX
+def test_no_operation_is_made_a_function_first():
+    """It would take each of a submission's programs a tenth of a second to load a network."""
+    wrong = "import tensorflow as tf\ntf.matmul(tf.ones((2, 3)), tf.ones((2, 3)))"
+    (cell,) = examine(Job([new_code_cell(wrong)], [], {}, 60, 60, False)).cells
+    (error,) = (output for output in cell.outputs if output.output_type == "error")
+    assert "incompatible" in error.evalue
+    # TensorFlow's name for such a function.
+    assert "__wrapped__" not in error.evalue
+
+
+@NEEDS_SANDBOX
 def test_what_was_handed_in_is_no_data(tmp_path, monkeypatch):
     """Else it would hold the labels by which it is graded."""
     # As a lecturer's own: named from where the grader was started.

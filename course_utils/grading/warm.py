@@ -195,15 +195,27 @@ def _import_everything() -> None:
     for module in MODULES:
         importlib.import_module(module)
     if backend == "tensorflow":
-        from tensorflow.python.framework.kernels import get_registered_kernels_for_op
-
-        # All of TensorFlow's kernels are sorted when the first one is looked for.
-        get_registered_kernels_for_op("NoOp")
+        _prepare_tensorflow()
     _draw_evaluation()
     # No program looks through all of this for garbage again, which would also copy its pages.
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+def _prepare_tensorflow() -> None:
+    """Spare every program what TensorFlow does before its first operations."""
+    from tensorflow.python import pywrap_tfe
+    from tensorflow.python.framework.kernels import get_registered_kernels_for_op
+
+    # All of TensorFlow's kernels are sorted when the first one is looked for.
+    get_registered_kernels_for_op("NoOp")
+    # Each kind of operation outside of a `tf.function` would be made a function first, and oneDNN
+    # look through all kernels for it: until a network is loaded that takes as long as the rest.
+    as_function = pywrap_tfe.TFE_ContextOptionsSetRunEagerOpAsFunction
+    pywrap_tfe.TFE_ContextOptionsSetRunEagerOpAsFunction = lambda options, _: as_function(
+        options, False
+    )
 
 
 def _draw_evaluation() -> None:
