@@ -51,6 +51,9 @@ c.Autograde.autograde_preprocessors = [
 c.Execute.timeout = 180
 """
 
+# Student -> test -> points.
+Scores = dict[str, dict[str, float | None]]
+
 
 def measure() -> str:
     """Grade both ways, the stock one first; scores must be the same.
@@ -78,7 +81,7 @@ def measure() -> str:
         start = time.perf_counter()
         grade_class(queue, NAME)
         seconds["again"] = time.perf_counter() - start
-        same = _scores(stock) == _scores(queue)
+        differences = _differences(_scores(stock), _scores(queue))
     ratio = seconds["stock"] / seconds["queue"]
     rows = [
         ["stock `nbgrader autograde`", f"{seconds['stock']:.0f}", "1", ""],
@@ -90,7 +93,7 @@ def measure() -> str:
     networks = _networks_seconds()
     most = seconds["stock"] / (networks * CLASS / available_cores())
     headings = [f"{CLASS} submissions of {NAME}", "seconds", "times as fast", "asked"]
-    verdict = "the same" if same else "NOT the same"
+    verdict = f"NOT the same: {'; '.join(differences)}" if differences else "the same"
     return table("Grading a class", headings, rows) + (
         f"\n\nScores of both: {verdict}. A kernel that has imported this library and Keras: after "
         f"{_kernel_seconds(AsyncKernelManager):.1f} s as nbgrader starts it, after "
@@ -163,7 +166,16 @@ def _hand_in_a_class(course: Path) -> None:
             model.save(path)
 
 
-def _scores(course: Path) -> dict[str, dict[str, float | None]]:
+def _differences(stock: Scores, queue: Scores) -> list[str]:
+    """Say which submissions have other scores, and which."""
+    return [
+        f"{student} {stock.get(student)} / {queue.get(student)}"
+        for student in sorted(stock | queue)
+        if stock.get(student) != queue.get(student)
+    ]
+
+
+def _scores(course: Path) -> Scores:
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}", "image-classification") as gradebook:
         return {
             submission.student.id: {

@@ -210,8 +210,8 @@ def _prepare_tensorflow() -> None:
 
     # All of TensorFlow's kernels are sorted when the first one is looked for.
     get_registered_kernels_for_op("NoOp")
-    # Each kind of operation outside of a `tf.function` would be made a function first, and oneDNN
-    # look through all kernels for it: until a network is loaded that takes as long as the rest.
+    # TensorFlow would make a function of each operation outside of one, and look through all of its
+    # kernels for one of oneDNN's: until a network is loaded that takes as long as all the rest.
     as_function = pywrap_tfe.TFE_ContextOptionsSetRunEagerOpAsFunction
     pywrap_tfe.TFE_ContextOptionsSetRunEagerOpAsFunction = lambda options, _: as_function(
         options, False
