@@ -145,7 +145,7 @@ def evaluation_image(history: History, evaluation: Evaluation, source: Source) -
     # figure is drawn often.
     figure = Figure(figsize=(11, 5.4))
     grid = figure.add_gridspec(
-        2, 2, width_ratios=(1, 1.35), left=0.07, right=0.99, bottom=0.21, top=0.94, hspace=0.3
+        2, 2, width_ratios=(1, 1.35), left=0.07, right=0.99, bottom=0.24, top=0.94, hspace=0.3
     )
     epochs = np.arange(1, history.epochs + 1)
     for row, (name, training, validation) in enumerate(
@@ -164,8 +164,10 @@ def evaluation_image(history: History, evaluation: Evaluation, source: Source) -
         _tidy(axis, percent=name == "accuracy")
     matrix = figure.add_subplot(grid[:, 1])
     _confusion_axis(matrix, evaluation)
-    matrix.xaxis.set_label_coords(0.5, -0.2)
-    matrix.yaxis.set_label_coords(-0.24, 0.5)
+    # So that long names, as the stand-in's, leave room for those of the axes.
+    matrix.tick_params(labelsize=10 if max(map(len, evaluation.class_names)) <= 10 else 7)
+    matrix.xaxis.set_label_coords(0.5, -0.24)
+    matrix.yaxis.set_label_coords(-0.28, 0.5)
     matrix.set_title(f"Test accuracy {evaluation}", fontsize=10)
     return show(
         figure,

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from course_utils import plotting
 from course_utils.evaluation import score
@@ -82,6 +83,23 @@ def test_the_evaluation_image_holds_curves_and_a_labelled_matrix(small_data, eva
     counts = [int(t.get_text()) for t in matrix.texts]
     assert counts == evaluation.confusion.ravel().tolist()
     assert str(evaluation) in matrix.get_title()
+
+
+def test_names_in_the_evaluation_image_leave_each_other_room(small_data, evaluation):
+    """The stand-in's classes have long ones; CIFAR-10's are drawn in larger letters."""
+    cifar10 = dataclasses.replace(evaluation, class_names=("automobile",) * 10)
+    for shown in (evaluation, cifar10):
+        figure = plotting.evaluation_image(HISTORY, shown, small_data.source).figure
+        FigureCanvasAgg(figure).draw()
+        loss, accuracy, matrix = figure.axes
+        below, beside = (
+            matrix.xaxis.label.get_window_extent(),
+            matrix.yaxis.label.get_window_extent(),
+        )
+        assert below.y0 > figure._supxlabel.get_window_extent().y1
+        assert below.y1 < min(t.get_window_extent().y0 for t in matrix.get_xticklabels())
+        assert beside.x1 < min(t.get_window_extent().x0 for t in matrix.get_yticklabels())
+        assert beside.x0 > max(axis.get_window_extent().x1 for axis in (loss, accuracy))
 
 
 def test_lines_differ_without_colour(small_data):
