@@ -15,6 +15,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import psutil
 import pytest
@@ -31,7 +32,7 @@ from nbgrading import (
 from rich.console import Console
 from small_notebooks import wait_for
 
-from course_utils.grading import gpus, queue
+from course_utils.grading import gpus, queue, sandbox
 from course_utils.grading.course import nbgrader
 from course_utils.grading.queue import FAILED, GRADED, UNCHANGED, Outcome, Progress, grade_class
 from course_utils.grading.sandbox import WITH_MY_RIGHTS
@@ -143,6 +144,17 @@ def test_one_that_cannot_be_graded_stops_no_other(course):
     assert "eve[1] could not be graded" in done.stdout
     assert "3 graded" in done.stdout
     assert "1 failed" in done.stdout
+
+
+def test_where_no_kernel_starts_nobody_gets_no_points_for_it(course):
+    # As where Python's packages lie in a place that no sandbox shows.
+    with mock.patch.object(sandbox, "python_folders", return_value=[]):
+        outcomes = grade_class(course, NAME)
+    assert states(outcomes) == dict.fromkeys(STUDENTS, FAILED)
+    assert all("No kernel could be started" in outcome.reason for outcome in outcomes)
+    assert points(course) == {}
+    assert states(grade_class(course, NAME)) == dict.fromkeys(STUDENTS, GRADED)
+    assert points(course) == EXPECTED
 
 
 def test_the_lecturer_watches(course):

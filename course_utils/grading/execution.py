@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import zmq
+from jupyter_client.client import KernelClient
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
@@ -29,7 +30,7 @@ from nbgrader import utils
 from nbgrader.preprocessors import Execute
 from traitlets import Dict, Int
 
-from course_utils.errors import AssignmentError
+from course_utils.errors import AssignmentError, SandboxError
 from course_utils.grading import gpus
 from course_utils.grading.examination import ENDED, Examination
 from course_utils.grading.kernels import PROVISIONER
@@ -115,7 +116,7 @@ def examine(job: Job, on_test: Callable[[str], None] = lambda name: None) -> Exa
     Raises
     ------
     SandboxError
-        Where there is no sandbox to be had.
+        Where there is no sandbox to be had, or no kernel starts in it.
     AssignmentError
         Where the lecturer's own cells do not run.
     """
@@ -161,7 +162,7 @@ def is_test(cell: NotebookNode) -> bool:
 
 
 class BoundedExecute(Execute):
-    """Executes a notebook within a total time and a bounded output; never raises.
+    """Executes a notebook within a total time and a bounded output, whatever its cells do.
 
     Attributes
     ----------
@@ -177,6 +178,7 @@ class BoundedExecute(Execute):
         self._deadline = time.monotonic() + self.total_timeout
         self._printed: Counter[int] = Counter()
         self.notes: list[tuple[str, str]] = []
+        self._is_ready = False
         try:
             super().preprocess(nb, resources, km)
         except (_TimeIsUp, CellTimeoutError):
@@ -186,12 +188,20 @@ class BoundedExecute(Execute):
                 "Stopped: a cell that did not end, or a notebook that took too long.",
             )
         except Exception as error:
+            # None of its cells has run: that says nothing about the submission.
+            if not self._is_ready:
+                raise SandboxError(f"No kernel could be started: {error}") from error
             self._note(
                 "The notebook's program ended before its last cell; the cells after that were "
                 "not run.",
                 f"The kernel ended: {type(error).__name__}: {str(error)[:200]}",
             )
         return nb, resources
+
+    async def async_start_new_kernel_client(self) -> KernelClient:
+        client = await super().async_start_new_kernel_client()
+        self._is_ready = True
+        return client
 
     def _note(self, for_student: str, for_lecturer: str) -> None:
         self.log.warning(for_lecturer)
@@ -298,6 +308,8 @@ class _Execution(BoundedExecute):
 
         Raises
         ------
+        SandboxError
+            Where no kernel starts.
         AssignmentError
             Where the lecturer's own cells do not run.
         """
