@@ -101,6 +101,8 @@ class RunRecord(BaseModel):
             return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise RecordError(f"The run record {path} cannot be read: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise RecordError(_other_format(path, "it is no UTF-8 text")) from error
         except RecipeError as error:
             raise RecordError(_other_format(path, str(error))) from error
         except ValidationError as error:

@@ -324,7 +324,8 @@ def duplicate_tests(notebook: NotebookNode) -> None:
 
 def rename_tests(notebook: NotebookNode) -> None:
     for cell in cells_of(notebook, *TESTS):
-        cell.metadata.nbgrader.grade_id = "my-" + cell.metadata.nbgrader.grade_id
+        # A terminal would be cleared.
+        cell.metadata.nbgrader.grade_id = "my-\x1b[2J" + cell.metadata.nbgrader.grade_id
 
 
 def retype_tests(notebook: NotebookNode) -> None:
@@ -341,7 +342,20 @@ def tests_worth_more(notebook: NotebookNode) -> None:
 
 def scripts_in_text(notebook: NotebookNode) -> None:
     text = "Is 1 < 2? <script>document.title = 'owned'</script> <img src=x onerror='owned()'>"
-    notebook.cells.insert(0, nbformat.v4.new_markdown_cell(text))
+    links = "[my figure](javascript:owned()) or [that one](java&#115;cript:owned())"
+    formula = r"$\href{javascript:owned()}{x}$"
+    copied = "owned, but copied without its picture: ![](attachment:lost.png)"
+    for source in (text, links, formula, copied):
+        notebook.cells.insert(0, nbformat.v4.new_markdown_cell(source))
+
+
+def tests_in_another_order(notebook: NotebookNode) -> None:
+    """Before the test that defines them, define names that a hidden test stands on."""
+    (first,), (again,) = cells_of(notebook, "function-test"), cells_of(notebook, "again-test")
+    notebook.cells.remove(again)
+    own = new_code_cell("doubled = {3: 1}\nattempt = lambda x: 1")
+    place = notebook.cells.index(first)
+    notebook.cells[place:place] = [own, again]
 
 
 def replace_the_truth(notebook: NotebookNode) -> None:
@@ -473,6 +487,39 @@ def file_in_the_way(folder: Path) -> None:
     (folder / ".predicted").write_text("{}")
 
 
+def slow_network(folder: Path) -> None:
+    layers = keras.layers
+    image = keras.Input((32, 32, 3), dtype="uint8")
+    values = layers.Rescaling(1 / 255)(image)
+    for _ in range(7):
+        values = layers.Conv2D(72, 3, padding="same")(values)
+    values = layers.GlobalAveragePooling2D()(values)
+    classes = layers.Dense(10, "softmax", dtype="float32")(values)
+    keras.Model(image, classes).save(folder / f"{NETWORK}.keras")
+
+
+def large_file(folder: Path) -> None:
+    with (folder / "cifar-10.tar.gz").open("wb") as file:
+        file.truncate(300 * 2**20)
+
+
+def latin_1_record(folder: Path) -> None:
+    """Beside what is graded: a network whose record is no UTF-8."""
+    shutil.copy(folder / f"{NETWORK}.keras", folder / "a1-first.keras")
+    (folder / "a1-first.json").write_bytes('{"device": "Gerät"}'.encode("latin-1"))
+
+
+def nested_metadata(folder: Path) -> None:
+    """A megabyte that is fifty times as large where each level is indented."""
+    (path,) = folder.glob("*.ipynb")
+    nested = [0] * 400_000
+    for _ in range(150):
+        nested = [nested]
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    notebook["metadata"]["mine"] = nested
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+
+
 def many_parts(notebook: NotebookNode) -> None:
     notebook.metadata["parts"] = [{}] * 1_000_000
 
@@ -524,6 +571,9 @@ script = "<script>document.title = 'owned'</script>"
 display(HTML(script + "<b>bold</b><img src=x onerror=\\"owned()\\">"))
 display(Javascript("document.title = 'owned'"))
 display(Markdown(script), SVG(data="<svg xmlns='http://www.w3.org/2000/svg'>" + script + "</svg>"))
+picture = {"image/png": "AAAA", "text/plain": "owned"}
+size = {"image/png": {"width": "1 onerror=owned()", "height": 5, "alt": "five"}}
+display(picture, raw=True, metadata=size)
 """
 STOPS_IN_A_TEST = """
 calls = []
@@ -623,6 +673,7 @@ NOTEBOOKS = {
     "retypes-tests": retype_tests,
     "raises-points": tests_worth_more,
     "replaces-the-truth": replace_the_truth,
+    "reorders-tests": tests_in_another_order,
     "asks-for-a-kernel": ask_for_another_kernel,
 }
 FILES = {
@@ -659,6 +710,12 @@ def attacks() -> list[Attack]:
                deserves=everything),
         Attack("deep-folders", files=deep_folders, answers=True, deserves=everything),
         Attack("file-in-the-way", files=file_in_the_way, answers=True, deserves=everything),
+        Attack("slow-network", files=slow_network, answers=True, deserves=rest,
+               review="Left out: networks"),
+        Attack("large-file", files=large_file, answers=True, deserves=everything,
+               review="Too large"),
+        Attack("latin-1-record", files=latin_1_record, answers=True, deserves=everything),
+        Attack("nested-metadata", files=nested_metadata, answers=True, deserves=everything),
         Attack("many-parts", notebook=many_parts, answers=True, review="too many parts"),
         Attack("huge-notebook", files=huge_notebook, answers=True, review="MB"),
         Attack("no-json", files=no_json, answers=True, review="cannot be read"),

@@ -150,6 +150,36 @@ def test_a_structure_names_keras_own_layers(change, problem):
         checked_structure(json.dumps(structure), "x.keras")
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda x: x / 255,
+        lambda x: x + keras.layers.Conv2D(3, 3, padding="same")(x),
+        lambda x: keras.ops.cast(x, "float32"),
+        lambda x: keras.ops.relu(x),
+        lambda x: keras.activations.relu(x),
+        lambda x: keras.ops.mean(x, axis=-1, keepdims=True),
+        lambda x: x[:, 1:, ..., :2],
+    ],
+    ids=["divide", "residual", "cast", "relu", "activation", "mean", "slice"],
+)
+def test_operations_of_keras_are_accepted(part):
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, keras.layers.Flatten()(part(image)))
+    again = keras.models.model_from_json(checked_structure(model.to_json(), "x.keras"))
+    assert again.output_shape == model.output_shape
+
+
+@pytest.mark.parametrize("name", ["Map", "WhileLoop", "np", "vectorize", "backend"])
+@pytest.mark.parametrize("module", ["core", "numpy"])
+def test_what_takes_a_function_is_no_operation(module, name):
+    image = keras.Input((4,))
+    structure = json.loads(keras.Model(image, image / 2).to_json())
+    structure["config"]["layers"][-1].update(module=f"keras.src.ops.{module}", class_name=name)
+    with pytest.raises(SubmissionError, match=f"{name} of"):
+        checked_structure(json.dumps(structure), "x.keras")
+
+
 def test_an_optimizer_is_left_out():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     model.compile("adam", "mse")
@@ -468,7 +498,7 @@ def test_what_was_handed_in_is_no_data(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_DATA", "data")
     write_mnist(tmp_path / "data", first_label=3)
     write_mnist(tmp_path / "handed-in" / "data", first_label=7)
-    files = read_files(tmp_path / "handed-in")
+    files, _ = read_files(tmp_path / "handed-in", ignored=[])
     assert list(files) == ["data/mnist.npz"]
     load = "from course_utils import load_mnist\nmnist = load_mnist()"
     show = new_cell("first-test", "print(mnist.y_test[0])", points=1)

@@ -20,6 +20,7 @@ from unittest import mock
 import psutil
 import pytest
 from grade_and_die import BEFORE, points
+from nbformat.v4 import new_code_cell
 from nbgrading import (
     NEEDS_SANDBOX,
     add_assignment,
@@ -32,7 +33,7 @@ from nbgrading import (
 from rich.console import Console
 from small_notebooks import wait_for
 
-from course_utils.grading import gpus, queue, sandbox
+from course_utils.grading import examined, gpus, queue, sandbox
 from course_utils.grading.course import nbgrader
 from course_utils.grading.queue import FAILED, GRADED, UNCHANGED, Outcome, Progress, grade_class
 from course_utils.grading.sandbox import WITH_MY_RIGHTS
@@ -155,6 +156,24 @@ def test_where_no_kernel_starts_nobody_gets_no_points_for_it(course):
     assert points(course) == {}
     assert states(grade_class(course, NAME)) == dict.fromkeys(STUDENTS, GRADED)
     assert points(course) == EXPECTED
+
+
+def test_a_notebook_that_ends_its_program_is_graded(course):
+    notebook = solved(course, NAME)
+    notebook.cells.append(new_code_cell("import os\nos._exit(0)"))
+    hand_in(course, "dan", NAME, notebook)
+    assert states(grade_class(course, NAME, only="dan")) == {"dan": GRADED}
+    assert points(course) == {"dan": [2.0, 3.0]}
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "__pycache__/mine.cpython-311.pyc"])
+def test_what_nbgrader_leaves_out_is_not_looked_at(course, name):
+    path = course / "submitted" / "ada" / NAME / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"\0")
+    # Else the one writer would find nothing that belongs to it, and examine it once more.
+    with mock.patch.object(examined, "examine", side_effect=AssertionError):
+        assert states(grade_class(course, NAME, only="ada")) == {"ada": GRADED}
 
 
 def test_the_lecturer_watches(course):

@@ -248,7 +248,16 @@ def test_nothing_that_is_displayed_can_act(together, student):
     for text in (page, *(str(cell.get("outputs", cell.source)) for cell in graded)):
         assert "<script>document.title" not in text
         assert not re.search(r"<img[^>]*onerror", text)
+        assert "\\href" not in text
+    assert not re.search(r"""href=["']?\s*javascript:owned""", page)
     assert (student == "scripts") == ("<b>bold</b>" in page)
+    assert (student == "scripts") == bool(re.search(r'<img[^>]*alt="five"', page))
+
+
+def test_what_the_lecturer_is_told_steers_no_terminal(together):
+    told = [note for result in together["results"].values() for note in result.notes]
+    assert any("my-" in note for note in told)
+    assert all(map(str.isprintable, told))
 
 
 def test_what_is_kept_of_a_submission_has_a_size(together):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import h5py
+import keras
 
 from course_utils.errors import SubmissionError
 from course_utils.submission.settings import MAX_MODEL_BYTES
@@ -22,9 +24,12 @@ MAX_NUMBERS = 64
 MODULES = {"keras", "keras.layers", "keras.initializers", "keras.regularizers",
            "keras.constraints", "keras.src.models.functional", "keras.src.models.sequential",
            "keras.models", "keras.activations", "keras.dtype_policies"}  # fmt: skip
+# What `x + y`, `x / 255`, `x[:, 1:]` and `keras.ops.relu(x)` stand as.
+OPERATIONS = {"keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.activations.activations"}
+CAST = ("keras.src.ops.core", "Cast")
 # Classes of these modules that run code of the archive's author.
 FORBIDDEN = {"Lambda", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "TFSMLayer"}
-PLAIN_KINDS = {"__keras_tensor__", "__tuple__"}
+PLAIN_KINDS = {"__keras_tensor__", "__tuple__", "__slice__", "__ellipsis__"}
 
 
 def read_structure(path: Path) -> str:
@@ -139,4 +144,13 @@ def _strange_class(part: dict[str, Any]) -> str:
     # With a dot a name could lead further.
     plain = kind.isidentifier() and not kind.startswith("__")
     allowed = plain and kind not in FORBIDDEN and module in MODULES
+    allowed = allowed or _is_operation(module, kind)
     return "" if allowed else f"{kind} of {module}"
+
+
+def _is_operation(module: Any, kind: str) -> bool:
+    """Tell whether it is a mathematical operation of Keras; none of these takes a function."""
+    if (module, kind) == CAST:
+        return True
+    found = getattr(sys.modules[module], kind, None) if module in OPERATIONS else None
+    return isinstance(found, type) and issubclass(found, keras.Operation)

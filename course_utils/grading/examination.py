@@ -68,12 +68,16 @@ class Examination:
         """Run the lecturer's own cells; return what went wrong, if anything did."""
         return self._order({"prepare": cells}, _nobody, seconds) or ""
 
-    def predict(self, folder: Path, seconds: float) -> None:
-        """Have the handed-in networks predict ahead; what they made of it lies in `folder` then."""
+    def predict(self, folder: Path, seconds: float) -> bool:
+        """Have the handed-in networks predict ahead; what they made of it lies in `folder` then.
+
+        Return whether they came to an end in time; if not, nothing can be examined any more.
+        """
         inside = self._examiner.folder / WORK
         self._order({"predict": str(inside)}, _nobody, seconds)
         for path in self._examiner.outside(inside).glob("*.npy"):
             shutil.copyfile(path, folder / path.name)
+        return not self._connection.closed
 
     def examine(
         self, source: str, ask: Callable[[dict[str, Any]], dict[str, Any]], seconds: float

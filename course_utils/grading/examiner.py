@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from course_utils.data import Dataset
-from course_utils.errors import CourseError, SubmissionError
+from course_utils.errors import SubmissionError
 from course_utils.grading.grade import Grade
 from course_utils.grading.predictor import Predictor, build
 from course_utils.grading.sandbox import HANDED_IN
@@ -88,7 +88,8 @@ class Examiner:
         """
         data_sets = [value for value in self._names.values() if isinstance(value, Dataset)]
         for path in sorted(Path().glob("*.keras")):
-            with contextlib.suppress(CourseError):
+            # Whatever is wrong with one, the test that asks for it says so.
+            with contextlib.suppress(Exception):
                 trained = artefacts.load_trained(path.stem)
                 for data in data_sets:
                     if trained.model.input_shape[1:] == data.x_test.shape[1:]:

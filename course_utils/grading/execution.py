@@ -10,18 +10,18 @@ import json
 import os
 import re
 import stat
+import symtable
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import zmq
-from jupyter_client.client import KernelClient
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
@@ -41,6 +41,8 @@ from course_utils.submission.settings import AHEAD, ANSWER_MIME, RETRAIN
 # An answer, or an output, of more is dropped, with the connection it came by. Read, the same JSON
 # can take fifty times the memory.
 MAX_MESSAGE_BYTES = 16 * 2**20
+# Of all files that were handed in: less than a sandbox has room for.
+MAX_FILES_BYTES = 200 * 2**20
 # To hand a message to a kernel. A connection that was dropped takes none, and says nothing of it.
 SEND_SECONDS = 10
 # A kernel is ended so long after its time: one that goes on sending keeps its client from looking.
@@ -124,13 +126,37 @@ def examine(job: Job, on_test: Callable[[str], None] = lambda name: None) -> Exa
         return _Execution(job, on_test, gpu).run()
 
 
-def read_files(folder: Path) -> dict[str, bytes]:
-    """Read a submission's files, without notebooks (they may hold the hidden tests)."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
+def read_files(folder: Path, ignored: list[str]) -> tuple[dict[str, bytes], list[str]]:
+    """Read a submission's files, without notebooks (they may hold the hidden tests).
+
+    Parameters
+    ----------
+    folder : Path
+    ignored : list of str
+        nbgrader's patterns of names that it leaves out.
+
+    Returns
+    -------
+    files : dict of bytes
+        Name in the folder -> content.
+    too_large : list of str
+        The names of those that are not read: a sandbox has no room for them.
+    """
+    kept = set(utils.find_all_files(str(folder), [*ignored, "*.ipynb"]))
+    paths = [
+        path
         for path in plain_files(folder)
-        if path.suffix != ".ipynb" and path.name not in ("timestamp.txt", AHEAD)
-    }
+        if str(path) in kept and path.name not in ("timestamp.txt", AHEAD)
+    ]
+    files, too_large, size = {}, [], 0
+    for path in sorted(paths, key=lambda path: (path.stat().st_size, path)):
+        name = str(path.relative_to(folder))
+        size += path.stat().st_size
+        if size <= MAX_FILES_BYTES:
+            files[name] = path.read_bytes()
+        else:
+            too_large.append(name)
+    return files, too_large
 
 
 def plain_files(folder: Path) -> list[Path]:
@@ -178,7 +204,8 @@ class BoundedExecute(Execute):
         self._deadline = time.monotonic() + self.total_timeout
         self._printed: Counter[int] = Counter()
         self.notes: list[tuple[str, str]] = []
-        self._is_ready = False
+        self._has_begun = False
+        self.on_notebook_start = self._begin
         try:
             super().preprocess(nb, resources, km)
         except (_TimeIsUp, CellTimeoutError):
@@ -189,7 +216,7 @@ class BoundedExecute(Execute):
             )
         except Exception as error:
             # None of its cells has run: that says nothing about the submission.
-            if not self._is_ready:
+            if not self._has_begun:
                 raise SandboxError(f"No kernel could be started: {error}") from error
             self._note(
                 "The notebook's program ended before its last cell; the cells after that were "
@@ -198,10 +225,8 @@ class BoundedExecute(Execute):
             )
         return nb, resources
 
-    async def async_start_new_kernel_client(self) -> KernelClient:
-        client = await super().async_start_new_kernel_client()
-        self._is_ready = True
-        return client
+    def _begin(self, notebook: NotebookNode) -> None:
+        self._has_begun = True
 
     def _note(self, for_student: str, for_lecturer: str) -> None:
         self.log.warning(for_lecturer)
@@ -300,8 +325,8 @@ class _Execution(BoundedExecute):
         )
         self._job, self._on_test, self._gpu = job, on_test, gpu
         self._outcomes: list[tuple[NotebookNode, list[NotebookNode]]] = []
-        # Names that hidden tests have defined: no student's cell gives them another meaning.
-        self._hidden: set[str] = set()
+        # Names that hidden tests define: no student's cell gives them a meaning, at any time.
+        self._hidden = _hidden_names(filter(is_test, job.cells))
 
     def run(self) -> Examined:
         """Do it, whatever the submission is.
@@ -315,15 +340,31 @@ class _Execution(BoundedExecute):
         """
         nb = new_notebook(cells=copy.deepcopy(self._job.cells))
         environment = self._gpu | ({RETRAIN: "1"} if self._job.retrain else {})
-        with (
-            staged(self._job.files) as handed_in,
-            contextlib.closing(Examination(handed_in, environment)) as self._examination,
-        ):
-            problem = self._examination.prepare(self._job.given, self.total_timeout)
-            if problem:
-                raise AssignmentError(f"The assignment's own cells do not run: {problem}")
-            self._examination.predict(handed_in / AHEAD, self.total_timeout)
+        with staged(self._job.files) as handed_in, contextlib.ExitStack() as examinations:
+
+            def begin() -> Examination:
+                examination = Examination(handed_in, environment)
+                examinations.callback(examination.close)
+                problem = examination.prepare(self._job.given, self.total_timeout)
+                if problem:
+                    raise AssignmentError(f"The assignment's own cells do not run: {problem}")
+                return examination
+
+            self._examination = begin()
+            in_time = self._examination.predict(handed_in / AHEAD, self.total_timeout)
+            if not in_time:
+                # What needs no network is examined all the same.
+                self._examination.close()
+                for network in handed_in.glob("*.keras"):
+                    network.unlink()
+                self._examination = begin()
             self.preprocess(nb, {"metadata": {"path": str(handed_in)}})
+            if not in_time:
+                self._note(
+                    f"Your networks did not predict within {self.total_timeout} seconds, and "
+                    "were left out.",
+                    f"Left out: networks that take more than {self.total_timeout} seconds.",
+                )
             examined = [cell for cell, _ in self._outcomes]
             for cell in nb.cells:
                 if is_test(cell) and not any(cell is other for other in examined):
@@ -374,14 +415,14 @@ class _Execution(BoundedExecute):
         return any(re.search(rf"\b{name}\b", text) for text in texts for name in names)
 
     def _examine(self, cell: NotebookNode, ask: Any) -> None:
-        shown = SECRETS.sub("", cell.source)
-        self._hidden |= set(_names_assigned(cell.source)) - set(_names_assigned(shown))
         self._on_test(cell.metadata["nbgrader"]["grade_id"])
         outputs = self._examination.examine(cell.source, ask, self.timeout)
         self._outcomes.append((cell, outputs))
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Pass a question on to the notebook's program, and return its answer."""
+        if request["name"] in self._hidden:
+            return {}
         asked = json.dumps(json.dumps(request))
         expression = f"__import__('{ANSWERS}', fromlist=['answer']).answer({asked})"
         try:
@@ -393,6 +434,24 @@ class _Execution(BoundedExecute):
         except Exception as error:
             # Where the time is up the test goes on without the notebook: it may need it no more.
             return {"ended": f"{ENDED} ({type(error).__name__})"}
+
+
+def _hidden_names(tests: Iterable[NotebookNode]) -> set[str]:
+    """Return the names that only hidden parts of tests define."""
+    hidden: set[str] = set()
+    shown: set[str] = set()
+    for cell in tests:
+        defined = (s for s in _symbols(cell.source) if s.is_assigned() or s.is_imported())
+        hidden |= {symbol.get_name() for symbol in defined}
+        shown |= {symbol.get_name() for symbol in _symbols(SECRETS.sub("", cell.source))}
+    return hidden - shown
+
+
+def _symbols(source: str) -> list[symtable.Symbol]:
+    """Return the names that a cell itself uses, without those inside its functions."""
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        return symtable.symtable(source, "<cell>", "exec").get_symbols()
+    return []
 
 
 def _names_assigned(source: str) -> list[str]:

@@ -13,8 +13,14 @@ KEY = "course_notes"
 
 def add_note(nb: NotebookNode, for_student: str, for_lecturer: str) -> None:
     """Add a sentence for each."""
-    nb.metadata.setdefault(KEY, []).append(for_lecturer)
-    nb.cells.insert(0, new_markdown_cell(f"> **About your submission.** {for_student}"))
+    nb.metadata.setdefault(KEY, []).append(printable(for_lecturer))
+    text = f"> **About your submission.** {printable(for_student)}"
+    nb.cells.insert(0, new_markdown_cell(text))
+
+
+def printable(text: str) -> str:
+    """Replace what a terminal would not print but obey: names can hold it."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def lecturer_notes(nb: NotebookNode) -> list[str]:

@@ -10,6 +10,7 @@ import contextlib
 import copy
 import hashlib
 import html
+import logging
 import math
 import os
 import re
@@ -20,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from bs4 import BeautifulSoup
 from nbconvert.exporters import NotebookExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook, new_output
@@ -34,8 +37,14 @@ from traitlets import Int
 from course_utils.errors import SandboxError
 from course_utils.grading.duplicates import note_weights
 from course_utils.grading.examined import PROVENANCE, load_or_examine
-from course_utils.grading.execution import Job, is_test, plain_files, read_files
-from course_utils.grading.notes import add_note, lecturer_notes
+from course_utils.grading.execution import (
+    MAX_FILES_BYTES,
+    Job,
+    is_test,
+    plain_files,
+    read_files,
+)
+from course_utils.grading.notes import add_note, lecturer_notes, printable
 from course_utils.grading.sandbox import require_sandbox
 from course_utils.grading.scan import SECRETS
 from course_utils.submission.settings import GRADE_MIME, LECTURER, RETRAIN
@@ -58,6 +67,8 @@ HARMLESS_TAGS = [
     "thead", "tr", "ul",
 ]  # fmt: skip
 TAG = re.compile(r"<[a-zA-Z/!?]")
+# A formula can hold a link, and give that command another name.
+LINK_IN_MATHEMATICS = re.compile(r"\\(?=href|csname)")
 # IPython colours the names of errors.
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -81,8 +92,7 @@ class SubmissionExporter(NotebookExporter):
         notebook, problem = read_notebook(path)
         # Read a second time, it holds the grader's own notes.
         if self.parent._sanitizing:
-            for name in [name for name in notebook.metadata if name.startswith("course_")]:
-                del notebook.metadata[name]
+            _remove_metadata(notebook)
         if problem:
             self.log.warning("%s: %s", path, problem)
             add_note(notebook, problem, f"{path.name}: {problem}")
@@ -116,6 +126,14 @@ def read_notebook(path: Path) -> tuple[NotebookNode, str]:
     if not notebook.cells:
         problem = f"The notebook {path.name} was not handed in, or there is nothing in it."
     return notebook, problem
+
+
+def _remove_metadata(notebook: NotebookNode) -> None:
+    """Keep of a student's metadata only what is looked at later."""
+    notebook.metadata.clear()
+    for cell in notebook.cells:
+        for name in set(cell.metadata) - {"nbgrader", "tags"}:
+            del cell.metadata[name]
 
 
 def receive(assignment: str, student: str, notebooks: list[str]) -> None:
@@ -271,10 +289,16 @@ class Examine(NbGraderPreprocessor):
         if nb.metadata.get(NOTHING_TO_RUN):
             return None
         names = resources["nbgrader"]
+        folder = Path(resources["metadata"]["path"])
+        files, too_large = read_files(folder, self.parent.parent.coursedir.ignore)
+        if too_large:
+            names_of_them = ", ".join(too_large[:5])
+            sentence = f"Too large to be looked at, {MAX_FILES_BYTES // 2**20} MB in all are read"
+            add_note(nb, f"{sentence}: {names_of_them}.", f"{sentence}: {names_of_them}.")
         return Job(
             cells=nb.cells,
             given=_given_cells(_source(self, names)),
-            files=read_files(Path(resources["metadata"]["path"])),
+            files=files,
             timeout=self.timeout,
             total_timeout=self.total_timeout,
             retrain=_is_sampled(names["student"], names["assignment"]),
@@ -346,7 +370,7 @@ class SaveGrades(SaveAutoGrades):
 
 
 class RemoveScripts(SanitizeHTML, NbGraderPreprocessor):
-    """Takes scripts out of what a student's notebook displays.
+    """Takes scripts out of what a student's notebook displays, and links that are scripts.
 
     Whoever looks at it in formgrader is signed in there, and could be made to give points.
     """
@@ -354,10 +378,62 @@ class RemoveScripts(SanitizeHTML, NbGraderPreprocessor):
     tags = HARMLESS_TAGS
 
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
-        # The examiner's outputs are the grader's own; and text without a tag stays as it is.
-        if is_test(cell) or (cell.cell_type == "markdown" and not TAG.search(cell.source)):
+        if is_test(cell):  # its outputs are the grader's own
             return cell, resources
-        return super().preprocess_cell(cell, resources, index)
+        # Text without a tag stays as it is.
+        if cell.cell_type != "markdown" or TAG.search(cell.source):
+            cell, resources = super().preprocess_cell(cell, resources, index)
+        if cell.cell_type == "markdown":
+            cell.source = _harmless(cell.source, cell.get("attachments", {}))
+        for output in cell.get("outputs", ()):
+            if "data" in output:
+                output.metadata = _sizes(output.metadata)
+                _make_harmless(output.data)
+        return cell, resources
+
+
+def _make_harmless(data: NotebookNode) -> None:
+    if "text/markdown" in data:
+        data["text/markdown"] = _harmless(data["text/markdown"], {})
+    for kind in ("text/html", "text/latex"):
+        if kind in data:
+            data[kind] = LINK_IN_MATHEMATICS.sub("", data[kind])
+
+
+def _harmless(text: str, attachments: dict[str, Any]) -> str:
+    """Return Markdown; as it was typed where it has links that act, or cannot be shown."""
+    text = LINK_IN_MATHEMATICS.sub("", text)
+    try:
+        renderer = IPythonRenderer(escape=False, attachments=attachments)
+        shown = BeautifulSoup(MarkdownWithMath(renderer=renderer).render(text), "html.parser")
+        targets = [tag.get(name) for name in ("href", "src") for tag in shown.find_all(True)]
+        if not any(_acts(target) for target in targets if target):
+            return text
+    except Exception as error:
+        logging.getLogger(__name__).info("A text is shown as it was typed: %s", error)
+    fence = "`" * (3 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _acts(target: str) -> bool:
+    """Tell whether a link does something else than to lead to a page or to show a picture."""
+    # Browsers leave out blanks and what cannot be printed.
+    scheme, colon, _ = "".join(filter(str.isprintable, target)).replace(" ", "").partition(":")
+    known = scheme.lower() in ("http", "https", "mailto", "attachment")
+    picture = re.match(r"data:image/(png|jpeg|gif|webp);", target)
+    return bool(colon) and scheme.isascii() and not (known or picture or set(scheme) & set("/?#"))
+
+
+def _sizes(metadata: NotebookNode) -> NotebookNode:
+    """Return what metadata say of a picture's size and meaning, and nothing else."""
+    kinds = {"width": int | float, "height": int | float, "alt": str}
+    return NotebookNode(
+        {
+            kind: NotebookNode({n: v for n, v in told.items() if isinstance(v, kinds.get(n, ()))})
+            for kind, told in metadata.items()
+            if isinstance(told, dict)
+        }
+    )
 
 
 def _source(preprocessor: NbGraderPreprocessor, names: dict[str, str]) -> NotebookNode:
@@ -411,8 +487,8 @@ def _no_grade(cell: NotebookNode) -> NotebookNode:
 
 def _for_lecturer(review: str) -> NotebookNode:
     """Show a reason to look at a grade where formgrader shows the test."""
-    text = review
-    block = f"<p><strong>To look at:</strong> {html.escape(review)}</p>"
+    text = printable(review)
+    block = f"<p><strong>To look at:</strong> {html.escape(text)}</p>"
     return new_output(
         "display_data", data={"text/plain": text, "text/html": block}, metadata={LECTURER: True}
     )

@@ -26,6 +26,7 @@ from course_utils.files import write_atomically
 from course_utils.grading import examined, gpus
 from course_utils.grading.course import complete, open_gradebook, submissions
 from course_utils.grading.execution import Examined, Job, examine
+from course_utils.grading.notes import printable
 from course_utils.grading.sandbox import Limits, close_all, require_sandbox
 from course_utils.grading.writer import Writer
 from course_utils.runtime import available_cores
@@ -259,4 +260,4 @@ def _workers(scheduler: str | None, jobs: int) -> Iterator[Client]:
 
 
 def _failed(student: str, error: Exception) -> Outcome:
-    return Outcome(student, FAILED, reason=str(error) or type(error).__name__)
+    return Outcome(student, FAILED, reason=printable(str(error)) or type(error).__name__)
