@@ -142,15 +142,14 @@ def _strange_class(part: dict[str, Any]) -> str:
         return ""
     module = part.get("module")
     # With a dot a name could lead further.
-    plain = kind.isidentifier() and not kind.startswith("__")
-    allowed = plain and kind not in FORBIDDEN and module in MODULES
-    allowed = allowed or _is_operation(module, kind)
-    return "" if allowed else f"{kind} of {module}"
+    plain = isinstance(module, str) and kind.isidentifier() and not kind.startswith("__")
+    is_layer = plain and kind not in FORBIDDEN and module in MODULES
+    return "" if is_layer or (plain and _is_operation(module, kind)) else f"{kind} of {module}"
 
 
-def _is_operation(module: Any, kind: str) -> bool:
+def _is_operation(module: str, kind: str) -> bool:
     """Tell whether it is a mathematical operation of Keras; none of these takes a function."""
     if (module, kind) == CAST:
         return True
-    found = getattr(sys.modules[module], kind, None) if module in OPERATIONS else None
+    found = getattr(sys.modules.get(module), kind, None) if module in OPERATIONS else None
     return isinstance(found, type) and issubclass(found, keras.Operation)
