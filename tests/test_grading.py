@@ -48,6 +48,8 @@ def test_points_rise_over_ten_points_of_accuracy(accuracy, part):
         (True, 1, False),
         ("3072", 3072, False),
         (None, 3072, False),
+        (np.longdouble(3072), 3072, True),
+        (np.array([1, 2], dtype="longdouble"), [1, 2], True),
         ((1, 2), [1, 2], True),
         (np.array([1, 2]), [1, 2], True),
         ([1], [1, 2], False),

@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import html
+import math
 import numbers
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from unittest import mock
@@ -110,7 +111,13 @@ def together(*grades: Grade, weights: Sequence[float] | None = None) -> Grade:
     )
 
 
-def network(question: str, data: Dataset, *, limit: int | None = None) -> Grade:
+def network(
+    question: str,
+    data: Dataset,
+    *,
+    units: Callable[[list[int | None]], bool] | None = None,
+    limit: int | None = None,
+) -> Grade:
     """Grade a trained network by its accuracy on test images, scored anew.
 
     The accuracy that earns all points, and the limits of epochs and parameters beyond which
@@ -122,6 +129,9 @@ def network(question: str, data: Dataset, *, limit: int | None = None) -> Grade:
         Names the files.
     data : Dataset
         The network is scored on its test images.
+    units : callable, optional
+        Tells from the units of the layers with weights (None of one that is not dense) whether
+        the network is of the kind that the question asks for.
     limit : int, optional
         Score on so many test images only.
     """
@@ -131,6 +141,8 @@ def network(question: str, data: Dataset, *, limit: int | None = None) -> Grade:
         trained = load_trained(question)
         check_input(trained, data)
         _check_limits(trained, bounds)
+        if units and not units(_units(trained.model)):
+            raise SubmissionError(f"{question}.keras is another network than the one asked for.")
     except SubmissionError as error:
         return Grade(0.0, f"✗ {error}", review=f"{question}: {error}")
     if data.source.is_stand_in:
@@ -166,7 +178,7 @@ def claim(what: str, claimed: Any, actual: float, *, tolerance: float = 0.005) -
     """
     number = plain(claimed)
     if not isinstance(number, float | int) or isinstance(number, bool):
-        return Grade(0.0, f"✗ {what} is no number between 0 and 1: {number!r}")
+        return Grade(0.0, f"✗ {what} is no number: {number!r}")
     if abs(number - actual) <= tolerance:
         return Grade(1.0, f"✓ {what}: {number:.1%}, measured here: {actual:.1%}")
     return Grade(
@@ -240,6 +252,8 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if type(value) is dict:
         return {str(plain(key)): plain(item) for key, item in value.items()}
+    if type(value) is np.longdouble:  # whose `tolist` gives the same again
+        return float(value)
     if type(value) is np.ndarray or type(value).__module__ == "numpy":
         return plain(value.tolist())
     return f"a {type(value).__name__}"
@@ -267,7 +281,7 @@ def _matches(got: Any, expected: Any, tolerance: float) -> bool:
 
 def _check_limits(trained: Trained, bounds: dict[str, float]) -> None:
     epochs, parameters = trained.history.epochs, trained.model.count_params()
-    for what, number in (("epochs", epochs), ("parameters", parameters)):
+    for what, number in (("epochs", _passes(trained)), ("parameters", parameters)):
         most = bounds.get(f"{what}_at_most", number)
         if number > most:
             raise SubmissionError(f"{number:,} {what}, at most {most:,.0f} are allowed.")
@@ -276,12 +290,30 @@ def _check_limits(trained: Trained, bounds: dict[str, float]) -> None:
             f"{trained.question}.json lists {epochs} epochs and a recipe of "
             f"{trained.record.recipe.epochs}: hand in the record that training wrote."
         )
-    for layer in _layers(trained.model):
+    takes_images = len(trained.model.input_shape) == 4 and trained.model.input_shape[-1] == 3
+    for layer in _layers(trained.model) if takes_images else ():
         if isinstance(layer, keras.Model) and _sounds_ready_made(layer):
             raise SubmissionError(
                 f"The network holds {layer.name}, a ready-made network; "
                 "this question asks for one of your own."
             )
+
+
+def _passes(trained: Trained) -> int:
+    """Return the epochs, counted in passes where the recipe's are longer than one."""
+    recipe, epochs = trained.record.recipe, trained.history.epochs
+    if recipe.steps_per_epoch is None:
+        return epochs
+    seen = epochs * recipe.steps_per_epoch * recipe.batch_size
+    return max(epochs, math.ceil(seen / max(trained.record.train_images, 1)))
+
+
+def _units(model: keras.Model) -> list[int | None]:
+    return [
+        layer.units if isinstance(layer, keras.layers.Dense) else None
+        for layer in _layers(model)
+        if layer.weights and not isinstance(layer, keras.Model)
+    ]
 
 
 def _layers(model: keras.Model) -> Iterator[keras.Layer]:

@@ -1,6 +1,9 @@
 """Plausible mistakes in a1-fully-connected."""
 
-from nbgrading import Wrong, weaken
+import shutil
+from pathlib import Path
+
+from nbgrading import ASSIGNMENTS, Wrong, edit_record, weaken
 
 SWAPPED = """
 axes = ["images", "columns", "rows", "channels"]
@@ -32,6 +35,14 @@ parameters_by_hand = 3072 * 128 + 128 * 64 + 64 * 10
 """
 
 
+def convolve_instead(folder: Path) -> None:
+    """Hand in the network of the next assignment, with its record."""
+    other = ASSIGNMENTS / "solutions" / "a2-cnn"
+    shutil.copy(other / "a2-q3.keras", folder / "a1-q2.keras")
+    shutil.copy(other / "a2-q3.json", folder / "a1-q2.json")
+    edit_record("a1-q2", design="a1-q2")(folder)
+
+
 def wrong() -> list[Wrong]:
     """Return the submissions."""
     return [
@@ -52,6 +63,12 @@ def wrong() -> list[Wrong]:
             cells={"q2-model": SOFTMAX_TWICE},
             earns={"q2-model-test": 1.0},
             says={"q2-model-test": "A softmax of a softmax is nearly flat"},
+        ),
+        Wrong(
+            "convolutions-where-dense-layers-are-asked",
+            artefacts=convolve_instead,
+            earns={"q2-accuracy-test": 0.0, "q3-comparison-test": 3.0},
+            says={"q2-accuracy-test": "another network than the one asked for"},
         ),
         Wrong(
             "missed-by-two-points",

@@ -1,5 +1,6 @@
 """Plausible mistakes in a2-cnn."""
 
+import json
 from pathlib import Path
 
 import keras
@@ -38,6 +39,15 @@ def hand_in_too_large(folder: Path) -> None:
     edit_record("a2-q3", parameters=model.count_params())(folder)
 
 
+def longer_epochs(folder: Path) -> None:
+    """Make the record one of three epochs that are a hundred passes each."""
+    path = folder / "a2-q3.json"
+    record = json.loads(path.read_text())
+    steps = 100 * record["train_images"] // record["recipe"]["batch_size"]
+    record["recipe"]["steps_per_epoch"] = steps
+    path.write_text(json.dumps(record))
+
+
 def wrong() -> list[Wrong]:
     """Return the submissions."""
     return [
@@ -52,6 +62,12 @@ def wrong() -> list[Wrong]:
             artefacts=weaken("a2-q3", 0.61),  # 60% of the test images
             earns={"q3-accuracy-test": 4.0},
             says={"q3-accuracy-test": "asked: 62%"},
+        ),
+        Wrong(
+            "epochs-of-many-passes",
+            artefacts=longer_epochs,
+            earns={"q3-accuracy-test": 0.0},
+            says={"q3-accuracy-test": "epochs, at most 25 are allowed"},
         ),
         Wrong(
             "too-many-parameters",

@@ -1,5 +1,8 @@
 """Plausible mistakes in a6-transfer."""
 
+from pathlib import Path
+
+import keras
 import pytest
 from nbgrading import Wrong
 
@@ -36,6 +39,16 @@ for name, value_range in (("-1 to 1", (0, 1)), ("0 to 1", (0, 1)), ("0 to 255", 
 """
 
 
+def freeze(folder: Path) -> None:
+    """Hand in a tail of which nothing but the head can have learned."""
+    path = folder / "a6-q3.keras"
+    model = keras.models.load_model(path, compile=False)
+    for layer in model._flatten_layers(include_self=False):
+        if layer.name.startswith("conv_"):
+            layer.trainable = False
+    model.save(path)
+
+
 def wrong() -> list[Wrong]:
     """Return the submissions."""
     try:
@@ -54,6 +67,12 @@ def wrong() -> list[Wrong]:
             cells={"q2-numbers": ON_TRAINING_IMAGES},
             earns={"q2-numbers-test": 1.0},
             says={"q2-numbers-test": "Evaluate on the images that the question names"},
+        ),
+        Wrong(
+            "only-the-head-learns",
+            artefacts=freeze,
+            earns={"q3-parameters-test": 0.0},
+            says={"q3-parameters-test": "block 12 learns"},
         ),
         Wrong(
             "wrong-input-scaling",
