@@ -204,8 +204,8 @@ class BoundedExecute(Execute):
         self._deadline = time.monotonic() + self.total_timeout
         self._printed: Counter[int] = Counter()
         self.notes: list[tuple[str, str]] = []
-        self._has_begun = False
-        self.on_notebook_start = self._begin
+        self._has_started = False
+        self.on_notebook_start = self._remember_start
         try:
             super().preprocess(nb, resources, km)
         except (_TimeIsUp, CellTimeoutError):
@@ -216,7 +216,7 @@ class BoundedExecute(Execute):
             )
         except Exception as error:
             # None of its cells has run: that says nothing about the submission.
-            if not self._has_begun:
+            if not self._has_started:
                 raise SandboxError(f"No kernel could be started: {error}") from error
             self._note(
                 "The notebook's program ended before its last cell; the cells after that were "
@@ -225,8 +225,8 @@ class BoundedExecute(Execute):
             )
         return nb, resources
 
-    def _begin(self, notebook: NotebookNode) -> None:
-        self._has_begun = True
+    def _remember_start(self, notebook: NotebookNode) -> None:
+        self._has_started = True
 
     def _note(self, for_student: str, for_lecturer: str) -> None:
         self.log.warning(for_lecturer)

@@ -292,9 +292,9 @@ class Examine(NbGraderPreprocessor):
         folder = Path(resources["metadata"]["path"])
         files, too_large = read_files(folder, self.parent.parent.coursedir.ignore)
         if too_large:
-            names_of_them = ", ".join(too_large[:5])
-            sentence = f"Too large to be looked at, {MAX_FILES_BYTES // 2**20} MB in all are read"
-            add_note(nb, f"{sentence}: {names_of_them}.", f"{sentence}: {names_of_them}.")
+            most = f"{MAX_FILES_BYTES // 2**20} MB in all are read"
+            sentence = f"Too large to be looked at, {most}: {', '.join(too_large[:5])}."
+            add_note(nb, sentence, sentence)
         return Job(
             cells=nb.cells,
             given=_given_cells(_source(self, names)),
