@@ -82,7 +82,9 @@ def augment(images: np.ndarray, augmentation: Augmentation, rng: np.random.Gener
 def random_flip(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Mirror each image left to right with probability one half."""
     mirrored = rng.random(len(images)) < 0.5
-    return np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+    changed = images.copy()
+    changed[mirrored] = images[mirrored][:, :, ::-1]
+    return changed
 
 
 def random_shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:
