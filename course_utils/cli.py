@@ -6,6 +6,7 @@ Each command imports what it needs when it is called, so that ``course --help`` 
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 FAILURE = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
+STATUSES = ("finished", "running", "stopped", "waiting")
 # What a table is laid out for where no terminal says how wide it is.
 PLAIN_WIDTH = 150
 
@@ -333,23 +335,30 @@ def zoo_train(
         int | None, typer.Option(min=5, help="Use at most so many training images.")
     ] = None,
     record: Annotated[Path | None, typer.Option(help="Write the run's record there.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Save the state after each epoch, and go on from it.")
+    ] = False,
 ) -> None:
     """Train a network by its own recipe, and test it."""
     from course_utils.runtime import setup
 
     runtime = setup(seed)
     from course_utils import zoo
+    from course_utils.checkpoint import States
     from course_utils.data import load_cifar10, load_mnist
     from course_utils.experiment import run as run_experiment
 
     load = load_mnist if zoo.design(name).dataset == "mnist" else load_cifar10
     dataset = load(data, limit=limit)
     print(dataset.source)
-    made = run_experiment(name, dataset, runtime=runtime, seed=seed, epochs=epochs)
+    states = States() if resume else None
+    made = run_experiment(name, dataset, runtime=runtime, seed=seed, epochs=epochs, states=states)
     low, high = made.test_interval
     print(f"test accuracy {made.test_accuracy:.2%} (95%: {low:.2%} to {high:.2%})")
     if record:
         print(f"written {made.save(record)}")
+        if states and not zoo.successors(name):
+            states.discard(name, seed)
 
 
 @zoo_app.command("reproduce")
@@ -365,29 +374,63 @@ def zoo_reproduce(
         Path | None, typer.Option(help="Folder of the records. Default: book/records/networks.")
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Repeat what is recorded.")] = False,
+    missing: Annotated[
+        bool,
+        typer.Option(
+            "--missing",
+            help="In the background: cheapest first, one process per core, lowest priority.",
+        ),
+    ] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="Show what is finished, running and left; run nothing.")
+    ] = False,
+    pause: Annotated[
+        bool | None,
+        typer.Option("--pause/--resume", help="Let running trainings wait, or go on; run nothing."),
+    ] = None,
 ) -> None:
     """Train the documents' networks, and keep a record of each run.
 
-    What is recorded is not trained again, so a call that was killed goes on where it was.
+    What is recorded is not trained again, and a training that was stopped goes on after its last
+    epoch, so that a call can be killed at any time.
     """
     zoo = _zoo()
     from course_utils import reproduction
+    from course_utils.checkpoint import States
     from course_utils.data import load_cifar10
     from course_utils.experiment import RunRecord
+    from course_utils.runtime import available_cores
 
-    console = _console()
-    names = reproduction.choose(patterns or ())
+    console, states = _console(), States()
+    runs = reproduction.plan(
+        reproduction.choose(patterns or ()), seeds, out or reproduction.RECORDS
+    )
+    if pause is not None:
+        states.set_paused(pause)
+        console.print("Trainings wait before their next step." if pause else "Trainings go on.")
+        return
+    if status:
+        _print_progress(reproduction.progress(runs, states), states, console)
+        return
     stand_in = load_cifar10(data).source.is_stand_in
     if stand_in and out is None:
         raise RunError(
             "The book's records are of real images, and none are to hand: name another folder "
             "with --out, or the images with --data."
         )
-    runs = reproduction.plan(names, seeds, out or reproduction.RECORDS)
     to_do = [run for run in runs if again or not reproduction.is_recorded(run, stand_in)]
     console.print(f"{len(runs)} runs, {len(runs) - len(to_do)} of them recorded already.")
+    if missing:
+        to_do, jobs = reproduction.cheapest_first(to_do), available_cores()
+        if reproduction.priorities_are_per_terminal():
+            console.print(
+                "Priorities count within one terminal only on this machine; as root, "
+                "`sysctl kernel.sched_autogroup_enabled=0` makes them count for all.",
+                soft_wrap=True,
+            )
     failures = 0
-    for number, (run, error) in enumerate(reproduction.reproduce(to_do, jobs, data), start=1):
+    outcomes = reproduction.reproduce(to_do, jobs, data, nice=missing)
+    for number, (run, error) in enumerate(outcomes, start=1):
         progress = f"{number}/{len(to_do)} {run.name} seed {run.seed}"
         if error:
             failures += 1
@@ -401,6 +444,46 @@ def zoo_reproduce(
             f"{len(record.history['loss'])} epochs, {record.seconds:.0f} s"
         )
     raise typer.Exit(FAILURE if failures else 0)
+
+
+def _print_progress(progress: list[Any], states: Any, console: Console) -> None:
+    """Show runs as a table, and how long the rest takes at the speed measured so far."""
+    from rich.table import Table
+
+    from course_utils.reproduction import measured_speed
+
+    speed = measured_speed(states, [each.run for each in progress])
+    table = Table("network", "seed", "status", "epochs", "TFLOP left", "hours left, one process")
+    for each in progress:
+        hours = f"{each.flops / speed / 3600:.1f}" if speed and each.flops else ""
+        flops = f"{each.flops / 1e12:,.0f}" if each.flops else ""
+        epochs = f"{each.epochs}/{each.of_epochs}"
+        name, seed = escape(each.run.name), str(each.run.seed)
+        table.add_row(name, seed, each.status, epochs, flops, hours)
+    console.print(table)
+    counts = Counter(each.status for each in progress)
+    told = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
+    left = sum(each.flops for each in progress)
+    estimate = f", {left / speed / 3600:.0f} hours of one process" if speed and left else ""
+    paused = "; paused" if states.pause.exists() else ""
+    console.print(f"{', '.join(told)}; {left / 1e12:,.0f} TFLOP left{estimate}{paused}.")
+
+
+@zoo_app.command("import")
+def zoo_import(
+    folder: Annotated[Path, typer.Argument(help="Records that another checkout has written.")],
+) -> None:
+    """Copy run records into the book's, once each is found to be right."""
+    _zoo()
+    from course_utils.reproduction import import_records
+
+    console = _console()
+    imported, refused = import_records(folder)
+    for path in imported:
+        console.print(f"imported {escape(path.name)}", highlight=False, soft_wrap=True)
+    for sentence in refused:
+        console.print(f"left out {escape(sentence)}", highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if imported or not refused else FAILURE)
 
 
 AssignmentArgument = Annotated[str, typer.Argument(help="Such as a2-cnn.")]

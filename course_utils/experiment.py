@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
 from dataclasses import asdict
@@ -13,6 +14,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from course_utils import zoo
+from course_utils.checkpoint import States
 from course_utils.data import Dataset, Source
 from course_utils.errors import RecipeError, RecordError
 from course_utils.evaluation import Evaluation, evaluate
@@ -79,6 +81,11 @@ class RunRecord(BaseModel):
     test_interval: tuple[float, float]
 
     @property
+    def resumed(self) -> int:
+        """How often the training went on after it had been stopped."""
+        return self.history.get("resumed", 0)
+
+    @property
     def data_source(self) -> Source:
         """What figures that are made from the record are stamped with."""
         name = f"{self.source}, recorded runs"
@@ -127,6 +134,7 @@ def run(
     epochs: int | None = None,
     recipe: Recipe | None = None,
     verbose: bool = True,
+    states: States | None = None,
 ) -> RunRecord:
     """Build a network of the zoo, train it, test it, and return the record.
 
@@ -145,6 +153,9 @@ def run(
         Default: the design's own.
     verbose : bool
         Print a line per epoch.
+    states : States, optional
+        Where the state of the training is saved after each epoch, so that the next call goes on
+        from there.
     """
     runtime = runtime or setup(seed)
     design = zoo.design(name)
@@ -154,8 +165,8 @@ def run(
     if design.starts_from:
         first = zoo.design(design.starts_from)
         its_recipe = first.recipe if epochs is None else first.recipe.replace(epochs=epochs)
-        previous = _fitted(first, its_recipe, data, seed, verbose).model
-    fitted = _fitted(design, recipe, data, seed, verbose, previous)
+        previous = _fitted(first, its_recipe, data, seed, verbose, states).model
+    fitted = _fitted(design, recipe, data, seed, verbose, states, previous)
     seen = fitted.data
     tested = evaluate(fitted.trained, seen.x_test, seen.y_test, seen.class_names)
     return make_record(name, recipe, seed, seen, runtime, fitted.model, fitted.history, tested)
@@ -176,13 +187,15 @@ def _fitted(
     data: Dataset,
     seed: int,
     verbose: bool,
+    states: States | None,
     previous: keras.Model | None = None,
 ) -> _Fitted:
     """Build a network, from a trained one where it starts from one, and train it."""
     keras.utils.set_random_seed(seed)
     model = design.build(previous) if previous else design.build()
     seen, trained = _prepared(design, recipe, data, model)
-    history = train(trained, seen, recipe, seed=seed, verbose=verbose)
+    with contextlib.nullcontext() if states is None else states.open(design.name, seed) as saved:
+        history = train(trained, seen, recipe, seed=seed, verbose=verbose, checkpoint=saved)
     return _Fitted(model, trained, seen, history)
 
 

@@ -1,12 +1,14 @@
 """Training many networks of the zoo, each in a process of its own: one record per network and seed.
 
-A run whose record is there is not repeated, so a call that was killed goes on where it was. A run
-that dies takes no other one with it. What the records say is set beside what the documents report.
+A run whose record is there is not repeated, and one that was stopped goes on after its last epoch.
+A run that dies takes no other one with it. What the records say is set beside what the documents
+report.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import functools
 import os
 import subprocess
 import sys
@@ -17,14 +19,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 
 from course_utils import zoo
-from course_utils.errors import RecordError, RunError
+from course_utils.checkpoint import States, read_state
+from course_utils.data.catalogue import SPECS
+from course_utils.errors import CourseError, RecordError, RunError
+from course_utils.evaluation import wilson_interval
 from course_utils.experiment import RunRecord, load_records, summarise
 from course_utils.runtime import available_cores
+from course_utils.zoo.cost import training_flops
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 RECORDS = CHECKOUT / "book" / "records" / "networks"
+CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
+LOWEST_PRIORITY = 19
 # How much of a dead run's output is shown.
 LAST_LINES = 6
 
@@ -161,11 +170,18 @@ def compare_progress(record: RunRecord) -> str:
 
 def plan(names: Iterable[str], seeds: int, folder: Path = RECORDS) -> list[Run]:
     """Return every run that these networks need, whether it has been made or not."""
-    return [
-        Run(name, seed, folder / f"{name.replace('/', '-')}-seed{seed}.json")
-        for name in names
-        for seed in range(seeds)
-    ]
+    return [run_of(name, seed, folder) for name in names for seed in range(seeds)]
+
+
+def run_of(name: str, seed: int, folder: Path = RECORDS) -> Run:
+    """Return the run of a network with a seed, its record in `folder`."""
+    return Run(name, seed, folder / f"{name.replace('/', '-')}-seed{seed}.json")
+
+
+def cheapest_first(runs: Iterable[Run]) -> list[Run]:
+    """Sort runs by what training costs."""
+    costs = functools.cache(lambda name: training_flops(zoo.design(name)))
+    return sorted(runs, key=lambda run: costs(run.name))
 
 
 def is_recorded(run: Run, stand_in: bool = False) -> bool:
@@ -178,7 +194,7 @@ def is_recorded(run: Run, stand_in: bool = False) -> bool:
 
 
 def reproduce(
-    runs: Iterable[Run], jobs: int = 1, data: str | None = None
+    runs: Iterable[Run], jobs: int = 1, data: str | None = None, nice: bool = False
 ) -> Iterator[tuple[Run, str]]:
     """Make the runs, several at a time; yield each as it ends, with what went wrong.
 
@@ -189,6 +205,8 @@ def reproduce(
         How many at the same time. They share the processor's cores, or the GPU.
     data : str, optional
         As for `load_cifar10`.
+    nice : bool
+        Let every other program on this machine go first.
 
     Yields
     ------
@@ -197,7 +215,7 @@ def reproduce(
         Empty after success.
     """
     with ThreadPoolExecutor(jobs) as pool:
-        started = {pool.submit(_make, run, jobs, data): run for run in runs}
+        started = {pool.submit(_make, run, jobs, data, nice): run for run in runs}
         try:
             for done in as_completed(started):
                 yield started[done], done.result()
@@ -205,21 +223,24 @@ def reproduce(
             pool.shutdown(cancel_futures=True)
 
 
-def _make(run: Run, jobs: int, data: str | None) -> str:
+def _make(run: Run, jobs: int, data: str | None, nice: bool) -> str:
     """Train one network in a process of its own; return what went wrong."""
     run.log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "course_utils.cli", "zoo", "train", run.name]
-    command += ["--seed", str(run.seed), "--record", str(run.record)]
+    command += ["--seed", str(run.seed), "--record", str(run.record), "--resume"]
     command += ["--data", data] if data else []
     with run.log.open("w", encoding="utf-8") as log:
-        done = subprocess.run(
+        child = psutil.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_shared(jobs)
         )
-    if done.returncode == 0:
+        if nice:
+            child.nice(LOWEST_PRIORITY)
+        returned = child.wait()
+    if returned == 0:
         run.log.unlink()
         return ""
     last = run.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-LAST_LINES:]
-    how = f"ended with {done.returncode}" if done.returncode > 0 else "was killed"
+    how = f"ended with {returned}" if returned > 0 else "was killed"
     return "\n".join([f"{run.name}, seed {run.seed}, {how}; its log is {run.log}:", *last])
 
 
@@ -232,3 +253,129 @@ def _shared(jobs: int) -> dict[str, str]:
         environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         environment.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     return environment
+
+
+def priorities_are_per_terminal() -> bool:
+    """Tell whether Linux groups programs by terminal, so that a priority counts inside one only."""
+    setting = Path("/proc/sys/kernel/sched_autogroup_enabled")
+    return setting.exists() and setting.read_text().strip() == "1"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one run is.
+
+    Attributes
+    ----------
+    run : Run
+    status : {"finished", "running", "stopped", "waiting"}
+        ``"stopped"``: begun, and neither finished nor running.
+    epochs, of_epochs : int
+        Epochs trained, and those that its document reports (or its recipe asks for); early
+        stopping can end it before.
+    flops : int
+        Floating-point operations that are left.
+    """
+
+    run: Run
+    status: str
+    epochs: int
+    of_epochs: int
+    flops: int
+
+
+def progress(runs: Iterable[Run], states: States) -> list[Progress]:
+    """Return how far each run is, in the order of `runs`."""
+    return [_progress(run, states) for run in runs]
+
+
+def _progress(run: Run, states: States) -> Progress:
+    design = zoo.design(run.name)
+    expected = design.reported_epochs or design.recipe.epochs
+    if is_recorded(run):
+        done = len(RunRecord.load(run.record).history["loss"])
+        return Progress(run, "finished", done, done, 0)
+    state = read_state(states.place(run.name, run.seed))
+    epochs = state.epochs if state else 0
+    running = states.is_open(run.name, run.seed)
+    status = "running" if running else "stopped" if epochs else "waiting"
+    left = max(0, expected - epochs) / expected
+    return Progress(run, status, epochs, expected, round(left * training_flops(design)))
+
+
+def measured_speed(states: States, runs: Iterable[Run]) -> float | None:
+    """Return the floating-point operations per second of the trainings that have begun.
+
+    One training's; as many as run at a time share the machine. None where none has begun.
+    """
+    flops = seconds = 0.0
+    for run in runs:
+        state = read_state(states.place(run.name, run.seed))
+        if state is not None and state.epochs:
+            design = zoo.design(run.name)
+            expected = design.reported_epochs or design.recipe.epochs
+            flops += training_flops(design) * state.epochs / expected
+            seconds += state.seconds
+    return flops / seconds if seconds else None
+
+
+def import_records(folder: Path, into: Path = RECORDS) -> tuple[list[Path], list[str]]:
+    """Copy the records that another checkout has written, once each is found to be right.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they lie.
+    into : Path
+        Where they belong; default: the book's records. One that is there already stays.
+
+    Returns
+    -------
+    imported : list of Path
+    refused : list of str
+        One sentence for each file that was not copied.
+
+    Raises
+    ------
+    RecordError
+        Where the folder holds no record at all.
+    """
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise RecordError(f"There are no run records in {folder}.")
+    imported, refused = [], []
+    for path in paths:
+        try:
+            record = RunRecord.load(path)
+            problem = _problem(record, run_of(record.design, record.seed, into))
+        except CourseError as error:
+            problem = str(error)
+        if problem:
+            refused.append(f"{path.name}: {problem}")
+        else:
+            imported.append(record.save(run_of(record.design, record.seed, into).record))
+    return imported, refused
+
+
+def _problem(record: RunRecord, run: Run) -> str:
+    """Say why a record cannot be one of the book's; nothing where it can."""
+    design = zoo.design(record.design)
+    epochs = {len(values) for name, values in record.history.items() if name in CURVES and values}
+    correct = round(record.test_accuracy * record.test_images)
+    problems = {
+        "it is of the stand-in.": record.is_stand_in,
+        "its recipe is not today's.": record.recipe != design.recipe,
+        "its network is not today's.": (
+            (record.parameters, record.parameters - record.trainable_parameters)
+            != (design.parameters, design.frozen)
+        ),
+        "its learning curves do not fit its recipe.": (
+            len(epochs) != 1 or not 1 <= max(epochs) <= record.recipe.epochs
+        ),
+        "it was not tested on all test images.": (record.test_images != SPECS[design.dataset].test),
+        "its test accuracy and its interval do not fit.": not np.allclose(
+            record.test_interval, wilson_interval(correct, record.test_images), atol=1e-6
+        ),
+        f"{run.record} is there already.": is_recorded(run),
+    }
+    return next((problem for problem, holds in problems.items() if holds), "")

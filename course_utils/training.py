@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import keras
 import numpy as np
 
+from course_utils.checkpoint import Checkpoint
 from course_utils.data import Dataset
 from course_utils.data.augmentation import Augmentation, augment
 from course_utils.evaluation import EVALUATION_BATCH
@@ -27,6 +28,8 @@ class History:
         On the validation set, after each epoch; empty where there is none.
     seconds : float
         Wall-clock time of the whole fit, validation included.
+    resumed : int
+        How often it went on from a saved state, after it had been stopped.
     """
 
     loss: list[float]
@@ -34,6 +37,7 @@ class History:
     val_loss: list[float]
     val_accuracy: list[float]
     seconds: float
+    resumed: int = 0
 
     @property
     def epochs(self) -> int:
@@ -53,6 +57,7 @@ def train(
     seed: int = 0,
     epochs: int | None = None,
     verbose: bool = True,
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Compile `model` and fit it to the training images of `data` by `recipe`.
 
@@ -70,6 +75,8 @@ def train(
         Fewer or more epochs than the recipe says; its schedule is stretched to fit.
     verbose : bool
         Print a line per epoch.
+    checkpoint : Checkpoint, optional
+        Where the state is saved after each epoch. A training that was stopped goes on from there.
 
     Returns
     -------
@@ -85,22 +92,46 @@ def train(
         recipe.steps_per_epoch,
     )
     compile_model(model, recipe, steps=len(batches) * recipe.epochs)
-    start = time.perf_counter()
-    fitted = model.fit(
+    callbacks = _callbacks(recipe, verbose)
+    if checkpoint is None:
+        start = time.perf_counter()
+        return _history(_fit(model, batches, data, recipe, callbacks), time.perf_counter() - start)
+    state = checkpoint.restore(model, recipe, seed, data.source.fingerprint, callbacks)
+    if not state.finished:
+        batches.start_at(state.epochs)
+        _fit(model, batches, data, recipe, [*callbacks, checkpoint], state.epochs)
+    return _history(state.logs, state.seconds, state.resumed)
+
+
+def _fit(
+    model: keras.Model,
+    batches: Batches,
+    data: Dataset,
+    recipe: Recipe,
+    callbacks: list[keras.callbacks.Callback],
+    initial_epoch: int = 0,
+) -> dict[str, list[float]]:
+    """Train a compiled model; return what Keras logged of each epoch."""
+    return model.fit(
         batches,
         epochs=recipe.epochs,
+        initial_epoch=initial_epoch,
         validation_data=(data.x_val, data.y_val) if len(data.y_val) else None,
         validation_batch_size=EVALUATION_BATCH,
-        callbacks=_callbacks(recipe, verbose),
+        callbacks=callbacks,
         shuffle=False,
         verbose=0,
     ).history
+
+
+def _history(logs: dict[str, list[float]], seconds: float, resumed: int = 0) -> History:
     return History(
-        loss=fitted["loss"],
-        accuracy=fitted["accuracy"],
-        val_loss=fitted.get("val_loss", []),
-        val_accuracy=fitted.get("val_accuracy", []),
-        seconds=time.perf_counter() - start,
+        loss=logs["loss"],
+        accuracy=logs["accuracy"],
+        val_loss=logs.get("val_loss", []),
+        val_accuracy=logs.get("val_accuracy", []),
+        seconds=seconds,
+        resumed=resumed,
     )
 
 
@@ -176,7 +207,11 @@ class Batches(keras.utils.PyDataset):
         return augment(self.x[chosen], self.augmentation, rng), self.y[chosen]
 
     def on_epoch_end(self) -> None:
-        self.epoch += 1
+        self.start_at(self.epoch + 1)
+
+    def start_at(self, epoch: int) -> None:
+        """Give the batches of this epoch next, counted from 0."""
+        self.epoch = epoch
         self._shuffle()
 
     def _shuffle(self) -> None:
@@ -221,6 +256,7 @@ def _callbacks(recipe: Recipe, verbose: bool) -> list[keras.callbacks.Callback]:
             callbacks.append(
                 keras.callbacks.EarlyStopping(
                     monitor=monitor,
+                    mode="max" if monitor == "val_accuracy" else "min",
                     patience=stop.patience,
                     min_delta=stop.min_delta,
                     restore_best_weights=stop.keep_best,

@@ -6,10 +6,13 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
+from small_notebooks import wait_for
 
 from course_utils import reproduction, zoo
-from course_utils.errors import RunError
+from course_utils.checkpoint import State, States, read_state
+from course_utils.errors import RecordError, RunError
 from course_utils.experiment import RunRecord
 from course_utils.reproduction import Run
 
@@ -24,6 +27,7 @@ def course(*arguments, **environment):
     )
 
 
+@pytest.mark.process
 def test_a_killed_call_goes_on_where_it_was(tmp_path):
     command = [sys.executable, "-m", "course_utils.cli", *ORDER, str(tmp_path)]
     first = tmp_path / "fast-mnist-200-seed0.json"
@@ -47,6 +51,65 @@ def test_a_killed_call_goes_on_where_it_was(tmp_path):
     assert {path.stem for path in tmp_path.glob("*.log")} <= {first.stem}
 
 
+@pytest.mark.process
+def test_a_killed_training_goes_on_after_its_last_epoch(tmp_path):
+    states, record = States(tmp_path / "training"), tmp_path / "record.json"
+    place = states.place(SMALL, 0)
+    order = ("zoo", "train", SMALL, "--epochs", "40", "--data", "stand-in", "--resume", "--record")
+    command = [sys.executable, "-m", "course_utils.cli", *order, record]
+    environment = os.environ | {"COURSE_CACHE": str(tmp_path)}
+
+    def epochs():
+        state = read_state(place)
+        return state.epochs if state else 0
+
+    before = 0
+    for _ in range(2):
+        killed = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        wait_for(lambda seen=before: epochs() > seen, seconds=200)
+        killed.kill()
+        killed.wait()
+        before = epochs()
+        assert before < 40
+        assert not states.is_open(SMALL, 0)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert f"epoch {before + 1:>2}/40" in done.stdout
+    assert "epoch  1/40" not in done.stdout
+    made = RunRecord.load(record)
+    assert made.resumed == 2
+    assert len(made.history["loss"]) == 40
+    assert not place.exists()
+
+
+@pytest.mark.process
+def test_runs_in_the_background_have_the_lowest_priority_and_can_be_paused(tmp_path):
+    environment = os.environ | {"COURSE_CACHE": str(tmp_path)}
+    command = [sys.executable, "-m", "course_utils.cli", "zoo", "reproduce", SMALL, "--missing"]
+    command += ["--data", "stand-in", "--out", tmp_path / "records"]
+    order = ["zoo", "reproduce", SMALL, "--out", tmp_path / "records"]
+    course(*order, "--pause", COURSE_CACHE=str(tmp_path))
+    states = States(tmp_path / "training")
+    started = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        wait_for(lambda: states.is_open(SMALL, 0), seconds=120)
+        (child,) = psutil.Process(started.pid).children()
+        assert child.nice() == 19
+        assert child.environ()["COURSE_THREADS"] == "1"
+        told = course(*order, "--status", COURSE_CACHE=str(tmp_path)).stdout
+        assert "1 running" in told
+        assert "paused" in told
+        assert started.poll() is None
+        course(*order, "--resume", COURSE_CACHE=str(tmp_path))
+        printed, _ = started.communicate(timeout=200)
+    finally:
+        started.kill()
+    assert started.returncode == 0, printed
+    (record,) = (tmp_path / "records").glob("*.json")
+    assert RunRecord.load(record).design == SMALL
+
+
+@pytest.mark.process
 def test_a_run_that_dies_is_named_and_the_others_go_on(tmp_path):
     runs = [
         Run("no/such-network", 0, tmp_path / "none.json"),
@@ -87,12 +150,14 @@ def test_patterns_choose_networks():
         reproduction.choose(["vgg"])
 
 
+@pytest.mark.process
 def test_drawn_images_do_not_get_into_the_books_records():
     refused = course("zoo", "reproduce", "dl/1", "--data", "stand-in")
     assert refused.returncode == 2
     assert "name another folder" in refused.stderr
 
 
+@pytest.mark.process
 def test_one_network_is_trained_by_name(tmp_path):
     path = tmp_path / "record.json"
     settings = ("--epochs", 1, "--limit", 500, "--data", "stand-in", "--record", path)
@@ -103,6 +168,7 @@ def test_one_network_is_trained_by_name(tmp_path):
     assert RunRecord.load(path).train_images == 500
 
 
+@pytest.mark.process
 def test_a_backend_that_does_not_exist_is_named():
     done = course("zoo", "train", SMALL, KERAS_BACKEND="cobol")
     assert done.returncode == 2
@@ -152,3 +218,84 @@ def test_reported_and_measured_stand_side_by_side(tmp_path):
     assert table.loc["proyectos/1"].isna()[["measured", "difference", "seconds"]].all()
     assert [r.seed for r in reproduction.recorded_runs("proyectos/*", folder=tmp_path)] == [0, 1]
     assert reproduction.reported_and_measured("dl/*", folder=tmp_path).runs.sum() == 0
+
+
+def test_the_cheapest_network_is_first():
+    runs = reproduction.plan(["proyectos/18", "hw5/simple", "dl/5", "hw5/wide"], seeds=1)
+    names = [run.name for run in reproduction.cheapest_first(runs)]
+    assert names == ["hw5/simple", "dl/5", "hw5/wide", "proyectos/18"]
+
+
+def test_progress_says_what_is_finished_begun_and_left(tmp_path):
+    states = States(tmp_path / "training")
+    runs = reproduction.plan(["dl/1", "proyectos/0", "proyectos/1", "dl/5"], 1, tmp_path)
+    record = networks_record("dl/1").model_copy(update={"recipe": zoo.recipe("dl/1")})
+    record.save(runs[0].record)
+    curves = {"loss": [1.0] * 5, "accuracy": [0.5] * 5}
+    begun = State(recipe=zoo.recipe("proyectos/0"), seed=0, images="f", logs=curves, seconds=10)
+    place = states.place("proyectos/0", 0)
+    place.mkdir(parents=True)
+    (place / "state.json").write_text(begun.model_dump_json())
+    with states.open("dl/5", 0):
+        told = reproduction.progress(runs, states)
+    assert [each.status for each in told] == ["finished", "stopped", "waiting", "running"]
+    assert [each.epochs for each in told] == [len(record.history["loss"]), 5, 0, 0]
+    assert [each.of_epochs for each in told[1:]] == [20, 50, 30]
+    whole = reproduction.training_flops(zoo.design("proyectos/0"))
+    assert told[1].flops == pytest.approx(whole * 15 / 20)
+    assert reproduction.measured_speed(states, runs) == pytest.approx(whole / 4 / 10)
+    assert reproduction.measured_speed(States(tmp_path / "none"), runs) is None
+
+
+def book_record(name="dl/1"):
+    return RunRecord.load(reproduction.run_of(name, 0).record)
+
+
+def test_records_of_another_checkout_are_imported_once(tmp_path):
+    record = book_record()
+    record.save(tmp_path / "theirs" / "any-name.json")
+    imported, refused = reproduction.import_records(tmp_path / "theirs", tmp_path / "ours")
+    assert refused == []
+    assert [path.name for path in imported] == ["dl-1-seed0.json"]
+    assert RunRecord.load(imported[0]) == record
+    imported, refused = reproduction.import_records(tmp_path / "theirs", tmp_path / "ours")
+    assert imported == []
+    assert "is there already" in refused[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"is_stand_in": True}, "stand-in"),
+        ({"recipe": zoo.recipe("dl/8")}, "recipe is not today's"),
+        ({"parameters": 5}, "network is not today's"),
+        ({"trainable_parameters": 5}, "network is not today's"),
+        ({"history": {"loss": [1.0], "accuracy": [0.5, 0.5]}}, "learning curves"),
+        ({"history": {"loss": [], "accuracy": []}}, "learning curves"),
+        ({"history": {"loss": [1.0] * 31, "accuracy": [0.5] * 31}}, "learning curves"),
+        ({"test_images": 2_000}, "all test images"),
+        ({"test_accuracy": 0.9}, "its interval"),
+        ({"design": "vgg/16"}, "There is no network called"),
+    ],
+    ids=str,
+)
+def test_a_record_that_is_not_right_is_left_out(tmp_path, change, problem):
+    book_record().model_copy(update=change).save(tmp_path / "theirs" / "x.json")
+    imported, (refused,) = reproduction.import_records(tmp_path / "theirs", tmp_path / "ours")
+    assert imported == []
+    assert refused.startswith("x.json: ")
+    assert problem in refused
+    assert not (tmp_path / "ours").exists()
+
+
+def test_a_damaged_record_is_left_out_and_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(RecordError, match="no run records"):
+        reproduction.import_records(tmp_path)
+    (tmp_path / "half.json").write_text(book_record().model_dump_json()[:100])
+    assert "not a run record" in reproduction.import_records(tmp_path, tmp_path / "ours")[1][0]
+
+
+def test_every_record_of_the_book_could_be_imported(tmp_path):
+    imported, refused = reproduction.import_records(reproduction.RECORDS, tmp_path / "ours")
+    assert refused == []
+    assert len(imported) == len(list(reproduction.RECORDS.glob("*.json")))

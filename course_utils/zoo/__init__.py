@@ -54,3 +54,8 @@ def build(name: str) -> keras.Model:
 def recipe(name: str) -> Recipe:
     """Return the recipe of the network called `name`."""
     return design(name).recipe
+
+
+def successors(name: str) -> list[str]:
+    """Return the networks that start from the trained weights of the network called `name`."""
+    return [design.name for design in _DESIGNS.values() if design.starts_from == name]

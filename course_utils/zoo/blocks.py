@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import keras
 from keras import layers
@@ -37,3 +37,12 @@ def classifier(widths: Iterable[int], dropout: float = 0.0, **settings) -> list[
         if dropout:
             ending.append(layers.Dropout(dropout))
     return [*ending, class_probabilities()]
+
+
+def innermost_layers(model: keras.Model) -> Iterator[layers.Layer]:
+    """Yield the layers of a model, and those of the models in it, in their order."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from innermost_layers(layer)
+        else:
+            yield layer

@@ -1,0 +1,269 @@
+"""The state of a training on disk, so that a run that was killed goes on after its last epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from course_utils.errors import RecipeError, RunError
+from course_utils.files import write_atomically
+from course_utils.runtime import cache_dir
+from course_utils.zoo.blocks import innermost_layers
+from course_utils.zoo.recipes import Recipe
+
+STATE_FILE, LOCK_FILE = "state.json", ".lock"
+PAUSE_SECONDS = 1.0
+
+
+class State(BaseModel):
+    """What ``state.json`` says of a training.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    seed : int
+    images : str
+        The fingerprint of the data set.
+    logs : dict of list of float
+        What each finished epoch measured, by Keras' names.
+    seconds : float
+        Wall-clock time of the finished epochs, without pauses.
+    resumed : int
+        How often the training went on after it had been stopped.
+    dropout_seeds : list
+        The state of each layer's random numbers.
+    weights, best : str
+        The files with the weights (and the optimizer's variables) after the last epoch, and after
+        the best one where that is to be kept.
+    finished : bool
+        Whether no epoch is left to train.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    recipe: Recipe
+    seed: int
+    images: str
+    logs: dict[str, list[float]] = Field(default_factory=dict)
+    seconds: float = 0.0
+    resumed: int = 0
+    dropout_seeds: list[list[int]] = Field(default_factory=list)
+    weights: str = ""
+    best: str = ""
+    finished: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """The number of finished epochs."""
+        return len(self.logs.get("loss", ()))
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Save the state of a training after each epoch, and go on from there.
+
+    Its files hold float32 numbers and JSON, so another processor can go on with them. The state is
+    replaced as a whole: it names the file with the weights, which is written before it. Keras' own
+    `BackupAndRestore` keeps neither the learning curves nor what early stopping has seen.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the state lies; it is made if it is missing.
+    pause : Path, optional
+        As long as this file exists, training waits before its next step.
+
+    Examples
+    --------
+    >>> checkpoint = Checkpoint(Path("state"))
+    >>> history = train(model, data, recipe, checkpoint=checkpoint)
+    """
+
+    def __init__(self, folder: Path, pause: Path | None = None):
+        super().__init__()
+        self.folder, self.pause = folder, pause
+        self.state: State | None = None
+        self._others: list[keras.callbacks.Callback] = []
+        self._since = 0.0
+
+    def restore(
+        self,
+        model: keras.Model,
+        recipe: Recipe,
+        seed: int,
+        images: str,
+        others: list[keras.callbacks.Callback],
+    ) -> State:
+        """Bring a compiled model to the state that was saved, if there is one of this training.
+
+        Parameters
+        ----------
+        model : keras.Model
+        recipe, seed, images
+            A state of another recipe, seed or data set, and a damaged one, are not used.
+        others : list of keras.callbacks.Callback
+            The callbacks that are called before this one. In `on_train_begin` they are shown the
+            finished epochs again, since they remember what they have seen (early stopping does).
+
+        Returns
+        -------
+        State
+        """
+        self._others = others
+        self.state = _same_training(read_state(self.folder), recipe, seed, images)
+        if self.state.epochs:
+            model.optimizer.build(model.trainable_variables)
+            self._load(model, (self.state.finished and self.state.best) or self.state.weights)
+            for generator, seeds in zip(_generators(model), self.state.dropout_seeds, strict=True):
+                generator.state.assign(seeds)
+            self.state.resumed += not self.state.finished
+        return self.state
+
+    def on_train_begin(self, logs=None):
+        for epoch in range(self.state.epochs):
+            seen = {name: values[epoch] for name, values in self.state.logs.items()}
+            for callback in self._stopping():
+                callback.on_epoch_end(epoch, seen)
+        for callback in self._stopping():
+            if self.state.best:
+                self._load(self.model, self.state.best)
+                callback.best_weights = self.model.get_weights()
+                self._load(self.model, self.state.weights)
+        self._since = time.perf_counter()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        while self.pause is not None and self.pause.exists():
+            time.sleep(PAUSE_SECONDS)
+            self._since += PAUSE_SECONDS
+
+    def on_epoch_end(self, epoch, logs=None):
+        now = time.perf_counter()
+        self.state.seconds += now - self._since
+        self._since = now
+        for name, value in logs.items():
+            self.state.logs.setdefault(name, []).append(float(value))
+        self.state.finished = self.model.stop_training or epoch + 1 == self.state.recipe.epochs
+        self.state.dropout_seeds = [
+            [int(number) for number in generator.state.numpy()]
+            for generator in _generators(self.model)
+        ]
+        self._save(f"epoch-{epoch + 1}.weights.h5", is_best=self._is_best(epoch))
+
+    def _stopping(self) -> list[keras.callbacks.EarlyStopping]:
+        return [c for c in self._others if isinstance(c, keras.callbacks.EarlyStopping)]
+
+    def _is_best(self, epoch: int) -> bool:
+        return any(c.restore_best_weights and c.best_epoch == epoch for c in self._stopping())
+
+    def _load(self, model: keras.Model, name: str) -> None:
+        try:
+            model.load_weights(self.folder / name)
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"The saved training in {self.folder} cannot be read: delete that folder to start "
+                "from the first epoch."
+            ) from error
+
+    def _save(self, name: str, is_best: bool) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / f"new-{name}"
+        self.model.save_weights(temporary)
+        os.replace(temporary, self.folder / name)
+        self.state.weights = name
+        self.state.best = name if is_best else self.state.best
+        write_atomically(self.folder / STATE_FILE, self.state.model_dump_json(indent=1) + "\n")
+        for path in self.folder.glob("*.weights.h5"):
+            if path.name not in (self.state.weights, self.state.best):
+                path.unlink()
+
+
+def _same_training(state: State | None, recipe: Recipe, seed: int, images: str) -> State:
+    """Return a saved state if it is of this training, otherwise a new one."""
+    new = State(recipe=recipe, seed=seed, images=images)
+    if state is None or (state.recipe, state.seed, state.images) != (recipe, seed, images):
+        return new
+    return state
+
+
+def read_state(folder: Path) -> State | None:
+    """Return what was saved of a training; None where nothing was, or nothing that can be used."""
+    try:
+        return State.model_validate_json((folder / STATE_FILE).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError, RecipeError):
+        return None
+
+
+@dataclass(frozen=True)
+class States:
+    """A folder with the state of many trainings, one folder for each network and seed.
+
+    Attributes
+    ----------
+    folder : Path
+        Outside of the repository: a state is no result.
+    """
+
+    folder: Path = field(default_factory=lambda: cache_dir() / "training")
+
+    @property
+    def pause(self) -> Path:
+        """The file that makes all trainings wait, as long as it exists."""
+        return self.folder / "paused"
+
+    def set_paused(self, paused: bool) -> None:
+        """Make all trainings wait before their next step, or go on."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if paused:
+            self.pause.touch()
+        else:
+            self.pause.unlink(missing_ok=True)
+
+    def place(self, design: str, seed: int) -> Path:
+        """Return the folder of one training."""
+        return self.folder / f"{design.replace('/', '-')}-seed{seed}"
+
+    @contextlib.contextmanager
+    def open(self, design: str, seed: int) -> Iterator[Checkpoint]:
+        """Hold the state of one training, which no other process then changes.
+
+        Raises
+        ------
+        RunError
+            If another process holds it.
+        """
+        place = self.place(design, seed)
+        place.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(place / LOCK_FILE, timeout=0):
+                yield Checkpoint(place, self.pause)
+        except Timeout as error:
+            raise RunError(f"Another process is training in {place}: wait for it.") from error
+
+    def is_open(self, design: str, seed: int) -> bool:
+        """Tell whether a process is training this network now."""
+        place = self.place(design, seed)
+        try:
+            with FileLock(place / LOCK_FILE, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # there is no such folder
+            return False
+
+    def discard(self, design: str, seed: int) -> None:
+        """Delete the state of one training."""
+        shutil.rmtree(self.place(design, seed), ignore_errors=True)
+
+
+def _generators(model: keras.Model) -> list[keras.random.SeedGenerator]:
+    """Return where the model's layers draw their random numbers from."""
+    generators = (getattr(layer, "seed_generator", None) for layer in innermost_layers(model))
+    return [generator for generator in generators if generator is not None]

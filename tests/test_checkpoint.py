@@ -1,0 +1,190 @@
+"""A training that is stopped goes on after its last epoch, as if it had never been stopped."""
+
+import errno
+import json
+import threading
+import time
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from course_utils import checkpoint
+from course_utils.checkpoint import Checkpoint, States, read_state
+from course_utils.errors import RunError
+from course_utils.training import train
+from course_utils.zoo.blocks import class_probabilities, scaled_input
+from course_utils.zoo.recipes import EarlyStopping, Recipe
+
+NETWORK = "small"
+RECIPE = Recipe(epochs=4, batch_size=64, schedule="cosine", optimizer="adamw")
+
+pytestmark = pytest.mark.train
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing after it is executed."""
+
+
+class DiesAfter(Checkpoint):
+    """Ends the training once an epoch is saved."""
+
+    def __init__(self, folder, epochs):
+        super().__init__(folder)
+        self.left = epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        self.left -= 1
+        if not self.left:
+            raise Killed
+
+
+@pytest.fixture(scope="module")
+def images(small_data):
+    return small_data.limited(320)
+
+
+def network():
+    """Everything that has a state: weights, moving averages, an optimizer's moments, dropout."""
+    return keras.Sequential(
+        [
+            *scaled_input(),
+            layers.Conv2D(4, 3, strides=4),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Dropout(0.3),
+            layers.Flatten(),
+            class_probabilities(),
+        ]
+    )
+
+
+def trained(images, recipe=RECIPE, saved=None, seed=1):
+    keras.utils.set_random_seed(seed)
+    model = network()
+    return model, train(model, images, recipe, seed=seed, verbose=False, checkpoint=saved)
+
+
+def stopped_after(epochs, images, folder, recipe=RECIPE):
+    with pytest.raises(Killed):
+        trained(images, recipe, DiesAfter(folder, epochs))
+
+
+def test_it_ends_as_an_uninterrupted_training(images, tmp_path):
+    straight, expected = trained(images)
+    stopped_after(1, images, tmp_path)
+    stopped_after(2, images, tmp_path)
+    model, history = trained(images, saved=Checkpoint(tmp_path))
+    assert history.loss == pytest.approx(expected.loss, rel=1e-3)
+    assert history.val_loss == pytest.approx(expected.val_loss, rel=1e-3)
+    for ours, theirs in zip(model.get_weights(), straight.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    assert history.resumed == 2
+    assert expected.resumed == 0
+
+
+def test_a_finished_training_is_not_repeated(images, tmp_path):
+    first, history = trained(images, saved=Checkpoint(tmp_path))
+    again, same = trained(images, saved=Checkpoint(tmp_path))
+    assert (same.loss, same.seconds, same.resumed) == (history.loss, history.seconds, 0)
+    for ours, theirs in zip(again.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_early_stopping_remembers_what_it_saw(images, tmp_path):
+    # No epoch after the first one counts as better.
+    stopping = EarlyStopping(patience=2, min_delta=1.0)
+    recipe = RECIPE.replace(early_stopping=stopping, schedule="constant")
+    best, expected = trained(images, recipe)
+    assert expected.epochs == 3
+    stopped_after(2, images, tmp_path, recipe)
+    model, history = trained(images, recipe, Checkpoint(tmp_path))
+    assert history.epochs == 3
+    for ours, theirs in zip(model.get_weights(), best.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    again, _ = trained(images, recipe, Checkpoint(tmp_path))
+    np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    "other", [{"recipe": RECIPE.replace(epochs=2)}, {"seed": 2}, {"images": "0123"}], ids=str
+)
+def test_the_state_of_another_training_is_not_used(images, tmp_path, other):
+    stopped_after(1, images, tmp_path)
+    wanted = {"recipe": RECIPE, "seed": 1, "images": images.source.fingerprint}
+    model = network()
+    model.compile("adamw", "sparse_categorical_crossentropy")
+    restored = Checkpoint(tmp_path).restore(model, **wanted | other, others=[])
+    assert restored.epochs == 0
+
+
+def test_nothing_but_whole_files_is_left(images, tmp_path):
+    stopped_after(3, images, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"state.json", "epoch-3.weights.h5"}
+
+
+def test_a_damaged_state_starts_anew_and_damaged_weights_are_named(images, tmp_path):
+    stopped_after(1, images, tmp_path)
+    weights = tmp_path / "epoch-1.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(RunError, match="delete that folder"):
+        trained(images, saved=Checkpoint(tmp_path))
+    (tmp_path / "state.json").write_text("{")
+    assert read_state(tmp_path) is None
+    _, history = trained(images, RECIPE.replace(epochs=1), Checkpoint(tmp_path))
+    assert history.resumed == 0
+
+
+def test_a_full_disk_leaves_the_last_state(images, tmp_path, monkeypatch):
+    stopped_after(1, images, tmp_path)
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as during:
+        during.setattr(checkpoint, "write_atomically", full)
+        with pytest.raises(OSError, match="No space"):
+            trained(images, saved=Checkpoint(tmp_path))
+    assert read_state(tmp_path).epochs == 1
+    _, history = trained(images, saved=Checkpoint(tmp_path))
+    assert history.epochs == RECIPE.epochs
+
+
+def test_training_waits_while_it_is_paused(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "PAUSE_SECONDS", 0.05)
+    states = States(tmp_path)
+    states.set_paused(True)
+    timer = threading.Timer(3, states.set_paused, [False])
+    timer.start()
+    started = time.monotonic()
+    with states.open(NETWORK, 1) as saved:
+        _, history = trained(images, RECIPE.replace(epochs=1), saved)
+    timer.join()
+    passed = time.monotonic() - started
+    assert passed > 3
+    assert history.seconds < passed - 1
+
+
+def test_two_processes_do_not_train_the_same(tmp_path):
+    states = States(tmp_path)
+    assert not states.is_open("dl/1", 0)
+    with states.open("dl/1", 0):
+        assert states.is_open("dl/1", 0)
+        assert not states.is_open("dl/1", 1)
+        with pytest.raises(RunError, match="Another process"), states.open("dl/1", 0):
+            pass
+    assert not states.is_open("dl/1", 0)
+    states.discard("dl/1", 0)
+    assert not states.place("dl/1", 0).exists()
+
+
+def test_the_state_is_plain_text_and_float32(images, tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    stopped_after(1, images, tmp_path)
+    state = json.loads((tmp_path / "state.json").read_text())
+    assert state["recipe"]["epochs"] == RECIPE.epochs
+    keras.config.set_dtype_policy("float32")
+    _, history = trained(images, saved=Checkpoint(tmp_path))
+    assert history.epochs == RECIPE.epochs
