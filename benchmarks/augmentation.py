@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from benchmarks.tables import table
+from benchmarks.tables import Table
 from course_utils import load_cifar10, zoo
 from course_utils.data.augmentation import augment
 from course_utils.runtime import available_cores
@@ -20,7 +20,7 @@ ROUNDS = 5
 LEAST_RATIO = 10
 
 
-def measure() -> str:
+def measure() -> Table:
     """Change the same images both ways, in turn, on all cores."""
     settings = zoo.recipe("proyectos/16").augmentation
     images = np.array(load_cifar10().x_train[: BATCH * BATCHES["theirs"]])
@@ -40,7 +40,7 @@ def measure() -> str:
         here.append(_images_per_second(ours, BATCHES["ours"]))
         there.append(_images_per_second(theirs, BATCHES["theirs"]))
     ratio = statistics.median(a / b for a, b in zip(here, there))
-    return table(
+    return Table(
         f"Augmentation of proyectos/16, batches of {BATCH}, {available_cores()} threads",
         ["", "images per second, median", "ratio", "asked"],
         [

@@ -6,19 +6,19 @@ import subprocess
 import sys
 import time
 
-from benchmarks.tables import table
+from benchmarks.tables import Table
 
 COURSE = [sys.executable, "-m", "course_utils.cli"]
 
 
-def measure() -> str:
+def measure() -> Table:
     """Time a cold run of all chapters, the book's build, and a second build."""
     rows = [
         ["all chapters, cold", _seconds("run", "--again"), "900 s"],
         ["course book, chapters done", _seconds("book"), ""],
         ["course book, nothing changed", _seconds("book"), "30 s"],
     ]
-    return table("The book, fast profile", ["what", "seconds", "may take"], rows)
+    return Table("The book, fast profile", ["what", "seconds", "may take"], rows)
 
 
 def _seconds(*command: str) -> str:

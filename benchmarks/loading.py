@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.tables import table
+from benchmarks.tables import Table
 from course_utils import load_cifar10
 
 RUNS = 5
@@ -38,7 +38,7 @@ print(time.perf_counter() - start)
 READ_ALL = COURSE.replace("load_cifar10()\nprint", "load_cifar10().x_train.sum()\nprint")
 
 
-def measure() -> str:
+def measure() -> Table:
     """Time both loaders in turn."""
     data = load_cifar10()
     with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +58,7 @@ def measure() -> str:
     def ratio(times: list[float]) -> float:
         return statistics.median(k / t for k, t in zip(keras_seconds, times, strict=True))
 
-    return table(
+    return Table(
         f"Loading {data.source.name}, {RUNS} fresh processes each, in turn",
         ["loader", "seconds, median", "maximum", "Keras' time / this time, median of pairs"],
         [

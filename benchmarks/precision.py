@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from benchmarks.tables import table
+from benchmarks.tables import Table
 from course_utils import load_cifar10, setup, train, zoo
 
 NETWORKS = ("fast/fully-connected", "fast/cnn", "fast/final")
@@ -13,7 +13,7 @@ PAIRS = 5
 PRECISIONS = ("mixed_bfloat16", "float32")
 
 
-def measure() -> str:
+def measure() -> Table:
     """Time one epoch in each precision, in turn, after one that is not counted."""
     data = load_cifar10(limit=IMAGES)
     rows = []
@@ -33,7 +33,7 @@ def measure() -> str:
                 f"{statistics.median(ratios):.2f}",
             ]
         )
-    return table(
+    return Table(
         f"One epoch on {IMAGES:,} images, building the graph included, {PAIRS} pairs in turn",
         ["network", "bfloat16, seconds", "float32, seconds", "float32 / bfloat16"],
         rows,

@@ -1,13 +1,66 @@
-"""Markdown tables."""
+"""Markdown tables with the results of several machines: one row, or a few, for each processor."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
+from course_utils.files import write_atomically
+from course_utils.runtime import available_cores, bfloat16_unit, cpu_name, versions
 
-def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a titled Markdown table; the cells are taken as they are."""
+MACHINE = ("processor", "measured")
+REMARK = "Machines are shared: trust ratios and medians more than single times."
+
+
+@dataclass(frozen=True)
+class Table:
+    """What was measured on this machine.
+
+    Attributes
+    ----------
+    title : str
+    header : sequence of str
+    rows : sequence of sequence of str
+        Cells are taken as they are; none holds a vertical bar.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def save(path: Path, table: Table) -> Path:
+    """Write a table to a Markdown file, in place of this processor's earlier rows.
+
+    The rows of other processors stay, unless the table has other columns than it had.
+    """
+    header = [*MACHINE, *table.header]
+    others = [row for row in read_rows(path, header) if row[0] != processor()]
+    rows = others + [[processor(), _measured(), *row] for row in table.rows]
     body = pd.DataFrame(rows, columns=header).to_markdown(index=False, disable_numparse=True)
-    return f"## {title}\n\n{body}"
+    return write_atomically(path, f"## {table.title}\n\n{body}\n\n{REMARK}\n")
+
+
+def read_rows(path: Path, header: Sequence[str]) -> list[list[str]]:
+    """Return the rows of a file's table; none where it has other columns, or there is no file."""
+    if not path.exists():
+        return []
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return cells[2:] if cells and cells[0] == list(header) else []
+
+
+def processor() -> str:
+    """Return the type of this processor: name, cores, and what multiplies bfloat16 in it."""
+    unit = bfloat16_unit()
+    bfloat16 = f"bfloat16 by {unit}" if unit else "no bfloat16"
+    return f"{cpu_name()}, {available_cores()} cores, {bfloat16}"
+
+
+def _measured() -> str:
+    packages = {name: version for name, version in versions().items() if name != "course_utils"}
+    return f"{datetime.date.today()}: " + ", ".join(f"{n} {v}" for n, v in packages.items())

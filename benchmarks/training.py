@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from benchmarks.tables import table
+from benchmarks.tables import Table
 from course_utils import experiment, load_cifar10, setup
 from course_utils.data import Dataset
 from course_utils.experiment import RunRecord
@@ -19,14 +19,14 @@ NETWORKS = {
 }
 
 
-def measure() -> str:
+def measure() -> Table:
     """Train each network with five seeds."""
     data = load_cifar10()
     rows = []
     for name, (chapter, budget) in NETWORKS.items():
         records = [_train(name, data, seed) for seed in SEEDS]
         rows.append(_row(name, records, load_thresholds()[chapter]["test_accuracy"], budget))
-    return table(
+    return Table(
         f"Training on {data.source.name}, seeds {SEEDS[0]} to {SEEDS[-1]}",
         ["network", "epochs", "accuracy, mean", "standard deviation", "mean - 4 sd", "threshold",
          "seconds, median (max)", "may take"],

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.tables import table
+from benchmarks.tables import Table
 from course_utils import zoo
 from course_utils.experiment import RunRecord
 
@@ -18,7 +18,7 @@ NAME, HEAD = "hw3/transfer-finetune", "hw3/transfer-features"
 SECONDS = 600
 
 
-def measure() -> str:
+def measure() -> Table:
     """Train it as a reader does, with nothing decoded and no feature computed before."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "record.json"
@@ -30,7 +30,7 @@ def measure() -> str:
         seconds = time.perf_counter() - start
         record = RunRecord.load(path)
     reported = [zoo.design(name).reported["test_accuracy"] for name in (HEAD, NAME)]
-    return table(
+    return Table(
         f"{NAME} on {record.source}, from an empty cache",
         ["test accuracy", "reported: head only, fine-tuned", "seconds in all", "may take"],
         [[f"{record.test_accuracy:.1%}", ", ".join(f"{each:.0%}" for each in reported),

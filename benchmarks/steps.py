@@ -1,0 +1,198 @@
+"""One training step: Keras' own layers beside ours, the convolutions alone, and `fit`."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras import layers
+
+from benchmarks.tables import Table
+from course_utils import load_cifar10, setup, zoo
+from course_utils.data import Dataset
+from course_utils.runtime import cpu_has_bfloat16
+from course_utils.training import Batches, compile_model
+from course_utils.zoo.blocks import innermost_layers
+
+# How many times as fast as Keras' own a step must be on processors with AMX, where it must.
+NETWORKS = {
+    "dl/7": 1.8,
+    "hw5/batchnorm": 1.8,
+    "proyectos/10": None,
+    "proyectos/8": None,
+    "hw5/wide": None,
+    "fast/final": 1.15,
+    "tbmi26/final": None,
+}
+LEAST_CONVOLUTIONS, LEAST_FIT = 0.55, 0.93
+# Of one round; and rounds, the first of them not counted.
+SECONDS, ROUNDS = 1.5, 5
+FIT_STEPS = 25
+
+
+def measure() -> Table:
+    """Time every network in both precisions, the alternatives in turn."""
+    data = load_cifar10()
+    rows = []
+    for precision in ("mixed_bfloat16", "float32") if cpu_has_bfloat16() else ("float32",):
+        for name in NETWORKS:
+            rows.append(_row(name, precision, data))
+            print(" | ".join(rows[-1]), flush=True)
+    return Table(
+        "Training step, medians of rounds in turn",
+        ["network", "precision", "Keras' own, ms", "ours, ms", "times as fast", "asked (AMX)",
+         "convolutions", "asked (AMX)", "fit", "asked"],
+        rows,
+    )  # fmt: skip
+
+
+def _row(name: str, precision: str, data: Dataset) -> list[str]:
+    recipe = zoo.recipe(name)
+    batches = Batches(
+        data.x_train, data.y_train, recipe.batch_size, recipe.augmentation, steps=FIT_STEPS
+    )
+    alternatives = {}
+    for fused in (False, True):
+        setup(precision=precision, fused=fused)
+        model = zoo.build(name)
+        compile_model(model, recipe, steps=100_000)
+        alternatives[f"fused {fused}"] = _repeated(_step(model, batches[0]))
+    alternatives["convolutions"] = _repeated(_convolutions(model, recipe.batch_size))
+    alternatives["fit"] = lambda: _fit(model, batches)
+    seconds = _in_turn(alternatives)
+    keras_own, ours, convolutions = (
+        seconds[name] for name in ("fused False", "fused True", "convolutions")
+    )
+    asked = NETWORKS[name]
+    return [
+        name,
+        precision,
+        f"{1e3 * statistics.median(keras_own):.1f}",
+        f"{1e3 * statistics.median(ours):.1f}",
+        f"{_ratio(keras_own, ours):.2f}",
+        "" if asked is None else f"{asked:.2f}",
+        f"{_ratio(convolutions, ours):.0%}",
+        f"{LEAST_CONVOLUTIONS:.0%}",
+        f"{_ratio(ours, seconds['fit']):.0%}",
+        f"{LEAST_FIT:.0%}",
+    ]
+
+
+def _fit(model: keras.Model, batches: Batches) -> float:
+    """Return the seconds of one step inside `fit`, its start and end left out."""
+    clock = _Clock()
+    model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[clock])
+    return clock.seconds_per_step
+
+
+class _Clock(keras.callbacks.Callback):
+    """Measures a step from the first one's end to the last one's."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.ends = {}
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.ends[batch] = time.perf_counter()
+
+    @property
+    def seconds_per_step(self) -> float:
+        first, last = min(self.ends), max(self.ends)
+        return (self.ends[last] - self.ends[first]) / (last - first)
+
+
+def _ratio(above: list[float], below: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
+
+
+def _step(model: keras.Model, batch: tuple[np.ndarray, np.ndarray]) -> Callable[[], None]:
+    """Return a function that makes one update on always the same batch."""
+    import tensorflow as tf
+
+    x, y = map(tf.constant, batch)
+    model.optimizer.build(model.trainable_variables)
+    update = tf.function(lambda: model.train_step((x, y)))
+    update()  # traced now, with the layers as they are set up now
+    return lambda: update()["loss"].numpy()
+
+
+def _convolutions(model: keras.Model, batch_size: int) -> Callable[[], None]:
+    """Return a function that computes nothing but a step's convolutions, forward and backward."""
+    import tensorflow as tf
+
+    def numbers(shape: tuple[int, ...], dtype: str) -> tf.Variable:
+        return tf.Variable(tf.cast(tf.random.normal(shape), dtype))
+
+    found = [layer for layer in innermost_layers(model) if isinstance(layer, layers.Conv2D)]
+    arguments = [
+        {
+            "kernel": numbers(layer.kernel.shape, layer.compute_dtype),
+            "inputs": numbers((batch_size, *layer.input.shape[1:]), layer.compute_dtype),
+            "gradient": numbers((batch_size, *layer.output.shape[1:]), layer.compute_dtype),
+            "settings": {"strides": layer.strides, "padding": layer.padding.upper()},
+        }
+        for layer in found
+    ]
+
+    @tf.function
+    def compute():
+        results = []
+        for number, each in enumerate(arguments):
+            kernel, inputs, gradient = (each[name] for name in ("kernel", "inputs", "gradient"))
+            results += [
+                tf.nn.conv2d(inputs, kernel, **each["settings"]),
+                _kernel_gradient(inputs, kernel.shape, gradient, **each["settings"]),
+            ]
+            if number:  # images have no gradient
+                results.append(_input_gradient(inputs.shape, kernel, gradient, **each["settings"]))
+        return results
+
+    return lambda: compute()[-1][0].numpy()
+
+
+def _kernel_gradient(inputs, shape, gradient, strides, padding):
+    import tensorflow as tf
+
+    return tf.raw_ops.Conv2DBackpropFilter(
+        input=inputs,
+        filter_sizes=shape,
+        out_backprop=gradient,
+        strides=[1, *strides, 1],
+        padding=padding,
+    )
+
+
+def _input_gradient(shape, kernel, gradient, strides, padding):
+    import tensorflow as tf
+
+    return tf.raw_ops.Conv2DBackpropInput(
+        input_sizes=shape,
+        filter=kernel,
+        out_backprop=gradient,
+        strides=[1, *strides, 1],
+        padding=padding,
+    )
+
+
+def _in_turn(alternatives: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
+    """Return the seconds of a step for each alternative, in rounds of one after the other."""
+    seconds = {name: [] for name in alternatives}
+    for _ in range(ROUNDS + 1):
+        for name, run in alternatives.items():
+            seconds[name].append(run())
+    return {name: times[1:] for name, times in seconds.items()}
+
+
+def _repeated(run: Callable[[], None]) -> Callable[[], float]:
+    """Return a function that runs something for a while, and returns the seconds of one run."""
+
+    def measure() -> float:
+        runs, start = 0, time.perf_counter()
+        while (passed := time.perf_counter() - start) < SECONDS:
+            run()
+            runs += 1
+        return passed / runs
+
+    return measure
