@@ -8,17 +8,19 @@ MAKEFLAGS += --no-print-directory
 # Candidates, best first: the first from 3.11 to 3.13 that can make a virtual environment is taken.
 PYTHON ?= python3.13 python3.12 python3.11 python3
 PORT ?= 8000
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 
 READY := .venv/.ready
 USABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 NO_PYTHON := No Python 3.11, 3.12 or 3.13 with venv was found: install one (Debian and Ubuntu: \
 	sudo apt-get install python3-venv), or name it: make PYTHON=/path/to/python3
 
-.PHONY: help book test serve bench lint clean browser postgresql sandbox
+.PHONY: help book test quick serve bench lint clean browser postgresql sandbox
 
 help:
 	@echo "make book        execute every chapter, check the thresholds, build the HTML book"
 	@echo "make test        run all tests, the executed chapters among them"
+	@echo "make quick       check code, and run the tests that need neither Keras nor another program"
 	@echo "make serve       show the built book at http://127.0.0.1:$(PORT)/"
 	@echo "make bench       measure the speeds that the course promises, and write the table"
 	@echo "make lint        check code, notebooks and workflows"
@@ -46,8 +48,12 @@ $(READY): requirements.txt pyproject.toml
 book: $(READY)
 	@.venv/bin/course book
 
+# One process more than there are cores: tests spend much of their time waiting for programs.
 test: $(READY)
-	@.venv/bin/pytest
+	@.venv/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+quick: lint
+	@.venv/bin/pytest --quick -q --durations=0
 
 serve: $(READY) | _build/html/index.html
 	@echo "Ctrl+C ends it; another port: make serve PORT=8001"

@@ -1,12 +1,11 @@
-"""What several test files share: small data, real data, the built book."""
+"""What several test files share: what a test needs, small data, real data, the built book."""
 
+import importlib.abc
 import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 # Before anything imports Keras: no test may wait for a network that is not there.
@@ -15,10 +14,9 @@ os.environ.setdefault("COURSE_OFFLINE", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-import keras
 import psutil
 import pytest
-from nbgrading import ASSIGNMENTS, GradedCourse, hand_in_everything
+from browsers import CHROMIUM
 from small_notebooks import wait_for
 
 from course_utils import load_cifar10
@@ -28,12 +26,107 @@ from course_utils.grading.questions import assignments
 ROOT = Path(__file__).resolve().parent.parent
 DASK = Path(sys.executable).parent / "dask"
 ON_LOOPBACK = ("--host", "127.0.0.1", "--no-dashboard")
+# Fixtures, each with the mark of the tests that ask for it; and marks that mean `process`, too.
+NEEDS = {"built_book": "book", "graded": "process", "dask": "process"}
+STARTS = ("sandbox", "browser", "book")
+# Groups of tests, by how long they take.
+LONGEST_FIRST = ["book", *(f"hostile {n}" for n in range(3))]
+STARTS_A_PROCESS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system")
+
+
+# What a test needs
+
+
+class NoKeras(importlib.abc.MetaPathFinder):
+    """Skips whatever imports Keras."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name in ("keras", "tensorflow"):
+            pytest.skip("needs Keras", allow_module_level=True)
+
+
+class Watch:
+    """Fails a test that starts a process without saying so: `make quick` relies on the marks."""
+
+    def __init__(self) -> None:
+        self.item: pytest.Item | None = None
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, arguments: tuple) -> None:
+        if event in STARTS_A_PROCESS and self.item and not self.item.get_closest_marker("process"):
+            pytest.fail(f"{self.item.name} starts a process: mark it pytest.mark.process")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item):
+        self.item = item
+        try:
+            return (yield)
+        finally:
+            self.item = None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick", action="store_true", help="only tests that need neither Keras nor a process"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Watch())
+    if config.getoption("quick"):
+        sys.meta_path.insert(0, NoKeras())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what fixtures need, leave out what is not quick, and start what takes long first."""
+    for item in items:
+        for fixture in NEEDS.keys() & set(item.fixturenames):
+            item.add_marker(NEEDS[fixture])
+        if any(item.get_closest_marker(mark) for mark in STARTS):
+            item.add_marker("process")
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
+    if config.getoption("quick"):
+        slow = [item for item in items if item.get_closest_marker("process")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+    items.sort(key=_place)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, by name, what needs a program that is not installed."""
+    if item.get_closest_marker("browser") and CHROMIUM is None:
+        pytest.skip("no Chromium: make browser installs it")
+    if item.get_closest_marker("sandbox"):
+        from nbgrading import sandbox_is_missing
+
+        if sandbox_is_missing():
+            pytest.skip("no bubblewrap: make sandbox installs it")
+
+
+def _group(item: pytest.Item) -> str:
+    """Return the name of the tests that run in one process, since they share something large."""
+    if "built_book" in item.fixturenames:
+        return "book"
+    if "graded" in item.fixturenames:
+        return f"graded {item.callspec.params['graded']}"
+    return item.path.stem
+
+
+def _place(item: pytest.Item) -> int:
+    """Return when a group starts: those that take longest come first."""
+    name = item.get_closest_marker("xdist_group").args[0]
+    return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+
+
+# Data
 
 
 @pytest.fixture(autouse=True)
 def single_precision() -> None:
     """Start every test in Keras' own precision: what sets up a run sets it for the process."""
-    keras.config.set_dtype_policy("float32")
+    if "keras" in sys.modules:
+        sys.modules["keras"].config.set_dtype_policy("float32")
 
 
 @pytest.fixture(scope="session")
@@ -51,59 +144,28 @@ def cifar10() -> Dataset:
     return data
 
 
-@pytest.fixture(scope="session")
-def gradings(cifar10, tmp_path_factory) -> Iterator[dict[str, Future[GradedCourse]]]:
-    """Every assignment, graded with all that was handed in: two at a time, in the background."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-
-        def start(name: str) -> Future[GradedCourse]:
-            try:
-                course = hand_in_everything(tmp_path_factory.mktemp(name), name)
-            except pytest.skip.Exception as skipped:  # of this assignment only
-                nothing: Future[GradedCourse] = Future()
-                nothing.set_exception(skipped)
-                return nothing
-            return pool.submit(course.grade)
-
-        yield {name: start(name) for name in assignments(ASSIGNMENTS)}
-
-
-@pytest.fixture(scope="session", params=assignments(ASSIGNMENTS))
-def graded(request, gradings) -> GradedCourse:
-    """One graded assignment after the other."""
-    return gradings[request.param].result()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def book_build(request) -> Iterator[subprocess.Popen | None]:
-    """`course book`, started before the first test, if any test asks for the book."""
-    if not any("built_book" in item.fixturenames for item in request.session.items):
-        yield None
-        return
-    with tempfile.TemporaryFile("w+") as printed:
-        build = subprocess.Popen(
-            [sys.executable, "-m", "course_utils.cli", "book"],
-            cwd=ROOT,
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-        )
-        build.printed = printed
-        try:
-            yield build
-        finally:
-            build.terminate()
-            build.wait()
+# Long work, once for all who ask for it
 
 
 @pytest.fixture(scope="session")
-def built_book(book_build) -> Path:
+def built_book() -> Path:
     """The folder of the built book; `course book` builds what is not up to date."""
-    book_build.wait(timeout=3_000)
-    book_build.printed.seek(0)
-    printed = book_build.printed.read()
-    print(printed)
-    assert book_build.returncode == 0, printed[-3_000:]
+    command = [sys.executable, "-m", "course_utils.cli", "book"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3_000)
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3_000:]
     return ROOT / "_build"
+
+
+@pytest.fixture(scope="session", params=assignments(ROOT / "assignments"))
+def graded(request, cifar10, tmp_path_factory):
+    """One assignment after the other, graded with all that was handed in."""
+    from nbgrading import hand_in_everything
+
+    return hand_in_everything(tmp_path_factory.mktemp(request.param), request.param).grade()
+
+
+# Programs that a test starts
 
 
 @pytest.fixture
@@ -146,9 +208,3 @@ def workers(dask, address, tmp_path) -> list[psutil.Process]:
     log = tmp_path / "dask.log"
     wait_for(lambda: log.read_text().count("Registered to:") == 2)
     return started
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put last what waits for long work, the book's last of all: it is built while others run."""
-    order = ("built_book", "gradings")
-    items.sort(key=lambda item: [name in item.fixturenames for name in order])

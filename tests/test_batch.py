@@ -62,6 +62,7 @@ def outcome_of(report, name):
     return next(outcome for outcome in report.notebooks if outcome.name == name)
 
 
+@pytest.mark.process
 def test_a_failing_notebook_does_not_stop_the_others(mixed):
     report, _, _ = mixed
     statuses = {outcome.name: outcome.status for outcome in report.notebooks}
@@ -74,6 +75,7 @@ def test_a_failing_notebook_does_not_stop_the_others(mixed):
     assert not report.passed
 
 
+@pytest.mark.process
 def test_a_failure_is_one_sentence_with_cell_exception_and_what_was_kept(mixed):
     report, out, _ = mixed
     error = outcome_of(report, "wrong").error
@@ -87,12 +89,14 @@ def test_a_failure_is_one_sentence_with_cell_exception_and_what_was_kept(mixed):
     assert not (out / "wrong.ipynb").exists()
 
 
+@pytest.mark.process
 def test_a_dead_kernel_and_a_malformed_notebook_say_what_they_are(mixed):
     report, _, _ = mixed
     assert "the kernel died" in outcome_of(report, "dies").error
     assert "is not a valid notebook" in outcome_of(report, "broken").error
 
 
+@pytest.mark.process
 def test_the_report_file_holds_what_the_notebook_reported(mixed):
     _, out, content = mixed
     good = next(entry for entry in content["notebooks"] if entry["name"] == "good")
@@ -104,6 +108,7 @@ def test_the_report_file_holds_what_the_notebook_reported(mixed):
     assert_all_whole(out)
 
 
+@pytest.mark.process
 def test_again_executes_and_the_terminal_stays_free_of_papermills_noise(mixed, capfd):
     _, out, _ = mixed
     report = run_notebooks([out.parent / "good.ipynb"], out=out, again=True)
@@ -117,6 +122,7 @@ def test_again_executes_and_the_terminal_stays_free_of_papermills_noise(mixed, c
 # --- Hung, killed, interrupted -----------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_a_hung_notebook_is_stopped_with_its_kernel(tmp_path):
     pid_file = tmp_path / "pid"
     notebook = write_notebook(tmp_path / "hung.ipynb", HANG.format(path=str(pid_file)))
@@ -128,6 +134,7 @@ def test_a_hung_notebook_is_stopped_with_its_kernel(tmp_path):
     assert_all_whole(tmp_path / "out")
 
 
+@pytest.mark.process
 def test_a_run_that_was_killed_or_interrupted_is_resumed(tmp_path):
     counter, pid_file, out = tmp_path / "count", tmp_path / "pid", tmp_path / "out"
     write_notebook(tmp_path / "a.ipynb", COUNT.format(path=str(counter)))
@@ -159,6 +166,7 @@ def test_a_run_that_was_killed_or_interrupted_is_resumed(tmp_path):
 # --- What is unchanged is not executed again ---------------------------------------------------
 
 
+@pytest.mark.process
 def test_new_text_is_put_around_old_outputs_and_new_code_is_executed(tmp_path):
     counter, out = tmp_path / "count", tmp_path / "out"
     code = (COUNT.format(path=str(counter)), "print('result')")
@@ -357,6 +365,7 @@ def code_outputs(notebook: nbformat.NotebookNode) -> list:
     ]
 
 
+@pytest.mark.process
 def test_the_book_shows_the_outputs_of_the_run(tmp_path):
     code = (COUNT.format(path=str(tmp_path / "count")), "print(profile)", "1 + 1")
     path = write_notebook(tmp_path / "book" / "01_x.ipynb", *code)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,30 +16,17 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from browsers import ARGUMENTS, CHROMIUM
 
 ROOT = Path(__file__).parents[1]
 SCREENSHOTS = ROOT / "_build" / "screenshots"
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 CHAPTER = "book/03_convolution.html"
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-CHROMIUM = CHROMIUM or shutil.which("google-chrome")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install -r requirements.txt"
 )
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium on the PATH: make browser installs it"
-)
+pytestmark = pytest.mark.browser
 
 # Settled: MathJax has drawn the formulas, and pictures further down have been loaded as well.
 SETTLE = """async () => {

@@ -56,6 +56,7 @@ def test_there_is_a_chapter_for_each_step_of_the_lab_and_for_what_others_found()
     assert set(CHAPTER_THRESHOLDS) <= {chapter.stem for chapter in CHAPTERS}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 def test_every_cell_runs_in_the_smoke_size(chapter, tmp_path):
     if chapter not in CHAPTERS[:2] and not load_cifar10().source.is_stand_in:

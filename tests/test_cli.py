@@ -41,6 +41,7 @@ def course_alone(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("parameters", "code", "verdict"),
     [
@@ -87,6 +88,7 @@ def test_book_wants_the_courses_folder(tmp_path, monkeypatch):
     assert "No chapters" in result.output
 
 
+@pytest.mark.process
 def test_help_imports_nothing_slow():
     code = "import sys, course_utils.cli; print(*sys.modules)"
     modules = subprocess.run(
@@ -102,6 +104,7 @@ def test_data_shows_places_shapes_and_source():
         assert part in result.output
 
 
+@pytest.mark.process
 def test_doctor_names_what_it_looked_at():
     result = course_alone("doctor")
     assert result.returncode == 0, result.stderr

@@ -149,6 +149,7 @@ def test_a_full_disk_leaves_nothing(when, archive, monkeypatch):
     monkeypatch.undo()
 
 
+@pytest.mark.process
 def test_a_really_full_disk(archive, monkeypatch, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -215,6 +216,7 @@ print(load_cifar10(sys.argv[1]).source.fingerprint)
 """
 
 
+@pytest.mark.process
 def test_processes_that_start_at_once_decode_once(archive):
     command = [sys.executable, "-c", PROGRAM, str(archive), str(time.time() + 2)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

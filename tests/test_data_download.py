@@ -266,6 +266,7 @@ def test_no_answer_costs_a_few_seconds_only(serve, whole, monkeypatch):
     assert time.monotonic() - start < 5
 
 
+@pytest.mark.process
 def test_no_network_at_all(serve, whole):
     """The published addresses, in a process that has no network."""
     can = subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode == 0

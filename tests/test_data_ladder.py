@@ -209,6 +209,7 @@ def test_every_rung_is_listed():
     assert find_sources()[4].detail == "switched off by COURSE_OFFLINE"
 
 
+@pytest.mark.process
 def test_a_new_process_says_nothing_on_stderr(nowhere):  # noqa: F811
     program = "from course_utils.data import load_cifar10; print(load_cifar10().source)"
     done = subprocess.run(

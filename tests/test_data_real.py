@@ -49,6 +49,7 @@ def test_mnist_is_whole_and_official(mnist):
     assert mnist.y_test[:5].tolist() == [7, 2, 1, 0, 4]
 
 
+@pytest.mark.process
 def test_a_decoded_copy_is_there_at_once(cifar10):
     """Half a second of this process's time, from finding the source to the arrays."""
     program = (

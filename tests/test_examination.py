@@ -22,7 +22,7 @@ import pandas as pd
 import psutil
 import pytest
 from nbformat.v4 import new_code_cell
-from nbgrading import ASSIGNMENTS, NEEDS_SANDBOX, new_cell
+from nbgrading import ASSIGNMENTS, new_cell
 from small_notebooks import wait_for
 
 from course_utils import Recipe
@@ -299,7 +299,7 @@ def test_without_bubblewrap_one_sentence(monkeypatch):
         Sandbox()
 
 
-@NEEDS_SANDBOX
+@pytest.mark.sandbox
 def test_a_program_that_cannot_be_confined_ends_and_the_next_one_starts():
     with contextlib.closing(Sandbox()) as sandbox:
         nowhere = sandbox.ticket() | {"work": "/nowhere"}
@@ -376,13 +376,13 @@ MORE_THAN_ALLOWED = [
 ]  # fmt: skip
 
 
-@NEEDS_SANDBOX
+@pytest.mark.sandbox
 def test_a_sandbox_that_takes_too_much_ends(capsys):
     exec(EXCEEDED, {})
     assert capsys.readouterr().out.splitlines() == MORE_THAN_ALLOWED
 
 
-@NEEDS_SANDBOX
+@pytest.mark.sandbox
 def test_what_is_not_watched_does_not_run():
     with (
         mock.patch.object(Sandbox, "_excess", side_effect=FileNotFoundError),
@@ -466,13 +466,13 @@ def had() -> list[str]:
     return json.loads("".join(o.text for o in cell.outputs if o.name == "stdout"))
 
 
-@NEEDS_SANDBOX
+@pytest.mark.sandbox
 def test_what_nobody_would_count_cannot_be_had(monkeypatch):
     monkeypatch.setenv(gpus.VISIBLE, "")
     assert had() == []
 
 
-@NEEDS_SANDBOX
+@pytest.mark.sandbox
 def test_beside_a_gpu_only_what_cuda_needs_can_be_had(monkeypatch):
     # No device of it is here, and nothing asks for one.
     monkeypatch.setattr(gpus, "visible", lambda: ["0"])
@@ -481,7 +481,7 @@ def test_beside_a_gpu_only_what_cuda_needs_can_be_had(monkeypatch):
     gpus._free.cache_clear()
 
 
-@NEEDS_SANDBOX
+@pytest.mark.sandbox
 def test_no_operation_is_made_a_function_first():
     """It would take each of a submission's programs a tenth of a second to load a network."""
     wrong = "import tensorflow as tf\ntf.matmul(tf.ones((2, 3)), tf.ones((2, 3)))"
@@ -492,7 +492,7 @@ def test_no_operation_is_made_a_function_first():
     assert "__wrapped__" not in error.evalue
 
 
-@NEEDS_SANDBOX
+@pytest.mark.sandbox
 def test_what_was_handed_in_is_no_data(tmp_path, monkeypatch):
     """Else it would hold the labels by which it is graded."""
     # As a lecturer's own: named from where the grader was started.
@@ -536,7 +536,7 @@ for cell in examine(Job(cells, [], {{"a.txt": b"mine"}}, 60, 60, False)).cells:
 """
 
 
-@NEEDS_SANDBOX
+@pytest.mark.sandbox
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become an ordinary user")
 def test_an_ordinary_user_has_a_sandbox_too():
     """Through a view of the file system in which everybody may read this Python."""

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from nbformat.v4 import new_code_cell
-from nbgrading import NEEDS_SANDBOX
 
 from course_utils.grading import gpus
 from course_utils.grading.execution import Job, examine
@@ -77,7 +76,7 @@ def test_a_gpu_is_given_back_whatever_happens(two_gpus):
         assert {first[gpus.VISIBLE], second[gpus.VISIBLE]} == {"3", "7"}
 
 
-@NEEDS_SANDBOX
+@pytest.mark.sandbox
 def test_each_submission_has_a_gpu_for_itself(two_gpus):
     job = Job([new_code_cell(SAYS_WHEN_AND_WHERE)], [], {}, 60, 60, False)
     with ThreadPoolExecutor(4) as threads:

@@ -22,7 +22,6 @@ import pytest
 from grade_and_die import BEFORE, points
 from nbformat.v4 import new_code_cell
 from nbgrading import (
-    NEEDS_SANDBOX,
     add_assignment,
     grade,
     hand_in,
@@ -39,7 +38,7 @@ from course_utils.grading.queue import FAILED, GRADED, UNCHANGED, Outcome, Progr
 from course_utils.grading.sandbox import WITH_MY_RIGHTS
 from course_utils.grading.show import PlainProgress
 
-pytestmark = NEEDS_SANDBOX
+pytestmark = pytest.mark.sandbox
 
 NAME = "small"
 STUDENTS = ("ada", "bob", "cleo")

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -31,7 +32,6 @@ from hostile import (
 )
 from nbgrading import (
     ASSIGNMENTS,
-    NEEDS_SANDBOX,
     add_assignment,
     grade,
     grade_id,
@@ -43,6 +43,7 @@ from nbgrading import (
     solved,
     value_cells,
 )
+from small_notebooks import wait_for
 
 from course_utils.grading.course import read_graded
 from course_utils.grading.scan import read_released
@@ -52,6 +53,11 @@ NETWORKS = ASSIGNMENTS / "solutions" / "a2-cnn"
 FULL = {"value-test": 2.0, "function-test": 3.0, "again-test": 1.0, "network-test": 5.0}
 HONEST = ("aaa-honest", "mmm-honest", "zzz-honest", "aab-partly", "zzy-untouched")
 CELL_SECONDS, TOTAL_SECONDS = 10, 30
+# Courses that are graded at the same time, each with a part of the attacks.
+SHARDS = 3
+SAME_NETWORK = ("claims-more", "other-curves")
+LINKS_OUT = Attack("links-out", answers=True)
+CHANGED_TESTS = ("deletes-tests", "duplicates-tests", "renames-tests", "retypes-tests")
 GIVEN = "from course_utils import load_cifar10\n\ndata = load_cifar10()"
 FUNCTION = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION\n"
 HIDDEN = "### BEGIN HIDDEN TESTS\nfrom course_utils.grading import grade\n{}\n### END HIDDEN TESTS"
@@ -68,7 +74,7 @@ grade.together(*(grade.equal(f"double({x})", attempt(x), doubled[x]) for x in do
 THREE_IS_RIGHT = 'grade.equal("double(3)", attempt(3), doubled[3])'
 
 
-pytestmark = NEEDS_SANDBOX
+pytestmark = pytest.mark.sandbox
 
 
 def make_assignment(course: Path) -> None:
@@ -112,6 +118,24 @@ def _filled(program: str, places: dict) -> str:
     return program
 
 
+def shard(attack: Attack) -> int:
+    """Return in which part an attack is handed in; those that hand in the same network meet."""
+    names = [each.name for each in attacks() if each.name not in SAME_NETWORK]
+    return names.index(attack.name) % SHARDS if attack.name in names else 0
+
+
+def each_with_its_course(chosen: list[Attack]):
+    """Parametrise a test with attacks, and with the course that each was handed in to."""
+    cases = [pytest.param(shard(attack), attack, id=attack.name) for attack in chosen]
+    return pytest.mark.parametrize(("together", "attack"), cases, indirect=["together"])
+
+
+def course_of(*names: str):
+    """Let a test see only the course to which these were handed in."""
+    (number,) = {shard(Attack(name)) for name in names}
+    return pytest.mark.parametrize("together", [number], indirect=True)
+
+
 class Listener:
     """Counts who calls a port of this machine."""
 
@@ -143,9 +167,9 @@ def alone(tmp_path_factory, cifar10):
     return course
 
 
-@pytest.fixture(scope="module")
-def together(tmp_path_factory, cifar10):
-    """A course with everything that was handed in, honest and hostile, and what became of it."""
+@pytest.fixture(scope="module", params=range(SHARDS))
+def together(request, tmp_path_factory, cifar10):
+    """A course with honest submissions and a part of the hostile ones, and what became of it."""
     course = make_course(tmp_path_factory.mktemp("together") / "course")
     make_assignment(course)
     hand_in_honest(course)
@@ -161,11 +185,12 @@ def together(tmp_path_factory, cifar10):
     )]  # fmt: skip
     places = {"secrets": secrets, "port": listener.port, "pid": os.getpid(),
               "folder": str(outside)}  # fmt: skip
-    for attack in attacks():
+    handed_in = [attack for attack in attacks() if shard(attack) == request.param]
+    if request.param == shard(LINKS_OUT):
+        targets = (other / f"{NETWORK}.keras", source, course / "gradebook.db", Path("/etc/passwd"))
+        handed_in.append(replace(LINKS_OUT, files=link_to(*targets)))
+    for attack in handed_in:
         hand_in_attack(course, attack, **places)
-    links = Attack("links-out", files=link_to(other / f"{NETWORK}.keras", source,
-                   course / "gradebook.db", Path("/etc/passwd")), answers=True)  # fmt: skip
-    hand_in_attack(course, links)
     everything = (course / "source").rglob("*")
     before = {path: path.read_bytes() for path in everything if path.is_file()}
     started = time.time()
@@ -175,33 +200,42 @@ def together(tmp_path_factory, cifar10):
     finally:
         del os.environ["SECRET_OF_THE_LECTURER"]
         listener.close()
-    yield {"course": course, "results": {result.student: result for result in results},
-           "listener": listener, "outside": outside, "before": before,
-           "started": started}  # fmt: skip
+    yield {
+        "course": course,
+        "names": {attack.name for attack in handed_in},
+        "results": {result.student: result for result in results},
+        "listener": listener,
+        "outside": outside,
+        "before": before,
+        "started": started,
+    }
     # Python cannot look through the deep folders in it, to remove them.
     subprocess.run(["rm", "-rf", course / "set-aside"], check=True)
 
 
-def test_honest_submissions_are_graded_as_without_the_hostile_ones(alone, together):
+def test_honest_submissions_earn_what_they_deserve_beside_hostile_ones(together):
+    earned = {student: points(together["course"], student, NAME) for student in HONEST}
+    nothing = dict.fromkeys(FULL, 0.0)
+    expected = dict.fromkeys(HONEST, FULL)
+    assert earned == expected | {HONEST[3]: FULL | {"value-test": 0}, HONEST[4]: nothing}
+
+
+@pytest.mark.parametrize("together", [0], indirect=True)
+def test_honest_students_are_told_what_they_are_told_without_hostile_ones(alone, together):
     for student in HONEST:
         with_them, without = (points(c, student, NAME) for c in (together["course"], alone))
         assert with_them == without
         for test in FULL:
             assert said(together["course"], student, NAME, test) == said(alone, student, NAME, test)
-    assert points(alone, HONEST[0], NAME) == FULL
-    assert points(alone, HONEST[3], NAME) == FULL | {"value-test": 0}
-    assert set(points(alone, HONEST[4], NAME).values()) == {0.0}
 
 
-@pytest.mark.parametrize("attack", attacks(), ids=lambda attack: attack.name)
+@each_with_its_course(attacks())
 def test_an_attack_earns_what_it_deserves(together, attack):
     earned = points(together["course"], attack.name, NAME)
     assert earned == {test: FULL[test] * (test in attack.deserves) for test in FULL}
 
 
-@pytest.mark.parametrize(
-    "attack", [a for a in attacks() if a.review], ids=lambda attack: attack.name
-)
+@each_with_its_course([attack for attack in attacks() if attack.review])
 def test_the_lecturer_is_told(together, attack):
     result = together["results"][attack.name]
     graded = str(read_graded(together["course"], attack.name, NAME))
@@ -209,12 +243,14 @@ def test_the_lecturer_is_told(together, attack):
     assert result.waiting > 0 or result.notes
 
 
+@course_of("forges-marks")
 def test_no_mark_of_the_graders_is_taken_from_a_submission(together):
     result = together["results"]["forges-marks"]
     assert "forged" not in " ".join(result.reviews)
     assert result.notes == []
 
 
+@course_of("claims-more", "other-curves")
 def test_a_network_that_two_hand_in_is_looked_at(together):
     first, copied = (together["results"][name] for name in ("claims-more", "other-curves"))
     assert "same weights as that of claims-more" in " ".join(copied.reviews)
@@ -222,6 +258,7 @@ def test_a_network_that_two_hand_in_is_looked_at(together):
     assert not any("same weights" in review for review in together["results"][HONEST[0]].reviews)
 
 
+@course_of("links-out")
 def test_links_lead_nowhere(together):
     course = together["course"]
     assert points(course, "links-out", NAME) == FULL | {"network-test": 0}
@@ -234,13 +271,15 @@ def test_links_lead_nowhere(together):
     assert not any(path.name.startswith(("link", "pipe")) for path in graded.iterdir())
 
 
+@course_of("reads-everything")
 def test_nothing_is_seen_that_is_not_its_own(together):
     first, *_ = read_graded(together["course"], "reads-everything", NAME).cells
     assert [output.text for output in first.outputs] == ["looked everywhere\n"]
 
 
-@pytest.mark.parametrize("student", ["scripts", "scripts-in-text"])
-def test_nothing_that_is_displayed_can_act(together, student):
+@each_with_its_course([a for a in attacks() if a.name in ("scripts", "scripts-in-text")])
+def test_nothing_that_is_displayed_can_act(together, attack):
+    student = attack.name
     course = together["course"]
     page = (course / "feedback" / student / NAME / f"{NAME}.html").read_text(encoding="utf-8")
     graded = [cell for cell in read_graded(course, student, NAME).cells if "owned" in str(cell)]
@@ -256,14 +295,14 @@ def test_nothing_that_is_displayed_can_act(together, student):
 
 def test_what_the_lecturer_is_told_steers_no_terminal(together):
     told = [note for result in together["results"].values() for note in result.notes]
-    assert any("my-" in note for note in told)
+    assert ("renames-tests" in together["names"]) == any("my-" in note for note in told)
     assert all(map(str.isprintable, told))
 
 
 def test_what_is_kept_of_a_submission_has_a_size(together):
     kept = [*together["course"].glob("autograded/*/*/*.ipynb"),
             *together["course"].glob(".examined/*.json")]  # fmt: skip
-    assert len(kept) > 80
+    assert len(kept) > 80 / SHARDS
     assert max(path.stat().st_size for path in kept) < 20 * 2**20
 
 
@@ -279,28 +318,37 @@ def test_nothing_outside_was_written(together):
     assert shutil.disk_usage(course).free > 2**30
 
 
-def test_nothing_goes_on_running(together, book_build):
-    time.sleep(1)
-    left = [
-        process
-        for process in psutil.process_iter(["create_time", "cmdline"])
-        if process.info["create_time"] >= together["started"]
-        and sys.executable in (process.info["cmdline"] or ())
-    ]
-    # The book may still be built beside the tests.
-    book = psutil.Process(book_build.pid).children(recursive=True) if book_build else []
-    left = [process for process in left if process not in book and process.is_running()]
-    assert [process.info["cmdline"] for process in left] == []
+def test_nothing_goes_on_running(together):
+    def left() -> list[list[str]]:
+        return [
+            process.info["cmdline"]
+            for process in psutil.process_iter(["create_time", "cmdline", "pid"])
+            if process.info["create_time"] >= together["started"]
+            and sys.executable in (process.info["cmdline"] or ())
+            and process.info["pid"] not in of_other_tests()
+        ]
+
+    wait_for(lambda: not left(), seconds=20)
+
+
+def of_other_tests() -> set[int]:
+    """Return the processes of the tests that run beside this one: all that our parent started."""
+    mine = psutil.Process()
+    ours = {mine, *mine.children(recursive=True)}
+    return {p.pid for p in mine.parent().children(recursive=True) if p not in ours}
 
 
 def test_every_submission_is_in_the_gradebook(together):
-    names = {attack.name for attack in attacks()} | {"links-out", *HONEST}
-    assert set(together["results"]) == names
+    assert set(together["results"]) == together["names"] | set(HONEST)
+
+
+def test_every_attack_is_handed_in_to_one_of_the_courses():
+    assert {shard(attack) for attack in [*attacks(), LINKS_OUT]} == set(range(SHARDS))
     assert len(PROGRAMS) + len(FILES) > 30
 
 
-def test_all_cells_of_the_assignment_are_there_again(together):
-    for student in ("deletes-tests", "duplicates-tests", "renames-tests", "retypes-tests"):
-        cells = read_graded(together["course"], student, NAME).cells
-        assert sorted(grade_id(c) for c in cells if grade_id(c) in FULL) == sorted(FULL)
-        assert all(c.cell_type == "code" for c in cells if grade_id(c) in FULL)
+@each_with_its_course([attack for attack in attacks() if attack.name in CHANGED_TESTS])
+def test_all_cells_of_the_assignment_are_there_again(together, attack):
+    cells = read_graded(together["course"], attack.name, NAME).cells
+    assert sorted(grade_id(c) for c in cells if grade_id(c) in FULL) == sorted(FULL)
+    assert all(c.cell_type == "code" for c in cells if grade_id(c) in FULL)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from nbformat.v4 import new_code_cell
-from nbgrading import NEEDS_SANDBOX, full_points, hand_in, make_course, points, solved
+from nbgrading import full_points, hand_in, make_course, points, solved
 
 from course_utils.grading import gpus
 from course_utils.grading.course import read_graded
 
 pytestmark = [
-    NEEDS_SANDBOX,
+    pytest.mark.sandbox,
     pytest.mark.skipif(not gpus.visible(), reason="needs an NVIDIA GPU that Keras can use"),
 ]
 

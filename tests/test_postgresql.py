@@ -36,7 +36,10 @@ SERVER = shutil.which("postgres", path=PROGRAMS)
 # PostgreSQL refuses to run as root; Debian's package makes this account.
 ACCOUNT = {"user": "postgres", "group": "postgres", "extra_groups": ()} if os.getuid() == 0 else {}
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="no PostgreSQL: make postgresql installs it")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(SERVER is None, reason="no PostgreSQL: make postgresql installs it"),
+]
 
 NAME, QUESTION, ROLE, DATABASE = "small", "first-test", "course", "gradebook"
 POINTS = {RIGHT: 5.0, UNTOUCHED: 0.0}

@@ -85,12 +85,14 @@ def test_every_path_of_the_map_exists():
             assert (ROOT / path).exists(), path
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("words", MAKE, ids=spelled)
 def test_make_target_exists(words):
     process = run(["make", "--dry-run", *words[1:]], ROOT)
     assert process.returncode == 0, process.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("words", COURSE, ids=spelled)
 def test_course_command_takes_these_options(words):
     subcommands = [word for word in words[1:] if re.fullmatch(r"[a-z]+", word)]
@@ -101,6 +103,7 @@ def test_course_command_takes_these_options(words):
         assert option in process.stdout
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("words", QUICK, ids=spelled)
 def test_quick_command_runs_as_printed(words, tmp_path):
     """In a folder with the repository's own entries, so that what it writes lands elsewhere."""

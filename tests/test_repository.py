@@ -105,6 +105,7 @@ def test_first_code_cell_holds_the_parameters(path):
 # Files
 
 
+@pytest.mark.process
 def test_no_file_is_larger_than_a_megabyte_but_for_trained_networks(committed):
     large = [
         path.relative_to(ROOT)
@@ -114,6 +115,7 @@ def test_no_file_is_larger_than_a_megabyte_but_for_trained_networks(committed):
     assert not large
 
 
+@pytest.mark.process
 def test_thresholds_stand_in_one_file(committed):
     """No code compares an accuracy with a number of its own."""
     comparison = re.compile(r"accuracy\w*[\"'\])]*\s*(?:[<>]=?|==)\s*0?\.\d")
@@ -207,6 +209,7 @@ def names(requirements: list[str]) -> set[str]:
 # Continuous integration
 
 
+@pytest.mark.process
 @each_workflow
 def test_workflow_is_valid(path):
     command = [sys.executable, "-m", "check_jsonschema"]

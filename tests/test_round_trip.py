@@ -18,14 +18,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from browsers import ARGUMENTS, CHROMIUM
 from nbgrading import ASSIGNMENTS, cut_in_half, points, solved
-from test_book_pages import ARGUMENTS, CHROMIUM
 
 from course_utils.grading.class_report import write_class_report
 from course_utils.grading.course import nbgrader, open_gradebook
 
 playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: make browser installs it")
+pytestmark = [pytest.mark.browser, pytest.mark.process]
 
 NAME = "a1-fully-connected"
 COURSE = "image-classification"

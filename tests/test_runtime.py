@@ -20,12 +20,14 @@ def python(code, **environment):
     )
 
 
+@pytest.mark.process
 def test_importing_the_package_imports_none_of_the_heavy_ones():
     heavy = ("keras", "tensorflow", "numpy", "matplotlib", "sklearn", "pandas")
     done = python(f"import course_utils, sys; print([m for m in {heavy} if m in sys.modules])")
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.process
 def test_importing_takes_under_half_a_second():
     code = (
         "import time; start = time.perf_counter(); import course_utils; "
@@ -34,6 +36,7 @@ def test_importing_takes_under_half_a_second():
     assert min(float(python(code).stdout) for _ in range(3)) < 0.5
 
 
+@pytest.mark.process
 def test_every_public_name_is_there():
     done = python(
         "import course_utils, types\n"
@@ -43,6 +46,7 @@ def test_every_public_name_is_there():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.process
 def test_setup_says_one_line_and_leaves_standard_error_empty():
     done = python("from course_utils import setup; setup(seed=7)")
     assert done.stdout.count("\n") == 1
@@ -50,6 +54,7 @@ def test_setup_says_one_line_and_leaves_standard_error_empty():
     assert done.stderr == ""
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_the_precision_asked_for_is_the_one_used(precision):
     done = python(
@@ -73,6 +78,7 @@ def test_unknown_settings_are_refused_in_one_sentence():
         runtime.setup(backend="theano")
 
 
+@pytest.mark.process
 def test_a_backend_that_is_not_installed_is_named():
     done = python(
         "import importlib.util as u; find = u.find_spec\n"
