@@ -8,7 +8,6 @@ the rows of other types of processor stay.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from benchmarks import (
     augmentation,
@@ -21,9 +20,8 @@ from benchmarks import (
     training,
     transfer,
 )
-from benchmarks.tables import save
+from benchmarks.tables import RESULTS, save
 
-RESULTS = Path(__file__).parent / "results"
 MEASUREMENTS = {
     "steps": steps.measure,
     "training": training.measure,

@@ -94,7 +94,10 @@ ParametersOption = Annotated[
 DataOption = Annotated[
     str | None, typer.Option(metavar="PATH|stand-in", help="Default: search for the data.")
 ]
-JobsOption = Annotated[int, typer.Option(help="Notebooks at the same time; they share the cores.")]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(help="Notebooks at the same time; they share the cores. Default: as is fastest."),
+]
 SchedulerOption = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers run the notebooks."),
@@ -116,7 +119,7 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results. Default: _build/run.")
     ] = None,
-    jobs: JobsOption = 1,
+    jobs: JobsOption = None,
     scheduler: SchedulerOption = None,
     timeout: TimeoutOption = None,
     again: AgainOption = False,
@@ -153,7 +156,7 @@ def book(
     profile: ProfileOption = Profile.fast,
     param: ParametersOption = None,
     data: DataOption = None,
-    jobs: JobsOption = 1,
+    jobs: JobsOption = None,
     scheduler: SchedulerOption = None,
     timeout: TimeoutOption = None,
     again: AgainOption = False,

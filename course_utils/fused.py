@@ -1,4 +1,4 @@
-"""Batch normalisation and dropout on TensorFlow in fewer passes over memory.
+"""Batch normalisation and dropout on a CPU, with TensorFlow, in fewer passes over memory.
 
 Keras computes batch normalisation in training from means, differences, products and casts, each
 of them a pass over all activations, and as many for the gradient. TensorFlow has one operation for
@@ -14,8 +14,6 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-# cuDNN refuses smaller ones.
-LEAST_EPSILON = 1.001e-5
 # Random numbers of 16 bits: a rate is off by less than a hundred-thousandth.
 LEVELS = 2**16
 
@@ -51,7 +49,6 @@ def is_fusible(layer: layers.BatchNormalization, inputs, mask=None) -> bool:
         and len(inputs.shape) == 4
         and layer.axis in (-1, 3)
         and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16")
-        and layer.epsilon >= LEAST_EPSILON
         and not layer.synchronized
         and not layer.renorm
     )

@@ -62,6 +62,7 @@ def is_running(pid_file: Path) -> bool:
 def start_course_run(folder: Path, pid_file: Path, *options: str) -> subprocess.Popen:
     """Run the notebooks of a folder in a process of its own, until one of them hangs."""
     command = [sys.executable, "-m", "course_utils.cli", "run", folder, "--out", folder / "out"]
+    command += ["--jobs", "1"]
     process = subprocess.Popen(
         [*command, *options],
         stdout=subprocess.PIPE,

@@ -68,13 +68,13 @@ def assert_close(ours, keras_own, tolerance):
         {"momentum": 0.75, "epsilon": 1e-2},
         {"momentum": 0.0, "epsilon": 1e-4},
         {"axis": 3},
+        {"epsilon": 1e-7},
         {"scale": False},
         {"center": False},
         {"trainable": False},
         # What the operation cannot compute is left to Keras.
         {"axis": 1},
         {"axis": 2},
-        {"epsilon": 1e-7},
         {"shape": (16, 4)},
         {"shape": (16, 5, 4)},
         {"renorm": True},
@@ -141,6 +141,13 @@ def test_setup_is_the_switch(capsys):
     runtime.setup(fused=False)
     assert "FusedBatchNormV3" not in operations(zoo.build("fast/final-narrow"))
     assert layers.BatchNormalization.call.__module__.startswith("keras.")
+
+
+def test_a_gpu_keeps_kerass_own(monkeypatch, capsys):
+    monkeypatch.setattr(runtime, "gpu_name", lambda: "NVIDIA H200")
+    runtime.setup(precision="float32")
+    assert layers.BatchNormalization.call.__module__.startswith("keras.")
+    assert layers.Dropout.call.__module__.startswith("keras.")
 
 
 def test_other_backends_keep_kerass_own(monkeypatch):

@@ -10,13 +10,25 @@ import functools
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 
 from course_utils.batch.process import Execution, Job, NotebookProcess
+from course_utils.runtime import available_cores
 
 # What hears that a notebook has come to a cell: the name, the cell's position.
 OnCell = Callable[[str, dict], None]
 # Each notebook's name and how it ended, as they end; closing it ends those that still run.
 Executions = Generator[tuple[str, Execution]]
+
+
+def default_jobs() -> int:
+    """Return how many notebooks to run at the same time: two, or one where that is not faster.
+
+    A notebook leaves cores idle while it imports, draws and evaluates, which another one can use.
+    On a single core, or where notebooks would share a GPU's memory, they run one by one.
+    """
+    has_gpu = any(Path("/dev").glob("nvidia[0-9]*"))
+    return 1 if has_gpu else min(2, available_cores())
 
 
 def execute_here(jobs: list[Job], at_once: int, on_cell: OnCell) -> Executions:
@@ -29,7 +41,8 @@ def execute_here(jobs: list[Job], at_once: int, on_cell: OnCell) -> Executions:
     on_cell : callable
         Called, in any thread, with a notebook's name and the position of each cell it starts.
     """
-    processes = {job.name: NotebookProcess(job, at_once) for job in jobs}
+    share = min(at_once, len(jobs))
+    processes = {job.name: NotebookProcess(job, share) for job in jobs}
     stopped = threading.Event()
 
     def execute(name: str) -> tuple[str, Execution]:

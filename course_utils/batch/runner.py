@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from course_utils.batch.bookcache import book_cache_path
+from course_utils.batch.local import default_jobs
 from course_utils.batch.notebooks import chapters, find_notebooks
 from course_utils.batch.results import Report
 from course_utils.batch.steps import Batch
@@ -38,7 +39,7 @@ def run_notebooks(
     parameters: Mapping[str, Any] | None = None,
     data: str | None = None,
     out: Path | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     scheduler: str | None = None,
     timeout: float | None = None,
     again: bool = False,
@@ -62,8 +63,8 @@ def run_notebooks(
         A path, or ``"stand-in"``; becomes the parameter ``data_path``.
     out : Path, optional
         Default: ``_build/run`` in `root`.
-    jobs : int
-        How many notebooks run at the same time; they share the cores.
+    jobs : int, optional
+        How many notebooks run at the same time; they share the cores. Default: `default_jobs`.
     scheduler : str, optional
         The address of a Dask scheduler, such as ``"tcp://host:8786"``: its workers execute the
         notebooks, instead of this machine. They see the same files under the same paths. A
@@ -101,7 +102,7 @@ def run_notebooks(
         out=out,
         parameters=all_parameters,
         typed=set(parameters or {}),
-        jobs=jobs,
+        jobs=jobs or default_jobs(),
         scheduler=scheduler,
         timeout=timeout,
         again=again,
@@ -121,12 +122,12 @@ def run_notebooks(
     return report
 
 
-def _check(profile: str, jobs: int, scheduler: str | None, timeout: float | None) -> None:
+def _check(profile: str, jobs: int | None, scheduler: str | None, timeout: float | None) -> None:
     if profile not in PROFILES:
         raise RunError(f"Unknown profile {profile!r}: choose one of {', '.join(PROFILES)}.")
-    if jobs < 1:
+    if jobs is not None and jobs < 1:
         raise RunError(f"--jobs is {jobs}: at least one notebook must run at a time.")
-    if jobs > 1 and scheduler is not None:
+    if jobs is not None and jobs > 1 and scheduler is not None:
         raise RunError(
             f"--jobs {jobs} is for this machine: with --scheduler, as many notebooks run at a time "
             "as its workers have threads."
