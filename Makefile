@@ -50,10 +50,10 @@ book: $(READY)
 
 # One process more than there are cores: tests spend much of their time waiting for programs.
 test: $(READY)
-	@.venv/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	@.venv/bin/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 quick: lint
-	@.venv/bin/pytest --quick -q --durations=0
+	@.venv/bin/pytest --quick -q
 
 serve: $(READY) | _build/html/index.html
 	@echo "Ctrl+C ends it; another port: make serve PORT=8001"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import shutil
 import time
@@ -14,12 +16,14 @@ import keras
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from course_utils.data import Dataset
 from course_utils.errors import RecipeError, RunError
 from course_utils.files import write_atomically
-from course_utils.runtime import cache_dir
+from course_utils.runtime import cache_dir, cpu_name, gpu_name
 from course_utils.zoo.blocks import innermost_layers
 from course_utils.zoo.recipes import Recipe
 
+UNIMPORTANT = ("name", "dtype")
 STATE_FILE, LOCK_FILE = "state.json", ".lock"
 PAUSE_SECONDS = 1.0
 
@@ -32,7 +36,11 @@ class State(BaseModel):
     recipe : Recipe
     seed : int
     images : str
-        The fingerprint of the data set.
+        The fingerprint of the data set, and how many images it is trained and validated on.
+    network : str
+        A digest of the layers and their settings.
+    machines : list of str
+        The devices that it was trained on, with the precision on each, in turn.
     logs : dict of list of float
         What each finished epoch measured, by Keras' names.
     seconds : float
@@ -48,11 +56,14 @@ class State(BaseModel):
         Whether no epoch is left to train.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    # A training that has diverged has losses that are no numbers.
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
     recipe: Recipe
     seed: int
     images: str
+    network: str
+    machines: list[str] = Field(default_factory=list)
     logs: dict[str, list[float]] = Field(default_factory=dict)
     seconds: float = 0.0
     resumed: int = 0
@@ -99,7 +110,7 @@ class Checkpoint(keras.callbacks.Callback):
         model: keras.Model,
         recipe: Recipe,
         seed: int,
-        images: str,
+        data: Dataset,
         others: list[keras.callbacks.Callback],
     ) -> State:
         """Bring a compiled model to the state that was saved, if there is one of this training.
@@ -107,8 +118,8 @@ class Checkpoint(keras.callbacks.Callback):
         Parameters
         ----------
         model : keras.Model
-        recipe, seed, images
-            A state of another recipe, seed or data set, and a damaged one, are not used.
+        recipe, seed, data
+            A state of another recipe, seed, data set or network, and a damaged one, are not used.
         others : list of keras.callbacks.Callback
             The callbacks that are called before this one. In `on_train_begin` they are shown the
             finished epochs again, since they remember what they have seen (early stopping does).
@@ -118,7 +129,9 @@ class Checkpoint(keras.callbacks.Callback):
         State
         """
         self._others = others
-        self.state = _same_training(read_state(self.folder), recipe, seed, images)
+        images = f"{data.source.fingerprint}, {len(data.y_train)} and {len(data.y_val)} images"
+        new = State(recipe=recipe, seed=seed, images=images, network=_digest(model))
+        self.state = _continued(read_state(self.folder), new)
         if self.state.epochs:
             model.optimizer.build(model.trainable_variables)
             self._load(model, (self.state.finished and self.state.best) or self.state.weights)
@@ -137,6 +150,10 @@ class Checkpoint(keras.callbacks.Callback):
                 self._load(self.model, self.state.best)
                 callback.best_weights = self.model.get_weights()
                 self._load(self.model, self.state.weights)
+        if self.state.machines[-1:] != [_machine()]:
+            self.state.machines.append(_machine())
+        if self.state.epochs:
+            self._write()
         self._since = time.perf_counter()
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -179,18 +196,39 @@ class Checkpoint(keras.callbacks.Callback):
         os.replace(temporary, self.folder / name)
         self.state.weights = name
         self.state.best = name if is_best else self.state.best
-        write_atomically(self.folder / STATE_FILE, self.state.model_dump_json(indent=1) + "\n")
+        self._write()
         for path in self.folder.glob("*.weights.h5"):
             if path.name not in (self.state.weights, self.state.best):
                 path.unlink()
 
+    def _write(self) -> None:
+        write_atomically(self.folder / STATE_FILE, self.state.model_dump_json(indent=1) + "\n")
 
-def _same_training(state: State | None, recipe: Recipe, seed: int, images: str) -> State:
-    """Return a saved state if it is of this training, otherwise a new one."""
-    new = State(recipe=recipe, seed=seed, images=images)
-    if state is None or (state.recipe, state.seed, state.images) != (recipe, seed, images):
-        return new
-    return state
+
+def _continued(saved: State | None, new: State) -> State:
+    """Return a saved state if it is of the same training as a new one, otherwise the new one."""
+    same = saved is not None and all(
+        getattr(saved, name) == getattr(new, name)
+        for name in ("recipe", "seed", "images", "network")
+    )
+    return saved if same else new
+
+
+def _digest(model: keras.Model) -> str:
+    """Return a digest of a model's layers that neither their names nor the precision changes."""
+    settings = [
+        [
+            type(layer).__name__,
+            {k: v for k, v in layer.get_config().items() if k not in UNIMPORTANT},
+        ]
+        for layer in innermost_layers(model)
+    ]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _machine() -> str:
+    device = gpu_name() or f"CPU ({cpu_name()})"
+    return f"{device}, {keras.config.dtype_policy().name}"
 
 
 def read_state(folder: Path) -> State | None:
@@ -231,32 +269,38 @@ class States:
         return self.folder / f"{design.replace('/', '-')}-seed{seed}"
 
     @contextlib.contextmanager
-    def open(self, design: str, seed: int) -> Iterator[Checkpoint]:
+    def open(self, design: str, seed: int, patience: float = 2.0) -> Iterator[Checkpoint]:
         """Hold the state of one training, which no other process then changes.
+
+        Parameters
+        ----------
+        design, seed
+        patience : float
+            Seconds to wait for another process that holds it; -1 waits for its end.
 
         Raises
         ------
         RunError
-            If another process holds it.
+            If another process goes on holding it.
         """
         place = self.place(design, seed)
         place.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(place / LOCK_FILE, timeout=0):
+            with FileLock(place / LOCK_FILE, timeout=patience):
                 yield Checkpoint(place, self.pause)
         except Timeout as error:
             raise RunError(f"Another process is training in {place}: wait for it.") from error
 
     def is_open(self, design: str, seed: int) -> bool:
         """Tell whether a process is training this network now."""
-        place = self.place(design, seed)
+        lock = self.place(design, seed) / LOCK_FILE
+        if not lock.exists():
+            return False
         try:
-            with FileLock(place / LOCK_FILE, timeout=0):
+            with FileLock(lock, timeout=0):
                 return False
         except Timeout:
             return True
-        except OSError:  # there is no such folder
-            return False
 
     def discard(self, design: str, seed: int) -> None:
         """Delete the state of one training."""

@@ -371,7 +371,10 @@ def zoo_reproduce(
         typer.Argument(metavar="PATTERN...", help="Such as 'dl/*' or hw3/base. Default: all."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each network.")] = 1,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs at the same time. Default: 1; with --missing one per core."),
+    ] = None,
     data: DataOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the records. Default: book/records/networks.")
@@ -424,14 +427,20 @@ def zoo_reproduce(
     to_do = [run for run in runs if again or not reproduction.is_recorded(run, stand_in)]
     console.print(f"{len(runs)} runs, {len(runs) - len(to_do)} of them recorded already.")
     if missing:
-        to_do, jobs = reproduction.cheapest_first(to_do), available_cores()
+        to_do = reproduction.cheapest_first(to_do)
         if reproduction.priorities_are_per_terminal():
             console.print(
                 "Priorities count within one terminal only on this machine; as root, "
                 "`sysctl kernel.sched_autogroup_enabled=0` makes them count for all.",
                 soft_wrap=True,
             )
+    if states.pause.exists():
+        console.print("Trainings are paused: `course zoo reproduce --resume` lets them go on.")
+    if again:
+        for run in to_do:
+            states.discard(run.name, run.seed)
     failures = 0
+    jobs = jobs or (available_cores() if missing else 1)
     outcomes = reproduction.reproduce(to_do, jobs, data, nice=missing)
     for number, (run, error) in enumerate(outcomes, start=1):
         progress = f"{number}/{len(to_do)} {run.name} seed {run.seed}"

@@ -57,7 +57,7 @@ class RunRecord(BaseModel):
         95% confidence interval (Wilson).
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
     format: Literal[1] = RECORD_FORMAT
     design: str
@@ -165,7 +165,7 @@ def run(
     if design.starts_from:
         first = zoo.design(design.starts_from)
         its_recipe = first.recipe if epochs is None else first.recipe.replace(epochs=epochs)
-        previous = _fitted(first, its_recipe, data, seed, verbose, states).model
+        previous = _fitted(first, its_recipe, data, seed, verbose, states, patience=-1).model
     fitted = _fitted(design, recipe, data, seed, verbose, states, previous)
     seen = fitted.data
     tested = evaluate(fitted.trained, seen.x_test, seen.y_test, seen.class_names)
@@ -189,12 +189,16 @@ def _fitted(
     verbose: bool,
     states: States | None,
     previous: keras.Model | None = None,
+    patience: float = 2.0,
 ) -> _Fitted:
     """Build a network, from a trained one where it starts from one, and train it."""
     keras.utils.set_random_seed(seed)
     model = design.build(previous) if previous else design.build()
     seen, trained = _prepared(design, recipe, data, model)
-    with contextlib.nullcontext() if states is None else states.open(design.name, seed) as saved:
+    opened = (
+        contextlib.nullcontext() if states is None else states.open(design.name, seed, patience)
+    )
+    with opened as saved:
         history = train(trained, seen, recipe, seed=seed, verbose=verbose, checkpoint=saved)
     return _Fitted(model, trained, seen, history)
 

@@ -28,6 +28,10 @@ def fuse_layers(fused: bool = True) -> None:
     compute (see `is_fusible`). Normalised values, their gradients and moving averages are Keras'
     own within rounding. Dropout draws other masks than Keras from the same seed, by the same rule.
 
+    Where a model is compiled with ``jit_compile=True`` (on a CPU Keras does that on request only),
+    XLA computes the fused operation by its own formula, which loses precision where a channel's
+    mean is a hundred times its standard deviation or more.
+
     Parameters
     ----------
     fused : bool
@@ -42,10 +46,12 @@ def is_fusible(layer: layers.BatchNormalization, inputs, mask=None) -> bool:
     """Tell whether the fused operation computes what a `BatchNormalization` layer asks for.
 
     It does for unmasked maps of shape ``(n, height, width, channels)`` in float32 or bfloat16 that
-    are normalised channel by channel, without renormalisation and on a single device.
+    are normalised channel by channel, without renormalisation and on a single device. A class
+    derived from Keras' own can compute something else.
     """
     return (
-        mask is None
+        type(layer) is layers.BatchNormalization
+        and mask is None
         and len(inputs.shape) == 4
         and layer.axis in (-1, 3)
         and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16")
@@ -80,7 +86,7 @@ def _normalise(self, inputs, training=None, mask=None):
         keep = self.momentum
         self.moving_mean.assign(mean * keep + batch_mean * (1 - keep))
         self.moving_variance.assign(variance * keep + biased * (1 - keep))
-    return outputs
+    return tf.cast(outputs, self.compute_dtype)
 
 
 def _drop(self, inputs, training=False):
@@ -100,4 +106,5 @@ def _drop(self, inputs, training=False):
         dtype="uint32",
     )
     numbers = tf.reshape(tf.reshape(tf.bitcast(bits, "uint16"), [-1])[:n], tf.shape(inputs))
-    return inputs * (tf.cast(numbers < kept, inputs.dtype) * (LEVELS / kept))
+    scaled = inputs * tf.cast(LEVELS / kept, inputs.dtype)
+    return tf.where(numbers < kept, scaled, tf.zeros_like(scaled))

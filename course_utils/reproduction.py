@@ -8,7 +8,7 @@ report.
 from __future__ import annotations
 
 import fnmatch
-import functools
+import math
 import os
 import subprocess
 import sys
@@ -24,11 +24,12 @@ import psutil
 from course_utils import zoo
 from course_utils.checkpoint import States, read_state
 from course_utils.data.catalogue import SPECS
-from course_utils.errors import CourseError, RecordError, RunError
+from course_utils.errors import CourseError, DataError, RecordError, RunError
 from course_utils.evaluation import wilson_interval
 from course_utils.experiment import RunRecord, load_records, summarise
 from course_utils.runtime import available_cores
 from course_utils.zoo.cost import training_flops
+from course_utils.zoo.recipes import Recipe
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 RECORDS = CHECKOUT / "book" / "records" / "networks"
@@ -180,8 +181,15 @@ def run_of(name: str, seed: int, folder: Path = RECORDS) -> Run:
 
 def cheapest_first(runs: Iterable[Run]) -> list[Run]:
     """Sort runs by what training costs."""
-    costs = functools.cache(lambda name: training_flops(zoo.design(name)))
-    return sorted(runs, key=lambda run: costs(run.name))
+    return sorted(runs, key=lambda run: _flops(run.name))
+
+
+def _flops(name: str) -> int:
+    """Return what training costs; nothing where the weights that would tell are missing."""
+    try:
+        return training_flops(name)
+    except DataError:
+        return 0
 
 
 def is_recorded(run: Run, stand_in: bool = False) -> bool:
@@ -225,6 +233,8 @@ def reproduce(
 
 def _make(run: Run, jobs: int, data: str | None, nice: bool) -> str:
     """Train one network in a process of its own; return what went wrong."""
+    if States().is_open(run.name, run.seed):
+        return f"{run.name}, seed {run.seed}, is being trained by another process."
     run.log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "course_utils.cli", "zoo", "train", run.name]
     command += ["--seed", str(run.seed), "--record", str(run.record), "--resume"]
@@ -300,7 +310,7 @@ def _progress(run: Run, states: States) -> Progress:
     running = states.is_open(run.name, run.seed)
     status = "running" if running else "stopped" if epochs else "waiting"
     left = max(0, expected - epochs) / expected
-    return Progress(run, status, epochs, expected, round(left * training_flops(design)))
+    return Progress(run, status, epochs, expected, round(left * _flops(run.name)))
 
 
 def measured_speed(states: States, runs: Iterable[Run]) -> float | None:
@@ -314,7 +324,7 @@ def measured_speed(states: States, runs: Iterable[Run]) -> float | None:
         if state is not None and state.epochs:
             design = zoo.design(run.name)
             expected = design.reported_epochs or design.recipe.epochs
-            flops += training_flops(design) * state.epochs / expected
+            flops += _flops(run.name) * state.epochs / expected
             seconds += state.seconds
     return flops / seconds if seconds else None
 
@@ -347,35 +357,61 @@ def import_records(folder: Path, into: Path = RECORDS) -> tuple[list[Path], list
     for path in paths:
         try:
             record = RunRecord.load(path)
-            problem = _problem(record, run_of(record.design, record.seed, into))
-        except CourseError as error:
-            problem = str(error)
-        if problem:
-            refused.append(f"{path.name}: {problem}")
-        else:
-            imported.append(record.save(run_of(record.design, record.seed, into).record))
+            run = run_of(record.design, record.seed, into)
+            if problem := _problem(record, run):
+                refused.append(f"{path.name}: {problem}")
+            else:
+                imported.append(record.save(run.record))
+        except (CourseError, OSError, TypeError, ValueError) as error:
+            refused.append(f"{path.name}: {error}")
     return imported, refused
 
 
 def _problem(record: RunRecord, run: Run) -> str:
     """Say why a record cannot be one of the book's; nothing where it can."""
-    design = zoo.design(record.design)
-    epochs = {len(values) for name, values in record.history.items() if name in CURVES and values}
-    correct = round(record.test_accuracy * record.test_images)
+    design, recipe = zoo.design(record.design), record.recipe
+    facts = SPECS[design.dataset]
+    split = recipe.validation_split
+    validation = facts.validation if split is None else int(split * facts.train)
+    correct = record.test_accuracy * record.test_images
     problems = {
         "it is of the stand-in.": record.is_stand_in,
-        "its recipe is not today's.": record.recipe != design.recipe,
+        "its images have another name.": not record.source.startswith(facts.title),
+        "its recipe is not today's.": recipe != design.recipe,
         "its network is not today's.": (
             (record.parameters, record.parameters - record.trainable_parameters)
             != (design.parameters, design.frozen)
         ),
-        "its learning curves do not fit its recipe.": (
-            len(epochs) != 1 or not 1 <= max(epochs) <= record.recipe.epochs
+        "its seed is no seed.": not 0 <= record.seed < 2**32,
+        "its learning curves do not fit its recipe.": not _fit(record.history, recipe),
+        "it was not trained on all training images.": (
+            record.train_images != facts.train - validation
         ),
-        "it was not tested on all test images.": (record.test_images != SPECS[design.dataset].test),
-        "its test accuracy and its interval do not fit.": not np.allclose(
-            record.test_interval, wilson_interval(correct, record.test_images), atol=1e-6
+        "it was not tested on all test images.": record.test_images != facts.test,
+        "its test accuracy is no share of the test images.": (
+            not 0 <= record.test_accuracy <= 1 or abs(correct - round(correct)) > 1e-6
         ),
-        f"{run.record} is there already.": is_recorded(run),
+        "its time is no time.": not 0 < record.seconds < math.inf,
     }
-    return next((problem for problem, holds in problems.items() if holds), "")
+    if any(problems.values()):
+        return next(problem for problem, holds in problems.items() if holds)
+    interval = wilson_interval(round(correct), record.test_images)
+    if not np.allclose(record.test_interval, interval, atol=1e-6):
+        return "its test accuracy and its interval do not fit."
+    return f"{run.record} is there already." if is_recorded(run) else ""
+
+
+def _fit(history: dict, recipe: Recipe) -> bool:
+    """Tell whether learning curves are what training by a recipe leaves."""
+    curves = [history.get(name) or [] for name in CURVES]
+    if not all(isinstance(curve, list) for curve in curves):
+        return False
+    if not all(isinstance(value, float) for curve in curves for value in curve):
+        return False
+    loss, accuracy, *validation = map(len, curves)
+    fewest = 1 if recipe.early_stopping else recipe.epochs
+    return (
+        fewest <= loss <= recipe.epochs
+        and accuracy == loss
+        and validation == [0 if recipe.validation_split == 0 else loss] * 2
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 
 import keras
 import numpy as np
@@ -30,6 +31,8 @@ class History:
         Wall-clock time of the whole fit, validation included.
     resumed : int
         How often it went on from a saved state, after it had been stopped.
+    machines : list of str
+        Devices and precisions in turn, where the state was saved.
     """
 
     loss: list[float]
@@ -38,6 +41,7 @@ class History:
     val_accuracy: list[float]
     seconds: float
     resumed: int = 0
+    machines: list[str] = field(default_factory=list)
 
     @property
     def epochs(self) -> int:
@@ -96,11 +100,11 @@ def train(
     if checkpoint is None:
         start = time.perf_counter()
         return _history(_fit(model, batches, data, recipe, callbacks), time.perf_counter() - start)
-    state = checkpoint.restore(model, recipe, seed, data.source.fingerprint, callbacks)
+    state = checkpoint.restore(model, recipe, seed, data, callbacks)
     if not state.finished:
         batches.start_at(state.epochs)
         _fit(model, batches, data, recipe, [*callbacks, checkpoint], state.epochs)
-    return _history(state.logs, state.seconds, state.resumed)
+    return _history(state.logs, state.seconds, state.resumed, state.machines)
 
 
 def _fit(
@@ -124,7 +128,9 @@ def _fit(
     ).history
 
 
-def _history(logs: dict[str, list[float]], seconds: float, resumed: int = 0) -> History:
+def _history(
+    logs: dict[str, list[float]], seconds: float, resumed: int = 0, machines: Sequence[str] = ()
+) -> History:
     return History(
         loss=logs["loss"],
         accuracy=logs["accuracy"],
@@ -132,6 +138,7 @@ def _history(logs: dict[str, list[float]], seconds: float, resumed: int = 0) -> 
         val_accuracy=logs.get("val_accuracy", []),
         seconds=seconds,
         resumed=resumed,
+        machines=list(machines),
     )
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -13,7 +14,7 @@ from myst_nb.core.config import NbParserConfig
 from myst_nb.core.execute.cache import NotebookClientCache
 from small_notebooks import COUNT, HANG, is_running, start_course_run, wait_for, write_notebook
 
-from course_utils.batch import fingerprint, run_notebooks
+from course_utils.batch import fingerprint, local, run_notebooks
 from course_utils.batch.bookcache import (
     book_cache_path,
     drop_from_book_cache,
@@ -323,6 +324,34 @@ def test_wrong_input(tmp_path, monkeypatch, settings, message):
     (tmp_path / "text.md").write_text("")
     with pytest.raises(CourseError, match=message):
         run_notebooks(**{"places": ["n.ipynb"], **settings})
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "expected"), [(1, 0, 1), (2, 0, 2), (8, 0, 2), (8, 1, 1)]
+)
+def test_as_many_notebooks_at_a_time_as_is_fastest(monkeypatch, cores, gpus, expected):
+    monkeypatch.setattr(local, "available_cores", lambda: cores)
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(["nvidia0"] * gpus))
+    assert local.default_jobs() == expected
+
+
+def test_a_single_notebook_has_all_cores(monkeypatch):
+    shares = []
+
+    class Process:
+        def __init__(self, job, share):
+            shares.append(share)
+
+        def run(self, on_cell):
+            return "ended"
+
+        kill = staticmethod(lambda: None)
+
+    monkeypatch.setattr(local, "NotebookProcess", Process)
+    for number in (1, 3):
+        jobs = [SimpleNamespace(name=str(n)) for n in range(number)]
+        assert dict(local.execute_here(jobs, 2, print)) == {job.name: "ended" for job in jobs}
+    assert shares == [1, 2, 2, 2]
 
 
 def test_two_runs_do_not_share_an_output_folder(tmp_path):

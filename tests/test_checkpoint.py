@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import threading
 import time
 
@@ -11,7 +12,7 @@ import pytest
 from keras import layers
 
 from course_utils import checkpoint
-from course_utils.checkpoint import Checkpoint, States, read_state
+from course_utils.checkpoint import Checkpoint, State, States, read_state
 from course_utils.errors import RunError
 from course_utils.training import train
 from course_utils.zoo.blocks import class_probabilities, scaled_input
@@ -46,7 +47,7 @@ def images(small_data):
     return small_data.limited(320)
 
 
-def network():
+def network(rate=0.3):
     """Everything that has a state: weights, moving averages, an optimizer's moments, dropout."""
     return keras.Sequential(
         [
@@ -54,7 +55,7 @@ def network():
             layers.Conv2D(4, 3, strides=4),
             layers.BatchNormalization(),
             layers.ReLU(),
-            layers.Dropout(0.3),
+            layers.Dropout(rate),
             layers.Flatten(),
             class_probabilities(),
         ]
@@ -108,16 +109,36 @@ def test_early_stopping_remembers_what_it_saw(images, tmp_path):
     np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
 
 
-@pytest.mark.parametrize(
-    "other", [{"recipe": RECIPE.replace(epochs=2)}, {"seed": 2}, {"images": "0123"}], ids=str
-)
+OTHERS = {
+    "recipe": lambda settings: settings | {"recipe": RECIPE.replace(epochs=2)},
+    "seed": lambda settings: settings | {"seed": 2},
+    "fewer images": lambda settings: settings | {"data": settings["data"].limited(160)},
+    "network": lambda settings: settings | {"model": network(rate=0.8)},
+    "nothing": lambda settings: settings,
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
 def test_the_state_of_another_training_is_not_used(images, tmp_path, other):
     stopped_after(1, images, tmp_path)
-    wanted = {"recipe": RECIPE, "seed": 1, "images": images.source.fingerprint}
-    model = network()
-    model.compile("adamw", "sparse_categorical_crossentropy")
-    restored = Checkpoint(tmp_path).restore(model, **wanted | other, others=[])
-    assert restored.epochs == 0
+    settings = {"model": network(), "recipe": RECIPE, "seed": 1, "data": images}
+    settings = OTHERS[other](settings)
+    settings["model"].compile("adamw", "sparse_categorical_crossentropy")
+    restored = Checkpoint(tmp_path).restore(**settings, others=[])
+    assert restored.epochs == (1 if other == "nothing" else 0)
+
+
+def test_a_training_that_diverged_is_read_again(tmp_path):
+    state = State(recipe=RECIPE, seed=0, images="", network="", logs={"loss": [math.nan, math.inf]})
+    (tmp_path / "state.json").write_text(state.model_dump_json())
+    assert np.isnan(read_state(tmp_path).logs["loss"][0])
+
+
+def test_machines_and_precisions_are_told(images, tmp_path):
+    stopped_after(1, images, tmp_path)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    _, history = trained(images, saved=Checkpoint(tmp_path))
+    assert [told.rpartition(", ")[2] for told in history.machines] == ["float32", "mixed_bfloat16"]
 
 
 def test_nothing_but_whole_files_is_left(images, tmp_path):

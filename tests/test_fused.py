@@ -103,6 +103,25 @@ def test_a_mask_is_left_to_keras():
     np.testing.assert_array_equal(*results)
 
 
+def test_large_means_keep_their_precision():
+    results = []
+    for use in (True, False):
+        fused.fuse_layers(use)
+        layer = layers.BatchNormalization(momentum=0.0)
+        y = layer(random(*SHAPE, offset=1_000), training=True)
+        results.append([np.array(value) for value in (y, layer.moving_variance)])
+    assert_close(*results, tolerance=1e-3)
+
+
+def test_a_derived_class_is_left_to_keras():
+    class Mine(layers.BatchNormalization):
+        pass
+
+    mine = Mine()
+    mine.build(SHAPE)
+    assert not fused.is_fusible(mine, keras.ops.zeros(SHAPE))
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
 def test_other_numbers_than_the_courses_are_left_to_keras(dtype):
     layer = layers.BatchNormalization(dtype=dtype)
@@ -245,6 +264,12 @@ def test_dropout_works_in_bfloat16():
     values = masks(0.2, dtype="bfloat16")
     assert abs((values > 0).mean() - 0.8) < 0.01
     assert values.max() == 1.25
+
+
+def test_what_is_dropped_is_zero_whatever_it_was():
+    fused.fuse_layers(True)
+    values = layers.Dropout(0.5, seed=1)(np.full((64, 64), np.inf, "float32"), training=True)
+    assert set(np.unique(values)) == {0.0, np.inf}
 
 
 def test_gradients_pass_where_values_did():

@@ -42,6 +42,7 @@ def test_the_gpus_that_may_be_used(monkeypatch, found, variable, expected):
     assert gpus.visible() == expected
 
 
+@pytest.mark.process
 @pytest.mark.skipif(bool(gpus.visible()), reason="needs a machine without a GPU")
 def test_a_gpu_that_keras_cannot_use_is_none(monkeypatch):
     """Else submissions would be examined one at a time, with the driver let in, for nothing."""

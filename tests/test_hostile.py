@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock
 from hostile import (
     FILES,
     NETWORK,
@@ -77,6 +78,25 @@ THREE_IS_RIGHT = 'grade.equal("double(3)", attempt(3), doubled[3])'
 pytestmark = pytest.mark.sandbox
 
 
+def shard(attack: Attack) -> int:
+    """Return in which part an attack is handed in; those that hand in the same network meet."""
+    names = [each.name for each in attacks() if each.name not in SAME_NETWORK]
+    return names.index(attack.name) % SHARDS if attack.name in names else 0
+
+
+def each_with_its_course(chosen: list[Attack]):
+    """Parametrise a test with attacks, and with the course that each was handed in to."""
+    cases = [pytest.param(shard(attack), attack, id=f"{shard(attack)}-{attack.name}")
+             for attack in chosen]  # fmt: skip
+    return pytest.mark.parametrize(("together", "attack"), cases, indirect=["together"])
+
+
+def course_of(*names: str):
+    """Let a test see only the course to which these were handed in."""
+    (number,) = {shard(Attack(name)) for name in names}
+    return pytest.mark.parametrize("together", [number], indirect=True)
+
+
 def make_assignment(course: Path) -> None:
     cells = [
         new_cell("given", GIVEN, tags=("for-tests",)),
@@ -118,24 +138,6 @@ def _filled(program: str, places: dict) -> str:
     return program
 
 
-def shard(attack: Attack) -> int:
-    """Return in which part an attack is handed in; those that hand in the same network meet."""
-    names = [each.name for each in attacks() if each.name not in SAME_NETWORK]
-    return names.index(attack.name) % SHARDS if attack.name in names else 0
-
-
-def each_with_its_course(chosen: list[Attack]):
-    """Parametrise a test with attacks, and with the course that each was handed in to."""
-    cases = [pytest.param(shard(attack), attack, id=attack.name) for attack in chosen]
-    return pytest.mark.parametrize(("together", "attack"), cases, indirect=["together"])
-
-
-def course_of(*names: str):
-    """Let a test see only the course to which these were handed in."""
-    (number,) = {shard(Attack(name)) for name in names}
-    return pytest.mark.parametrize("together", [number], indirect=True)
-
-
 class Listener:
     """Counts who calls a port of this machine."""
 
@@ -159,11 +161,17 @@ class Listener:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, cifar10):
-    """The honest submissions, graded without the hostile ones."""
-    course = make_course(tmp_path_factory.mktemp("alone") / "course")
-    make_assignment(course)
-    hand_in_honest(course)
-    grade(course, NAME)
+    """The honest submissions, graded without the hostile ones: once, for all processes."""
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+    course, graded = place / "alone", place / "alone-graded"
+    with FileLock(place / "alone.lock"):
+        if not graded.exists():
+            make_course(course)
+            make_assignment(course)
+            hand_in_honest(course)
+            grade(course, NAME)
+            graded.touch()
     return course
 
 
@@ -220,7 +228,6 @@ def test_honest_submissions_earn_what_they_deserve_beside_hostile_ones(together)
     assert earned == expected | {HONEST[3]: FULL | {"value-test": 0}, HONEST[4]: nothing}
 
 
-@pytest.mark.parametrize("together", [0], indirect=True)
 def test_honest_students_are_told_what_they_are_told_without_hostile_ones(alone, together):
     for student in HONEST:
         with_them, without = (points(c, student, NAME) for c in (together["course"], alone))
@@ -320,22 +327,23 @@ def test_nothing_outside_was_written(together):
 
 def test_nothing_goes_on_running(together):
     def left() -> list[list[str]]:
+        others = of_other_tests(together["started"])
         return [
             process.info["cmdline"]
             for process in psutil.process_iter(["create_time", "cmdline", "pid"])
             if process.info["create_time"] >= together["started"]
             and sys.executable in (process.info["cmdline"] or ())
-            and process.info["pid"] not in of_other_tests()
+            and process.info["pid"] not in others
         ]
 
-    wait_for(lambda: not left(), seconds=20)
+    wait_for(lambda: not left(), seconds=5)
 
 
-def of_other_tests() -> set[int]:
-    """Return the processes of the tests that run beside this one: all that our parent started."""
+def of_other_tests(since: float) -> set[int]:
+    """Return the processes of the tests that ran beside this one already at that time."""
     mine = psutil.Process()
-    ours = {mine, *mine.children(recursive=True)}
-    return {p.pid for p in mine.parent().children(recursive=True) if p not in ours}
+    beside = [p for p in mine.parent().children() if p != mine and p.create_time() < since]
+    return {p.pid for other in beside for p in (other, *other.children(recursive=True))}
 
 
 def test_every_submission_is_in_the_gradebook(together):

@@ -1,5 +1,6 @@
 """Training many networks: resumed after a kill, and one that dies takes no other with it."""
 
+import math
 import os
 import signal
 import subprocess
@@ -232,7 +233,9 @@ def test_progress_says_what_is_finished_begun_and_left(tmp_path):
     record = networks_record("dl/1").model_copy(update={"recipe": zoo.recipe("dl/1")})
     record.save(runs[0].record)
     curves = {"loss": [1.0] * 5, "accuracy": [0.5] * 5}
-    begun = State(recipe=zoo.recipe("proyectos/0"), seed=0, images="f", logs=curves, seconds=10)
+    begun = State(
+        recipe=zoo.recipe("proyectos/0"), seed=0, images="f", network="n", logs=curves, seconds=10
+    )
     place = states.place("proyectos/0", 0)
     place.mkdir(parents=True)
     (place / "state.json").write_text(begun.model_dump_json())
@@ -241,7 +244,7 @@ def test_progress_says_what_is_finished_begun_and_left(tmp_path):
     assert [each.status for each in told] == ["finished", "stopped", "waiting", "running"]
     assert [each.epochs for each in told] == [len(record.history["loss"]), 5, 0, 0]
     assert [each.of_epochs for each in told[1:]] == [20, 50, 30]
-    whole = reproduction.training_flops(zoo.design("proyectos/0"))
+    whole = reproduction.training_flops("proyectos/0")
     assert told[1].flops == pytest.approx(whole * 15 / 20)
     assert reproduction.measured_speed(states, runs) == pytest.approx(whole / 4 / 10)
     assert reproduction.measured_speed(States(tmp_path / "none"), runs) is None
@@ -263,6 +266,10 @@ def test_records_of_another_checkout_are_imported_once(tmp_path):
     assert "is there already" in refused[0]
 
 
+def curves(epochs):
+    return {name: [0.5] * epochs for name in reproduction.CURVES}
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -270,11 +277,22 @@ def test_records_of_another_checkout_are_imported_once(tmp_path):
         ({"recipe": zoo.recipe("dl/8")}, "recipe is not today's"),
         ({"parameters": 5}, "network is not today's"),
         ({"trainable_parameters": 5}, "network is not today's"),
-        ({"history": {"loss": [1.0], "accuracy": [0.5, 0.5]}}, "learning curves"),
-        ({"history": {"loss": [], "accuracy": []}}, "learning curves"),
-        ({"history": {"loss": [1.0] * 31, "accuracy": [0.5] * 31}}, "learning curves"),
+        ({"history": {}}, "learning curves"),
+        ({"history": {"loss": 3}}, "learning curves"),
+        ({"history": curves(30) | {"loss": ["1"] * 30}}, "learning curves"),
+        ({"history": curves(30) | {"accuracy": [0.5] * 29}}, "learning curves"),
+        ({"history": curves(30) | {"val_loss": []}}, "learning curves"),
+        ({"history": curves(31)}, "learning curves"),
+        ({"history": curves(1)}, "learning curves"),
+        ({"source": "my own images"}, "another name"),
+        ({"seed": -1}, "no seed"),
+        ({"train_images": 500}, "all training images"),
         ({"test_images": 2_000}, "all test images"),
         ({"test_accuracy": 0.9}, "its interval"),
+        ({"test_accuracy": 0.62071}, "no share"),
+        ({"test_accuracy": 1.5}, "no share"),
+        ({"test_accuracy": math.nan}, "NaN"),
+        ({"seconds": -5.0}, "no time"),
         ({"design": "vgg/16"}, "There is no network called"),
     ],
     ids=str,

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from course_utils import runtime
@@ -54,14 +55,10 @@ def test_setup_says_one_line_and_leaves_standard_error_empty():
     assert done.stderr == ""
 
 
-@pytest.mark.process
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_the_precision_asked_for_is_the_one_used(precision):
-    done = python(
-        f"from course_utils import setup; setup(precision={precision!r});"
-        "import keras; print(keras.config.dtype_policy().name)"
-    )
-    assert done.stdout.splitlines()[-1] == precision
+    assert runtime.setup(precision=precision).precision == precision
+    assert keras.config.dtype_policy().name == precision
 
 
 def test_bfloat16_needs_a_cpu_that_has_it(monkeypatch):
@@ -78,16 +75,10 @@ def test_unknown_settings_are_refused_in_one_sentence():
         runtime.setup(backend="theano")
 
 
-@pytest.mark.process
-def test_a_backend_that_is_not_installed_is_named():
-    done = python(
-        "import importlib.util as u; find = u.find_spec\n"
-        "u.find_spec = lambda name: None if name == 'torch' else find(name)\n"
-        "from course_utils import setup, CourseError\n"
-        "try: setup(backend='torch')\n"
-        "except CourseError as error: print(error)"
-    )
-    assert "pip install torch" in done.stdout
+def test_a_backend_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RuntimeSetupError, match="pip install torch"):
+        runtime.setup(backend="torch")
 
 
 def test_a_backend_cannot_change_under_way(monkeypatch):

@@ -186,6 +186,7 @@ def test_a_damaged_cache_file_is_made_again(images, cache):
     np.testing.assert_array_equal(transfer.features(images, **SMALL), first)
 
 
+@pytest.mark.process
 @needs_weights
 def test_of_two_processes_one_computes(cache):
     program = (

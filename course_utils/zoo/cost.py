@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import keras
 
+from course_utils import zoo
 from course_utils.data.catalogue import SPECS
 from course_utils.zoo.blocks import innermost_layers
-from course_utils.zoo.design import Design
 
 # A step computes outputs, the gradient of the layers' inputs, and that of their kernels.
 PASSES = 3
@@ -27,12 +28,19 @@ def forward_flops(model: keras.Model) -> int:
     )
 
 
-def training_flops(design: Design) -> int:
-    """Return the operations of a design's whole training, after the epochs its document reports.
+@functools.cache
+def training_flops(name: str) -> int:
+    """Return the operations of a network's whole training, for the epochs its document reports.
 
     Where the document reports none, those of its recipe. Where a frozen backbone comes first, it
-    computes each image once.
+    computes each image once. The training of a network that it starts from is left out.
+
+    Raises
+    ------
+    DataError
+        Where the backbone's weights are missing.
     """
+    design = zoo.design(name)
     recipe, model, data = design.recipe, design.build(), SPECS[design.dataset]
     split = recipe.validation_split
     images = data.train - (data.validation if split is None else int(split * data.train))
