@@ -133,7 +133,6 @@ class Checkpoint(keras.callbacks.Callback):
         new = State(recipe=recipe, seed=seed, images=images, network=_digest(model))
         self.state = _continued(read_state(self.folder), new)
         if self.state.epochs:
-            model.optimizer.build(model.trainable_variables)
             self._load(model, (self.state.finished and self.state.best) or self.state.weights)
             for generator, seeds in zip(_generators(model), self.state.dropout_seeds, strict=True):
                 generator.state.assign(seeds)

@@ -147,9 +147,11 @@ def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
     model.compile(
         optimizer=make_optimizer(recipe, steps),
         loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=jit_compile(),
     )
+    # TensorFlow traces a step that creates variables a second time: they are all made here.
+    model.optimizer.build(model.trainable_variables)
 
 
 def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:

@@ -392,6 +392,7 @@ def test_what_is_not_watched_does_not_run():
         assert sandbox.exceeded == ""
 
 
+@pytest.mark.process
 def test_a_process_that_is_gone_has_no_memory_and_no_error():
     gone = subprocess.Popen(["true"])
     gone.wait()

@@ -291,7 +291,7 @@ def curves(epochs):
         ({"test_accuracy": 0.9}, "its interval"),
         ({"test_accuracy": 0.62071}, "no share"),
         ({"test_accuracy": 1.5}, "no share"),
-        ({"test_accuracy": math.nan}, "NaN"),
+        ({"test_accuracy": math.nan}, "no share"),
         ({"seconds": -5.0}, "no time"),
         ({"design": "vgg/16"}, "There is no network called"),
     ],
