@@ -59,11 +59,18 @@ def measure() -> Table:
         return statistics.median(k / t for k, t in zip(keras_seconds, times, strict=True))
 
     return Table(
-        f"Loading {data.source.name}, {RUNS} fresh processes each, in turn",
-        ["loader", "seconds, median", "maximum", "Keras' time / this time, median of pairs"],
+        f"Loading CIFAR-10, {RUNS} fresh processes each, in turn",
+        [
+            "loader",
+            "data",
+            "seconds, median",
+            "maximum",
+            "Keras' time / this time, median of pairs",
+        ],
         [
             [
                 name,
+                data.source.name,
                 f"{statistics.median(times):.3f}",
                 f"{max(times):.3f}",
                 f"{ratio(times):.1f}",

@@ -112,7 +112,6 @@ def _step(model: keras.Model, batch: tuple[np.ndarray, np.ndarray]) -> Callable[
     import tensorflow as tf
 
     x, y = map(tf.constant, batch)
-    model.optimizer.build(model.trainable_variables)
     update = tf.function(lambda: model.train_step((x, y)))
     update()  # traced now, with the layers as they are set up now
     return lambda: update()["loss"].numpy()
@@ -126,54 +125,25 @@ def _convolutions(model: keras.Model, batch_size: int) -> Callable[[], None]:
         return tf.Variable(tf.cast(tf.random.normal(shape), dtype))
 
     found = [layer for layer in innermost_layers(model) if isinstance(layer, layers.Conv2D)]
-    arguments = [
-        {
-            "kernel": numbers(layer.kernel.shape, layer.compute_dtype),
-            "inputs": numbers((batch_size, *layer.input.shape[1:]), layer.compute_dtype),
-            "gradient": numbers((batch_size, *layer.output.shape[1:]), layer.compute_dtype),
-            "settings": {"strides": layer.strides, "padding": layer.padding.upper()},
-        }
-        for layer in found
-    ]
+    arguments = []
+    for layer in found:
+        dtype, shapes = layer.compute_dtype, (layer.input.shape, layer.output.shape)
+        inputs, gradient = (numbers((batch_size, *shape[1:]), dtype) for shape in shapes)
+        kernel = numbers(layer.kernel.shape, dtype)
+        arguments.append((inputs, kernel, gradient, layer.strides, layer.padding.upper()))
 
     @tf.function
     def compute():
         results = []
-        for number, each in enumerate(arguments):
-            kernel, inputs, gradient = (each[name] for name in ("kernel", "inputs", "gradient"))
-            results += [
-                tf.nn.conv2d(inputs, kernel, **each["settings"]),
-                _kernel_gradient(inputs, kernel.shape, gradient, **each["settings"]),
-            ]
-            if number:  # images have no gradient
-                results.append(_input_gradient(inputs.shape, kernel, gradient, **each["settings"]))
+        for number, (inputs, kernel, gradient, strides, padding) in enumerate(arguments):
+            with tf.GradientTape() as tape:
+                outputs = tf.nn.conv2d(inputs, kernel, strides, padding)
+            # Images have no gradient.
+            wanted = [kernel, inputs] if number else [kernel]
+            results += [outputs, *tape.gradient(outputs, wanted, output_gradients=gradient)]
         return results
 
     return lambda: compute()[-1][0].numpy()
-
-
-def _kernel_gradient(inputs, shape, gradient, strides, padding):
-    import tensorflow as tf
-
-    return tf.raw_ops.Conv2DBackpropFilter(
-        input=inputs,
-        filter_sizes=shape,
-        out_backprop=gradient,
-        strides=[1, *strides, 1],
-        padding=padding,
-    )
-
-
-def _input_gradient(shape, kernel, gradient, strides, padding):
-    import tensorflow as tf
-
-    return tf.raw_ops.Conv2DBackpropInput(
-        input_sizes=shape,
-        filter=kernel,
-        out_backprop=gradient,
-        strides=[1, *strides, 1],
-        padding=padding,
-    )
 
 
 def _in_turn(alternatives: dict[str, Callable[[], float]]) -> dict[str, list[float]]:

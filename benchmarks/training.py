@@ -27,9 +27,9 @@ def measure() -> Table:
         records = [_train(name, data, seed) for seed in SEEDS]
         rows.append(_row(name, records, load_thresholds()[chapter]["test_accuracy"], budget))
     return Table(
-        f"Training on {data.source.name}, seeds {SEEDS[0]} to {SEEDS[-1]}",
-        ["network", "epochs", "accuracy, mean", "standard deviation", "mean - 4 sd", "threshold",
-         "seconds, median (max)", "may take"],
+        f"Training, seeds {SEEDS[0]} to {SEEDS[-1]}",
+        ["network", "data", "epochs", "accuracy, mean", "standard deviation", "mean - 4 sd",
+         "threshold", "seconds, median (max)", "may take"],
         rows,
     )  # fmt: skip
 
@@ -46,6 +46,7 @@ def _row(name: str, records: list[RunRecord], threshold: float, budget: int) -> 
     mean, deviation = statistics.mean(accuracies), statistics.stdev(accuracies)
     return [
         name,
+        records[0].source,
         str(records[0].recipe.epochs),
         f"{mean:.2%}",
         f"{deviation:.2%}",
