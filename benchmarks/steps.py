@@ -29,7 +29,7 @@ NETWORKS = {
 }
 LEAST_CONVOLUTIONS, LEAST_FIT = 0.55, 0.93
 # Of one round; and rounds, the first of them not counted.
-SECONDS, ROUNDS = 1.5, 5
+SECONDS, ROUNDS = 1.0, 5
 FIT_STEPS = 25
 
 

@@ -58,9 +58,7 @@ def test_missing_path(load, tmp_path):
     assert f"{tmp_path}/nothing.tar.gz (path given) does not exist; correct the path" in message
 
 
-@pytest.mark.parametrize(
-    ("load", "title"), [(load_cifar10, "CIFAR-10"), (load_mnist, "MNIST")], ids=str
-)
+@pytest.mark.parametrize(("load", "title"), [(load_cifar10, "CIFAR-10"), (load_mnist, "MNIST")])
 def test_folder_with_something_else(load, title, tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "notes.txt").write_text("no data")

@@ -198,7 +198,6 @@ def test_no_code_of_a_pickle_runs(protocol, tmp_path):
         Call(np.dtype, "u1,O"),
         set(),
     ],
-    ids=repr,
 )
 def test_a_pickle_may_hold_little(value):
     with pytest.raises(DataError):
