@@ -313,6 +313,15 @@ def test_a_damaged_record_is_left_out_and_an_empty_folder_is_named(tmp_path):
     assert "not a run record" in reproduction.import_records(tmp_path, tmp_path / "ours")[1][0]
 
 
+@pytest.mark.process
+def test_what_is_left_out_is_told(tmp_path):
+    book_record().save(tmp_path / "theirs.json")
+    done = course("zoo", "import", tmp_path)
+    assert done.returncode == 1
+    assert "left out theirs.json: " in done.stdout
+    assert "is there already" in done.stdout
+
+
 def test_every_record_of_the_book_could_be_imported(tmp_path):
     imported, refused = reproduction.import_records(reproduction.RECORDS, tmp_path / "ours")
     assert refused == []
