@@ -50,7 +50,7 @@ book: $(READY)
 
 # One process more than there are cores: tests spend much of their time waiting for programs.
 test: $(READY)
-	@.venv/bin/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+	@.venv/bin/pytest -n $(WORKERS)
 
 quick: lint
 	@.venv/bin/pytest --quick -q

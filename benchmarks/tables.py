@@ -37,7 +37,17 @@ class Table:
 def save(path: Path, table: Table) -> Path:
     """Write a table to a Markdown file, in place of this processor's earlier rows.
 
-    The rows of other processors stay, unless the table has other columns than it had.
+    Parameters
+    ----------
+    path : Path
+        The rows of other processors in this file are kept. If the columns have changed, they are
+        dropped.
+    table : Table
+
+    Returns
+    -------
+    Path
+        The file.
     """
     header = [*MACHINE, *table.header]
     others = [row for row in read_rows(path, header) if row[0] != processor()]

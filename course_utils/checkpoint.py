@@ -23,6 +23,7 @@ from course_utils.runtime import cache_dir, cpu_name, gpu_name
 from course_utils.zoo.blocks import innermost_layers
 from course_utils.zoo.recipes import Recipe
 
+# These settings of a layer do not change what is trained.
 UNIMPORTANT = ("name", "dtype")
 STATE_FILE, LOCK_FILE = "state.json", ".lock"
 PAUSE_SECONDS = 1.0
@@ -118,26 +119,42 @@ class Checkpoint(keras.callbacks.Callback):
         Parameters
         ----------
         model : keras.Model
-        recipe, seed, data
-            A state of another recipe, seed, data set or network, and a damaged one, are not used.
+        recipe : Recipe
+        seed : int
+        data : Dataset
         others : list of keras.callbacks.Callback
-            The callbacks that are called before this one. In `on_train_begin` they are shown the
-            finished epochs again, since they remember what they have seen (early stopping does).
+            The other callbacks of the fit, which must come before this one. `on_train_begin`
+            replays the finished epochs to those that stop early (`EarlyStopping`).
 
         Returns
         -------
         State
+
+        Raises
+        ------
+        RunError
+            If the folder holds another training, or its weights cannot be read.
         """
         self._others = others
         images = f"{data.source.fingerprint}, {len(data.y_train)} and {len(data.y_val)} images"
         new = State(recipe=recipe, seed=seed, images=images, network=_digest(model))
-        self.state = _continued(read_state(self.folder), new)
+        self.state = self._continued(read_state(self.folder), new)
         if self.state.epochs:
             self._load(model, (self.state.finished and self.state.best) or self.state.weights)
             for generator, seeds in zip(_generators(model), self.state.dropout_seeds, strict=True):
                 generator.state.assign(seeds)
             self.state.resumed += not self.state.finished
         return self.state
+
+    def _continued(self, saved: State | None, new: State) -> State:
+        """Return a saved state if it is of the same training as a new one; the new one if none."""
+        identity = ("recipe", "seed", "images", "network")
+        if saved and any(getattr(saved, name) != getattr(new, name) for name in identity):
+            raise RunError(
+                f"{self.folder} holds a training of another recipe, network or data set: delete "
+                "that folder to start from the first epoch."
+            )
+        return saved or new
 
     def on_train_begin(self, logs=None):
         for epoch in range(self.state.epochs):
@@ -204,15 +221,6 @@ class Checkpoint(keras.callbacks.Callback):
         write_atomically(self.folder / STATE_FILE, self.state.model_dump_json(indent=1) + "\n")
 
 
-def _continued(saved: State | None, new: State) -> State:
-    """Return a saved state if it is of the same training as a new one, otherwise the new one."""
-    same = saved is not None and all(
-        getattr(saved, name) == getattr(new, name)
-        for name in ("recipe", "seed", "images", "network")
-    )
-    return saved if same else new
-
-
 def _digest(model: keras.Model) -> str:
     """Return a digest of a model's layers that neither their names nor the precision changes."""
     settings = [
@@ -273,9 +281,15 @@ class States:
 
         Parameters
         ----------
-        design, seed
+        design : str
+            The network's name in the zoo.
+        seed : int
         patience : float
-            Seconds to wait for another process that holds it; -1 waits for its end.
+            Seconds to wait for another process that holds it; -1 waits without limit.
+
+        Yields
+        ------
+        Checkpoint
 
         Raises
         ------
@@ -302,7 +316,15 @@ class States:
             return True
 
     def discard(self, design: str, seed: int) -> None:
-        """Delete the state of one training."""
+        """Delete the state of one training.
+
+        Raises
+        ------
+        RunError
+            If a process is training it.
+        """
+        if self.is_open(design, seed):
+            raise RunError(f"A process is training in {self.place(design, seed)}: wait for it.")
         shutil.rmtree(self.place(design, seed), ignore_errors=True)
 
 

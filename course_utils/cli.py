@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 FAILURE = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
-STATUSES = ("finished", "running", "stopped", "waiting")
 # What a table is laid out for where no terminal says how wide it is.
 PLAIN_WIDTH = 150
 
@@ -96,7 +95,7 @@ DataOption = Annotated[
 ]
 JobsOption = Annotated[
     int | None,
-    typer.Option(help="Notebooks at the same time; they share the cores. Default: as is fastest."),
+    typer.Option(help="Notebooks at a time. Default: 2; 1 on a single core or with a GPU."),
 ]
 SchedulerOption = Annotated[
     str | None,
@@ -339,7 +338,10 @@ def zoo_train(
     ] = None,
     record: Annotated[Path | None, typer.Option(help="Write the run's record there.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Save the state after each epoch, and go on from it.")
+        bool,
+        typer.Option(
+            "--resume", help="Save the state in the cache after each epoch, and continue from it."
+        ),
     ] = False,
 ) -> None:
     """Train a network by its own recipe, and test it."""
@@ -368,7 +370,9 @@ def zoo_train(
 def zoo_reproduce(
     patterns: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATTERN...", help="Such as 'dl/*' or hw3/base. Default: all."),
+        typer.Argument(
+            metavar="PATTERN...", help="Such as 'dl/*'. Default: the documents' networks."
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each network.")] = 1,
     jobs: Annotated[
@@ -384,7 +388,7 @@ def zoo_reproduce(
         bool,
         typer.Option(
             "--missing",
-            help="In the background: cheapest first, one process per core, lowest priority.",
+            help="Cheapest first, one process per core, at the lowest priority.",
         ),
     ] = False,
     status: Annotated[
@@ -392,13 +396,16 @@ def zoo_reproduce(
     ] = False,
     pause: Annotated[
         bool | None,
-        typer.Option("--pause/--resume", help="Let running trainings wait, or go on; run nothing."),
+        typer.Option(
+            "--pause/--unpause",
+            help="Make running trainings wait, or let them go on; start nothing.",
+        ),
     ] = None,
 ) -> None:
     """Train the documents' networks, and keep a record of each run.
 
-    What is recorded is not trained again, and a training that was stopped goes on after its last
-    epoch, so that a call can be killed at any time.
+    What is recorded is not trained again, and a training that was stopped continues after its last
+    epoch: a call can be killed at any time.
     """
     zoo = _zoo()
     from course_utils import reproduction
@@ -413,7 +420,11 @@ def zoo_reproduce(
     )
     if pause is not None:
         states.set_paused(pause)
-        console.print("Trainings wait before their next step." if pause else "Trainings go on.")
+        console.print(
+            "Running trainings wait before their next step."
+            if pause
+            else "The pause is lifted. This starts no training."
+        )
         return
     if status:
         _print_progress(reproduction.progress(runs, states), states, console)
@@ -435,7 +446,7 @@ def zoo_reproduce(
                 soft_wrap=True,
             )
     if states.pause.exists():
-        console.print("Trainings are paused: `course zoo reproduce --resume` lets them go on.")
+        console.print("Trainings are paused: `course zoo reproduce --unpause` lets them go on.")
     if again:
         for run in to_do:
             states.discard(run.name, run.seed)
@@ -462,7 +473,7 @@ def _print_progress(progress: list[Any], states: Any, console: Console) -> None:
     """Show runs as a table, and how long the rest takes at the speed measured so far."""
     from rich.table import Table
 
-    from course_utils.reproduction import measured_speed
+    from course_utils.reproduction import STATUSES, measured_speed
 
     speed = measured_speed(states, [each.run for each in progress])
     table = Table("network", "seed", "status", "epochs", "TFLOP left", "hours left, one process")
@@ -485,7 +496,10 @@ def _print_progress(progress: list[Any], states: Any, console: Console) -> None:
 def zoo_import(
     folder: Annotated[Path, typer.Argument(help="Records that another checkout has written.")],
 ) -> None:
-    """Copy run records into the book's, once each is found to be right."""
+    """Check the run records of another checkout, and copy the valid ones into the book's.
+
+    Exits with 1 if none was copied.
+    """
     _zoo()
     from course_utils.reproduction import import_records
 
@@ -495,7 +509,7 @@ def zoo_import(
         console.print(f"imported {escape(path.name)}", highlight=False, soft_wrap=True)
     for sentence in refused:
         console.print(f"left out {escape(sentence)}", highlight=False, soft_wrap=True)
-    raise typer.Exit(0 if imported or not refused else FAILURE)
+    raise typer.Exit(0 if imported else FAILURE)
 
 
 AssignmentArgument = Annotated[str, typer.Argument(help="Such as a2-cnn.")]

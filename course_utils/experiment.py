@@ -81,11 +81,6 @@ class RunRecord(BaseModel):
     test_interval: tuple[float, float]
 
     @property
-    def resumed(self) -> int:
-        """How often the training went on after it had been stopped."""
-        return self.history.get("resumed", 0)
-
-    @property
     def data_source(self) -> Source:
         """What figures that are made from the record are stamped with."""
         name = f"{self.source}, recorded runs"
@@ -154,8 +149,13 @@ def run(
     verbose : bool
         Print a line per epoch.
     states : States, optional
-        Where the state of the training is saved after each epoch, so that the next call goes on
+        Where the state of the training is saved after each epoch, so that the next call continues
         from there.
+
+    Raises
+    ------
+    RunError
+        If another process trains the same network there, or the state is of another training.
     """
     runtime = runtime or setup(seed)
     design = zoo.design(name)

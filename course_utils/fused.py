@@ -14,7 +14,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-# Random numbers of 16 bits: a rate is off by less than a hundred-thousandth.
+# Dropout compares 16-bit random numbers, so its rate is off by less than 0.00001.
 LEVELS = 2**16
 
 _keras_normalise = layers.BatchNormalization.call
@@ -22,11 +22,12 @@ _keras_drop = layers.Dropout.call
 
 
 def fuse_layers(fused: bool = True) -> None:
-    """Let every `BatchNormalization` and `Dropout` layer take the faster way, or no longer.
+    """Turn the faster `BatchNormalization` and `Dropout` on or off.
 
     Other backends keep Keras' own implementation, and so do layers that the faster way cannot
     compute (see `is_fusible`). Normalised values, their gradients and moving averages are Keras'
     own within rounding. Dropout draws other masks than Keras from the same seed, by the same rule.
+    On a GPU they stay off: there Keras compiles with XLA, which fuses the operations by itself.
 
     Where a model is compiled with ``jit_compile=True`` (on a CPU Keras does that on request only),
     XLA computes the fused operation by its own formula, which loses precision where a channel's
@@ -56,7 +57,8 @@ def is_fusible(layer: layers.BatchNormalization, inputs, mask=None) -> bool:
         and layer.axis in (-1, 3)
         and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16")
         and not layer.synchronized
-        and not layer.renorm
+        # Older versions of Keras have no `renorm`.
+        and not getattr(layer, "renorm", False)
     )
 
 
@@ -80,7 +82,7 @@ def _normalise(self, inputs, training=None, mask=None):
         is_training=uses_batch,
     )
     if uses_batch:
-        # The operation divides by n - 1 for its third result, Keras by n.
+        # The operation's batch variance is divided by n - 1, Keras' by n.
         n = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), "float32")
         biased = batch_variance * (tf.maximum(n - 1, 1) / n)
         keep = self.momentum

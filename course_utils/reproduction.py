@@ -28,13 +28,15 @@ from course_utils.errors import CourseError, DataError, RecordError, RunError
 from course_utils.evaluation import wilson_interval
 from course_utils.experiment import RunRecord, load_records, summarise
 from course_utils.runtime import available_cores
-from course_utils.zoo.cost import training_flops
+from course_utils.zoo.cost import training_flops, training_images
 from course_utils.zoo.recipes import Recipe
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 RECORDS = CHECKOUT / "book" / "records" / "networks"
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 LOWEST_PRIORITY = 19
+# A "stopped" run has begun, and is neither finished nor running.
+STATUSES = ("finished", "running", "stopped", "waiting")
 # How much of a dead run's output is shown.
 LAST_LINES = 6
 
@@ -278,8 +280,8 @@ class Progress:
     Attributes
     ----------
     run : Run
-    status : {"finished", "running", "stopped", "waiting"}
-        ``"stopped"``: begun, and neither finished nor running.
+    status : str
+        One of `STATUSES`.
     epochs, of_epochs : int
         Epochs trained, and those that its document reports (or its recipe asks for); early
         stopping can end it before.
@@ -300,8 +302,7 @@ def progress(runs: Iterable[Run], states: States) -> list[Progress]:
 
 
 def _progress(run: Run, states: States) -> Progress:
-    design = zoo.design(run.name)
-    expected = design.reported_epochs or design.recipe.epochs
+    expected = zoo.design(run.name).expected_epochs
     if is_recorded(run):
         done = len(RunRecord.load(run.record).history["loss"])
         return Progress(run, "finished", done, done, 0)
@@ -314,30 +315,31 @@ def _progress(run: Run, states: States) -> Progress:
 
 
 def measured_speed(states: States, runs: Iterable[Run]) -> float | None:
-    """Return the floating-point operations per second of the trainings that have begun.
+    """Return the floating-point operations per second of one training process.
 
-    One training's; as many as run at a time share the machine. None where none has begun.
+    It is measured on the saved states of unfinished trainings; records are not counted. None if
+    no training has finished an epoch.
     """
     flops = seconds = 0.0
     for run in runs:
         state = read_state(states.place(run.name, run.seed))
         if state is not None and state.epochs:
-            design = zoo.design(run.name)
-            expected = design.reported_epochs or design.recipe.epochs
+            expected = zoo.design(run.name).expected_epochs
             flops += _flops(run.name) * state.epochs / expected
             seconds += state.seconds
     return flops / seconds if seconds else None
 
 
 def import_records(folder: Path, into: Path = RECORDS) -> tuple[list[Path], list[str]]:
-    """Copy the records that another checkout has written, once each is found to be right.
+    """Check the records that another checkout has written, and copy the valid ones.
 
     Parameters
     ----------
     folder : Path
         Where they lie.
     into : Path
-        Where they belong; default: the book's records. One that is there already stays.
+        Where they belong; default: the book's records. A valid record that is already there is
+        kept; an out-of-date or damaged one is replaced.
 
     Returns
     -------
@@ -371,27 +373,25 @@ def _problem(record: RunRecord, run: Run) -> str:
     """Say why a record cannot be one of the book's; nothing where it can."""
     design, recipe = zoo.design(record.design), record.recipe
     facts = SPECS[design.dataset]
-    split = recipe.validation_split
-    validation = facts.validation if split is None else int(split * facts.train)
     correct = record.test_accuracy * record.test_images
     problems = {
         "it is of the stand-in.": record.is_stand_in,
-        "its images have another name.": not record.source.startswith(facts.title),
+        f"its images are not {facts.title}.": not record.source.startswith(facts.title),
         "its recipe is not today's.": recipe != design.recipe,
         "its network is not today's.": (
             (record.parameters, record.parameters - record.trainable_parameters)
             != (design.parameters, design.frozen)
         ),
-        "its seed is no seed.": not 0 <= record.seed < 2**32,
-        "its learning curves do not fit its recipe.": not _fit(record.history, recipe),
+        "its seed is not between 0 and 2**32 - 1.": not 0 <= record.seed < 2**32,
+        "its learning curves do not fit its recipe.": not _fits_recipe(record.history, recipe),
         "it was not trained on all training images.": (
-            record.train_images != facts.train - validation
+            record.train_images != training_images(record.design)
         ),
         "it was not tested on all test images.": record.test_images != facts.test,
-        "its test accuracy is no share of the test images.": (
+        "its test accuracy is no fraction of the test images.": (
             not 0 <= record.test_accuracy <= 1 or abs(correct - round(correct)) > 1e-6
         ),
-        "its time is no time.": not 0 < record.seconds < math.inf,
+        "its training time is not a positive number.": not 0 < record.seconds < math.inf,
     }
     if any(problems.values()):
         return next(problem for problem, holds in problems.items() if holds)
@@ -401,7 +401,7 @@ def _problem(record: RunRecord, run: Run) -> str:
     return f"{run.record} is there already." if is_recorded(run) else ""
 
 
-def _fit(history: dict, recipe: Recipe) -> bool:
+def _fits_recipe(history: dict, recipe: Recipe) -> bool:
     """Tell whether learning curves are what training by a recipe leaves."""
     curves = [history.get(name) or [] for name in CURVES]
     if not all(isinstance(curve, list) for curve in curves):

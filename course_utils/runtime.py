@@ -75,9 +75,9 @@ def setup(
     threads : int, optional
         Default: ``$COURSE_THREADS``, or every core this process may run on.
     fused : bool
-        Compute some of Keras' own layers in fewer operations (see `course_utils.fused`), with
-        TensorFlow on a CPU: the same results within rounding, sooner. This is the only place where
-        the course changes Keras; False leaves Keras as it is.
+        Compute batch normalisation and dropout faster, with TensorFlow on a CPU (see
+        `course_utils.fused`). Dropout then draws other masks from the same seed. This is the only
+        place where the course changes Keras; False leaves Keras as it is.
 
     Returns
     -------
@@ -274,7 +274,10 @@ def keras_home() -> Path:
 
 
 def cache_dir() -> Path:
-    """Return the folder for decoded data: ``$COURSE_CACHE``, or the user's cache folder."""
+    """Return the folder for decoded data and saved trainings.
+
+    ``$COURSE_CACHE``, or the user's cache folder.
+    """
     if place := os.environ.get("COURSE_CACHE"):
         return Path(place).expanduser().absolute()
     import platformdirs

@@ -28,11 +28,12 @@ class History:
     val_loss, val_accuracy : list of float
         On the validation set, after each epoch; empty where there is none.
     seconds : float
-        Wall-clock time of the whole fit, validation included.
+        Wall-clock time of the whole fit, validation included; with a checkpoint, of the finished
+        epochs without pauses.
     resumed : int
-        How often it went on from a saved state, after it had been stopped.
+        How often the training continued from a saved state after it had been stopped.
     machines : list of str
-        Devices and precisions in turn, where the state was saved.
+        Each device and precision it was trained on, in order; empty without a checkpoint.
     """
 
     loss: list[float]
@@ -80,11 +81,16 @@ def train(
     verbose : bool
         Print a line per epoch.
     checkpoint : Checkpoint, optional
-        Where the state is saved after each epoch. A training that was stopped goes on from there.
+        Where the state is saved after each epoch. A training that was stopped continues there.
 
     Returns
     -------
     History
+
+    Raises
+    ------
+    RunError
+        If the saved state is of another training, or cannot be read.
     """
     recipe = recipe if epochs is None else recipe.replace(epochs=epochs)
     batches = Batches(

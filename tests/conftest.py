@@ -1,5 +1,6 @@
 """What several test files share: what a test needs, small data, real data, the built book."""
 
+import contextlib
 import importlib.abc
 import json
 import os
@@ -32,18 +33,19 @@ ON_LOOPBACK = ("--host", "127.0.0.1", "--no-dashboard")
 # Fixtures, each with the mark of the tests that ask for it; and marks that mean `process`, too.
 NEEDS = {"built_book": "book", "graded": "process", "dask": "process"}
 STARTS = ("sandbox", "browser", "book")
-# Files whose tests share something for each value of their first parameter, and what its group is
-# called; and files whose tests wait for the book.
-SHARING = {
-    "test_hostile": "hostile",
-    "test_assignments": "graded",
-    "test_grading_bad_input": "graded",
-    "test_book_pages": "pages",
-    "test_zoo_documents": "networks",
+# The tests of these files are split into groups by a part of their parameters. Beside that part is
+# the group's name; files with the same name share groups.
+SPLIT = {
+    "test_hostile": ("hostile", r"\d"),
+    "test_assignments": ("graded", r"a\d"),
+    "test_grading_bad_input": ("graded", r"a\d"),
+    "test_book_pages": ("pages", r"desktop|phone"),
+    "test_zoo_documents": ("networks", r"[a-z]+\d*"),
 }
-READ_THE_BOOK = ("test_chapters", "test_assignments_in_book")
-# How the groups begin that start first, since they take longest; then all others; last those that
-# find the book built.
+# The other tests of these files wait for the book, in one group.
+READ_THE_BOOK = ("test_chapters", "test_assignments_in_book", "test_book_pages")
+# Groups start in the order of these prefixes: the longest first; "" stands for all others; those
+# that use the finished book come last.
 ORDER = ("book", "hostile", "test_grade_class", "graded", "test_round_trip", "", "pages")
 STARTS_A_PROCESS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system")
 
@@ -126,11 +128,16 @@ def group(test: str) -> str:
     ----------
     test : str
         A test's id: ``tests/FILE.py::FUNCTION[PARAMETERS]``.
+
+    Returns
+    -------
+    str
     """
     file = Path(test.partition("::")[0]).stem
     parameters = test.partition("[")[2].rstrip("]")
-    if file in SHARING and parameters:
-        return f"{SHARING[file]} {re.split('[-/]', parameters)[0]}"
+    name, part = SPLIT.get(file, ("", ""))
+    if name and (found := re.search(rf"(?:^|-)({part})(?=[-/]|$)", parameters)):
+        return f"{name} {found[1]}"
     return "book" if file in READ_THE_BOOK else file
 
 
@@ -142,6 +149,7 @@ def _place(name: str) -> int:
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
     """Let pytest-xdist give whole groups to its processes, in the order of the tests."""
+    config.option.loadscopereorder = False
     from xdist.scheduler import LoadScopeScheduling
 
     class Groups(LoadScopeScheduling):
@@ -149,6 +157,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
             return group(nodeid)
 
     return Groups(config, log)
+
+
+@pytest.fixture(autouse=True)
+def training_is_marked(request, monkeypatch) -> None:
+    """Fail a test that trains a network without the mark `train`."""
+
+    def refuse(*arguments, **settings):
+        pytest.fail(f"{request.node.name} trains a network: mark it pytest.mark.train")
+
+    if "keras" in sys.modules and not request.node.get_closest_marker("train"):
+        monkeypatch.setattr(sys.modules["keras"].Model, "fit", refuse)
 
 
 # Data
@@ -193,7 +212,8 @@ def built_book() -> Path:
         try:
             build.wait(timeout=3_000)
         finally:
-            build.terminate()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                build.terminate()
         printed.seek(0)
         text = printed.read().decode()
     print(text)

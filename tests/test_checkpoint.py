@@ -14,7 +14,7 @@ from keras import layers
 from course_utils import checkpoint
 from course_utils.checkpoint import Checkpoint, State, States, read_state
 from course_utils.errors import RunError
-from course_utils.training import train
+from course_utils.training import compile_model, train
 from course_utils.zoo.blocks import class_probabilities, scaled_input
 from course_utils.zoo.recipes import EarlyStopping, Recipe
 
@@ -119,13 +119,17 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_the_state_of_another_training_is_not_used(images, tmp_path, other):
+def test_the_state_of_another_training_is_neither_used_nor_replaced(images, tmp_path, other):
     stopped_after(1, images, tmp_path)
     settings = {"model": network(), "recipe": RECIPE, "seed": 1, "data": images}
     settings = OTHERS[other](settings)
-    settings["model"].compile("adamw", "sparse_categorical_crossentropy")
-    restored = Checkpoint(tmp_path).restore(**settings, others=[])
-    assert restored.epochs == (1 if other == "nothing" else 0)
+    compile_model(settings["model"], RECIPE, steps=10)
+    if other == "nothing":
+        assert Checkpoint(tmp_path).restore(**settings, others=[]).epochs == 1
+        return
+    with pytest.raises(RunError, match="another recipe, network or data set"):
+        Checkpoint(tmp_path).restore(**settings, others=[])
+    assert read_state(tmp_path).epochs == 1
 
 
 def test_a_training_that_diverged_is_read_again(tmp_path):
@@ -196,6 +200,8 @@ def test_two_processes_do_not_train_the_same(tmp_path):
         assert not states.is_open("dl/1", 1)
         with pytest.raises(RunError, match="Another process"), states.open("dl/1", 0):
             pass
+        with pytest.raises(RunError, match="wait for it"):
+            states.discard("dl/1", 0)
     assert not states.is_open("dl/1", 0)
     states.discard("dl/1", 0)
     assert not states.place("dl/1", 0).exists()

@@ -29,6 +29,7 @@ def test_a_record_says_what_was_run_and_on_what(record, small_data):
     assert set(record.versions) >= {"python", "keras", "numpy", "course_utils"}
 
 
+@pytest.mark.train
 def test_the_same_seed_gives_the_same_run(record, small_data):
     again = experiment.run(
         "fast/final-narrow", small_data, runtime=runtime.setup(4), seed=4, epochs=1, verbose=False

@@ -129,6 +129,7 @@ def test_other_numbers_than_the_courses_are_left_to_keras(dtype):
     assert not fused.is_fusible(layer, keras.ops.zeros(SHAPE, dtype))
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("precision", TOLERANCE)
 def test_training_gives_the_same_losses(precision, small_data):
     losses = []
@@ -183,6 +184,7 @@ np.save(sys.argv[2], model.predict(np.load(sys.argv[3]), verbose=0))
 """
 
 
+@pytest.mark.train
 @pytest.mark.process
 def test_a_saved_network_opens_in_plain_keras_and_predicts_the_same(small_data, tmp_path):
     fused.fuse_layers(True)

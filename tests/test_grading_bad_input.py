@@ -111,6 +111,7 @@ def stopped(tmp_path_factory):
     return course, name, grade(course, name)
 
 
+@pytest.mark.process
 def test_a_program_that_must_be_stopped_stops_nobody_else(stopped):
     course, name, results = stopped
     assert len(results) == 5
@@ -118,6 +119,7 @@ def test_a_program_that_must_be_stopped_stops_nobody_else(stopped):
     assert points(course, "zoe", name) == {"first-test": 2, "second-test": 3}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("student", "for_lecturer", "for_student"),
     [
@@ -134,6 +136,7 @@ def test_what_ran_before_is_graded_and_both_are_told(stopped, student, for_lectu
     assert len(feedback(course, student, name)) < 3_000_000
 
 
+@pytest.mark.process
 def test_a_test_that_never_ran_earns_nothing(stopped):
     course, name, _ = stopped
     assert points(course, "endless", name)["second-test"] == 0

@@ -78,7 +78,7 @@ def test_a_killed_training_goes_on_after_its_last_epoch(tmp_path):
     assert f"epoch {before + 1:>2}/40" in done.stdout
     assert "epoch  1/40" not in done.stdout
     made = RunRecord.load(record)
-    assert made.resumed == 2
+    assert made.history["resumed"] == 2
     assert len(made.history["loss"]) == 40
     assert not place.exists()
 
@@ -101,7 +101,7 @@ def test_runs_in_the_background_have_the_lowest_priority_and_can_be_paused(tmp_p
         assert "1 running" in told
         assert "paused" in told
         assert started.poll() is None
-        course(*order, "--resume", COURSE_CACHE=str(tmp_path))
+        course(*order, "--unpause", COURSE_CACHE=str(tmp_path))
         printed, _ = started.communicate(timeout=200)
     finally:
         started.kill()
@@ -284,15 +284,15 @@ def curves(epochs):
         ({"history": curves(30) | {"val_loss": []}}, "learning curves"),
         ({"history": curves(31)}, "learning curves"),
         ({"history": curves(1)}, "learning curves"),
-        ({"source": "my own images"}, "another name"),
-        ({"seed": -1}, "no seed"),
+        ({"source": "my own images"}, "are not CIFAR-10"),
+        ({"seed": -1}, "seed is not"),
         ({"train_images": 500}, "all training images"),
         ({"test_images": 2_000}, "all test images"),
         ({"test_accuracy": 0.9}, "its interval"),
-        ({"test_accuracy": 0.62071}, "no share"),
-        ({"test_accuracy": 1.5}, "no share"),
-        ({"test_accuracy": math.nan}, "no share"),
-        ({"seconds": -5.0}, "no time"),
+        ({"test_accuracy": 0.62071}, "no fraction"),
+        ({"test_accuracy": 1.5}, "no fraction"),
+        ({"test_accuracy": math.nan}, "no fraction"),
+        ({"seconds": -5.0}, "positive number"),
         ({"design": "vgg/16"}, "There is no network called"),
     ],
     ids=str,

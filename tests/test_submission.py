@@ -16,6 +16,9 @@ from course_utils.submission import artefacts, check, load_trained, show_evaluat
 from course_utils.submission.check import CheckFailed
 from course_utils.submission.settings import GRADING, RETRAIN
 
+# Nearly all of these tests look at what `train_once` leaves.
+pytestmark = pytest.mark.train
+
 RECIPE = Recipe(epochs=1, batch_size=256)
 
 

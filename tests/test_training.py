@@ -107,6 +107,7 @@ def test_augmentation_leaves_the_originals_alone(small_data):
     assert changed.shape == before.shape
 
 
+@pytest.mark.train
 def test_training_learns_and_says_so(small_data, capsys):
     keras.utils.set_random_seed(0)
     model = zoo.build("fast/final-narrow")
@@ -118,6 +119,7 @@ def test_training_learns_and_says_so(small_data, capsys):
     assert lines[0].startswith("epoch  1/4  loss ")
 
 
+@pytest.mark.train
 def test_early_stopping_ends_training_and_keeps_the_best_weights(small_data):
     keras.utils.set_random_seed(0)
     model = zoo.build("fast/final-narrow")
@@ -134,6 +136,7 @@ def stopping_recipe(**settings):
     return Recipe(learning_rate=1e-9, epochs=9, early_stopping=EarlyStopping(**settings))
 
 
+@pytest.mark.train
 def test_training_stops_by_whichever_figure_is_first(small_data):
     keras.utils.set_random_seed(0)
     recipe = stopping_recipe(monitor="either", patience=2, min_delta=0.5, keep_best=False)
@@ -141,6 +144,7 @@ def test_training_stops_by_whichever_figure_is_first(small_data):
     assert history.epochs == 3
 
 
+@pytest.mark.train
 def test_training_stops_at_a_target(small_data):
     keras.utils.set_random_seed(0)
     recipe = stopping_recipe(patience=9, target=0.01)
@@ -148,6 +152,7 @@ def test_training_stops_at_a_target(small_data):
     assert history.epochs == 1
 
 
+@pytest.mark.train
 def test_the_best_weights_are_kept_only_where_they_are_asked_for(small_data):
     data = small_data.limited(200)
     left = {}
@@ -167,6 +172,7 @@ def test_the_best_weights_are_kept_only_where_they_are_asked_for(small_data):
     assert np.abs(left[False] - first).max() > 1e-3
 
 
+@pytest.mark.train
 def test_without_validation_images_nothing_is_measured_on_them(small_data, capsys):
     data = small_data.limited(200).with_validation_split(0)
     assert len(data.y_train) == 240
@@ -175,6 +181,7 @@ def test_without_validation_images_nothing_is_measured_on_them(small_data, capsy
     assert "validation" not in capsys.readouterr().out
 
 
+@pytest.mark.train
 def test_a_trained_model_can_be_saved_and_read_without_any_code(small_data, tmp_path):
     model = zoo.build("fast/final-narrow")
     training.train(model, small_data, zoo.recipe("fast/final"), epochs=1, verbose=False)

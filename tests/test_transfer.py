@@ -235,6 +235,7 @@ def test_the_tail_continues_where_the_maps_end(images, cache):
     np.testing.assert_allclose(tail.predict(maps, verbose=0).sum(axis=1), 1, atol=1e-3)
 
 
+@pytest.mark.train
 @needs_weights
 def test_batchnorm_of_the_tail_does_not_change_while_it_trains(images):
     tail = transfer.tail(size=32)

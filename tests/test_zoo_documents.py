@@ -133,6 +133,7 @@ def without_graphs():
     tf.config.run_functions_eagerly(False)
 
 
+@pytest.mark.train
 @pytest.mark.usefixtures("without_graphs")
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_it_trains_by_its_own_recipe(name, few, few_digits, tmp_path, monkeypatch):

@@ -11,15 +11,15 @@ from course_utils import zoo
 from course_utils.data.catalogue import SPECS
 from course_utils.zoo.blocks import innermost_layers
 
-# A step computes outputs, the gradient of the layers' inputs, and that of their kernels.
+# A training step computes each layer's outputs, the gradient of its inputs, and of its kernel.
 PASSES = 3
 
 
 def forward_flops(model: keras.Model) -> int:
-    """Return the multiplications and additions of all kernels, for one image.
+    """Return the multiplications and additions that a model's kernels need for one image.
 
-    Two for each weight of a kernel at each position of its output; everything else (biases,
-    activations, normalisation, pooling) is left out.
+    Each weight of a kernel counts twice at each position of its output; biases, activations,
+    normalisation and pooling are left out.
     """
     return sum(
         2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
@@ -28,26 +28,40 @@ def forward_flops(model: keras.Model) -> int:
     )
 
 
+def training_images(name: str) -> int:
+    """Return how many images a network is trained on, by its recipe's validation split."""
+    design = zoo.design(name)
+    data, split = SPECS[design.dataset], design.recipe.validation_split
+    return data.train - (data.validation if split is None else int(split * data.train))
+
+
 @functools.cache
 def training_flops(name: str) -> int:
-    """Return the operations of a network's whole training, for the epochs its document reports.
+    """Return the operations of a network's whole training.
 
-    Where the document reports none, those of its recipe. Where a frozen backbone comes first, it
-    computes each image once. The training of a network that it starts from is left out.
+    Parameters
+    ----------
+    name : str
+        The network's name in the zoo.
+
+    Returns
+    -------
+    int
+        Floating-point operations in `Design.expected_epochs`. A frozen backbone counts once per
+        image; the training of a network that this one starts from is left out.
 
     Raises
     ------
     DataError
-        Where the backbone's weights are missing.
+        If the backbone's weights are missing.
     """
     design = zoo.design(name)
     recipe, model, data = design.recipe, design.build(), SPECS[design.dataset]
-    split = recipe.validation_split
-    images = data.train - (data.validation if split is None else int(split * data.train))
-    per_epoch = recipe.steps_per_epoch * recipe.batch_size if recipe.steps_per_epoch else images
-    epochs = design.reported_epochs or recipe.epochs
+    steps = recipe.steps_per_epoch
+    per_epoch = steps * recipe.batch_size if steps else training_images(name)
+    images = per_epoch * design.expected_epochs
     if design.features is None:
-        return PASSES * forward_flops(model) * per_epoch * epochs
+        return PASSES * forward_flops(model) * images
     backbone, trained = model.layers
     once = forward_flops(backbone) * (data.train + data.test)
-    return once + PASSES * forward_flops(trained) * per_epoch * epochs
+    return once + PASSES * forward_flops(trained) * images

@@ -68,3 +68,8 @@ class Design:
     dataset: Literal["cifar10", "mnist"] = "cifar10"
     starts_from: str = ""
     features: Features | None = None
+
+    @property
+    def expected_epochs(self) -> int:
+        """The number of epochs that its document reports, or else that its recipe asks for."""
+        return self.reported_epochs or self.recipe.epochs

@@ -60,7 +60,7 @@ def test_quick_tests_need_neither_keras_nor_a_process(tmp_path):
 
 @pytest.mark.process
 def test_what_tests_share_is_made_once_for_all_processes(tmp_path):
-    order = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder", "-k", "shares")
+    order = ("-n", "2", "-k", "shares")
     done = run(tmp_path, *order, "--basetemp", tmp_path / "base")
     assert "12 passed" in done.stdout, done.stdout + done.stderr
     made = (tmp_path / "base" / "made").read_text().split()
@@ -75,7 +75,12 @@ def test_what_tests_share_is_made_once_for_all_processes(tmp_path):
         ("tests/test_hostile.py::test_x", "test_hostile"),
         ("tests/test_assignments.py::test_x[a6-transfer]", "graded a6"),
         ("tests/test_grading_bad_input.py::test_y[a6-transfer]", "graded a6"),
+        ("tests/test_grading_bad_input.py::test_y[no-notebook-was-a6-transfer]", "graded a6"),
+        ("tests/test_grading_bad_input.py::test_y[endless-Stopped]", "test_grading_bad_input"),
+        ("tests/test_hostile.py::test_x[2-latin-1-record]", "hostile 2"),
         ("tests/test_zoo_documents.py::test_x[hw3/2-blocks]", "networks hw3"),
+        ("tests/test_book_pages.py::test_x[phone]", "pages phone"),
+        ("tests/test_book_pages.py::test_dark_pages", "book"),
         ("tests/test_chapters.py::test_x[01_the_data]", "book"),
         ("tests/test_training.py::test_x[a-b]", "test_training"),
     ],
