@@ -14,7 +14,7 @@ from benchmarks.tables import Table
 from course_utils import load_cifar10, setup, zoo
 from course_utils.data import Dataset
 from course_utils.runtime import cpu_has_bfloat16
-from course_utils.training import Batches, compile_model
+from course_utils.training import Batches, compile_model, pipeline
 from course_utils.zoo.blocks import innermost_layers
 
 # The targets are speed-ups over Keras' own layers, on processors with AMX; None means no target.
@@ -86,7 +86,7 @@ def _row(name: str, precision: str, data: Dataset) -> list[str]:
 def _fit(model: keras.Model, batches: Batches) -> float:
     """Return the seconds of one step inside `fit`, its start and end left out."""
     clock = _Clock()
-    model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[clock])
+    model.fit(pipeline(batches), epochs=1, shuffle=False, verbose=0, callbacks=[clock])
     return clock.seconds_per_step
 
 

@@ -42,7 +42,7 @@ def numbered_images(n=100):
 def test_an_epoch_holds_every_image_once_in_an_order_of_its_own():
     batches = training.Batches(*numbered_images(), batch_size=20, seed=3)
     first = np.concatenate([batches[i][1] for i in range(len(batches))])
-    batches.on_epoch_end()
+    batches.start_at(1)
     second = np.concatenate([batches[i][1] for i in range(len(batches))])
     assert sorted(first) == sorted(second) == list(range(100))
     assert not np.array_equal(first, second)
@@ -77,8 +77,38 @@ def test_an_epoch_of_so_many_steps_goes_through_several_orders():
 def test_an_epoch_of_few_steps_does_not_start_with_the_same_images_again():
     batches = training.Batches(*numbered_images(), batch_size=10, seed=0, steps=2)
     first = batches[0][1]
-    batches.on_epoch_end()
+    batches.start_at(1)
     assert not np.array_equal(first, batches[0][1])
+
+
+@pytest.mark.parametrize("batch_size", [7, 64, 600])
+def test_the_pipeline_holds_the_same_batches(batch_size):
+    x, y = numbered_images(1_300)
+    augmentation = Augmentation(horizontal_flip=True, shift=1)
+    batches = training.Batches(x, y, batch_size, augmentation, seed=4)
+    read = list(training.pipeline(batches))
+    assert len(training.pipeline(batches)) == len(read) == len(batches)
+    for index, (images, labels) in enumerate(read):
+        np.testing.assert_array_equal(images, batches[index][0])
+        np.testing.assert_array_equal(labels, batches[index][1])
+
+
+@pytest.mark.train
+def test_each_epoch_of_a_model_without_an_input_shape_has_an_order_of_its_own():
+    seen = []
+
+    class Watched(training.Batches):
+        def __getitem__(self, index):
+            seen.append((self.epoch, index))
+            return super().__getitem__(index)
+
+    x, y = numbered_images(40)
+    batches = Watched(x, y, batch_size=20)
+    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(40, "softmax")])
+    training.compile_model(model, Recipe(), steps=6)
+    callbacks = [training.OrderOfEpoch(batches)]
+    model.fit(training.pipeline(batches), epochs=3, callbacks=callbacks, shuffle=False, verbose=0)
+    assert list(dict.fromkeys(seen)) == [(epoch, index) for epoch in range(3) for index in range(2)]
 
 
 def test_flips_mirror_about_half_the_images():
