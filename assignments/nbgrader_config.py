@@ -1,7 +1,7 @@
 """The nbgrader course: what plain ``nbgrader`` commands in this folder do.
 
-Grading differs from nbgrader's own in what `course_utils.grading.preprocessors` says; scores,
-formgrader, feedback and export are nbgrader's.
+Grading differs from nbgrader's own in what `course_utils.grading.nbgrader_steps` says;
+scores, formgrader, feedback and export are nbgrader's.
 """
 
 import os
@@ -18,8 +18,9 @@ def configure(c):
         OverwriteKernelspec,
     )
 
-    from course_utils.grading import execution, feedback, late, preprocessors
-    from course_utils.submission.settings import RETRAIN
+    from course_utils.grading.examine.notebook import BoundedExecute
+    from course_utils.grading.nbgrader_steps import clean, examine, feedback, intake, points, repair
+    from course_utils.submission.contract import RETRAIN
 
     c.CourseDirectory.course_id = "image-classification"
     # Another database, such as postgresql://user@host/gradebook: name it in COURSE_GRADEBOOK.
@@ -39,26 +40,26 @@ def configure(c):
 
     # Autograded: read whatever was handed in, repair, execute in a sandbox, examine from outside,
     # turn grades to points.
-    c.Autograde.exporter_class = preprocessors.SubmissionExporter
-    c.Autograde.pre_convert_hook = preprocessors.receive
+    c.Autograde.exporter_class = intake.SubmissionExporter
+    c.Autograde.pre_convert_hook = intake.receive
     c.Autograde.sanitize_preprocessors = [
         ClearOutput,
-        preprocessors.RepairCells,
+        repair.RepairCells,
         OverwriteKernelspec,
         OverwriteCells,
     ]
     c.Autograde.autograde_preprocessors = [
-        preprocessors.Examine,
-        preprocessors.GradeCells,
-        preprocessors.SaveGrades,
+        examine.Examine,
+        points.GradeCells,
+        points.SaveGrades,
         AssignLatePenalties,
-        preprocessors.RemoveScripts,
+        clean.RemoveScripts,
     ]
     # Seconds for one cell, and for one submission; more where networks are trained again.
     patience = 10 if RETRAIN in os.environ else 1
     c.BoundedExecute.timeout = c.Examine.timeout = 180 * patience
     c.BoundedExecute.total_timeout = c.Examine.total_timeout = 600 * patience
-    c.AssignLatePenalties.plugin_class = late.PerDay
+    c.AssignLatePenalties.plugin_class = points.PerDay
 
     # Feedback: points, comments and figures; no hidden tests, no rubrics.
     c.GenerateFeedback.exporter_class = feedback.FeedbackExporter
@@ -67,7 +68,7 @@ def configure(c):
         feedback.HideFromStudents,
         feedback.PageStyle,
     ]
-    c.Validator.preprocessors = [CheckCellMetadata, ClearOutput, execution.BoundedExecute]
+    c.Validator.preprocessors = [CheckCellMetadata, ClearOutput, BoundedExecute]
 
 
 c = get_config()  # noqa: F821  (nbgrader gives it)

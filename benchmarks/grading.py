@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from benchmarks.tables import Table
-from course_utils.grading.course import nbgrader, results
-from course_utils.grading.examined import FOLDER
-from course_utils.grading.questions import CONFIG, source_path
+from course_utils.grading.assignment.course import CONFIG, nbgrader, source_path
+from course_utils.grading.examine.store import FOLDER
+from course_utils.grading.gradebook import results
 
 ASSIGNMENTS = Path(__file__).resolve().parent.parent / "assignments"
 NAMES = ("a1-fully-connected", "a2-cnn", "a3-regularisation", "a4-own-design")

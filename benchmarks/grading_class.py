@@ -24,13 +24,13 @@ from nbgrader.api import Gradebook
 from benchmarks.grading import ASSIGNMENTS, make_course
 from benchmarks.tables import Table
 from course_utils import load_cifar10
-from course_utils.grading import warm
-from course_utils.grading.course import nbgrader
-from course_utils.grading.execution import SandboxKernelManager, staged
-from course_utils.grading.predictor import predict
-from course_utils.grading.questions import source_path
-from course_utils.grading.queue import FAILED, grade_class
-from course_utils.grading.writer import Writer
+from course_utils.grading.assignment.course import nbgrader, source_path
+from course_utils.grading.class_grading import FAILED, grade_class
+from course_utils.grading.examine.kernel import SandboxKernelManager
+from course_utils.grading.examine.submission import staged
+from course_utils.grading.gradebook import Writer
+from course_utils.grading.inside.predictor import predict
+from course_utils.grading.sandbox import fork_server
 from course_utils.runtime import available_cores, setup
 
 NAME = "a2-cnn"
@@ -43,7 +43,7 @@ NETWORKS = ("a2-q3", "a2-fc")
 # turns a test's grade into points, and keeps it, is the course's.
 STOCK = """
 from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, Execute, SaveAutoGrades
-from course_utils.grading.preprocessors import GradeCells
+from course_utils.grading.nbgrader_steps.points import GradeCells
 
 c.Autograde.autograde_preprocessors = [
     Execute, GradeCells, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata
@@ -129,7 +129,7 @@ def _time_networks(process: int) -> list[float]:
 
 def _kernel_seconds(manager: type[AsyncKernelManager]) -> float:
     """Measure how long a kernel takes to start, and to import what every notebook does."""
-    warm.shared()
+    fork_server.shared()
     return statistics.median(_start_kernel(manager) for _ in range(KERNELS))
 
 

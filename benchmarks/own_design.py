@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from course_utils import experiment, load_cifar10, setup, zoo
+from course_utils import experiment, load_cifar10, records, setup, zoo
 
 RECORDS = Path(__file__).resolve().parent.parent / "book" / "records" / "own_design"
 SEEDS = range(2)
@@ -30,7 +30,7 @@ def main() -> None:
 
 def is_recorded(path: Path, name: str) -> bool:
     """Tell whether `path` holds a run of this network by its present recipe."""
-    return path.exists() and experiment.RunRecord.load(path).recipe == zoo.recipe(name)
+    return path.exists() and records.RunRecord.load(path).recipe == zoo.recipe(name)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import statistics
 from benchmarks.tables import Table
 from course_utils import experiment, load_cifar10, setup
 from course_utils.data import Dataset
-from course_utils.experiment import RunRecord
+from course_utils.records import RunRecord
 from course_utils.thresholds import load_thresholds
 
 SEEDS = range(5)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.tables import Table
 from course_utils import zoo
-from course_utils.experiment import RunRecord
+from course_utils.records import RunRecord
 
 # Started from the head that the first one trains.
 NAME, HEAD = "hw3/transfer-finetune", "hw3/transfer-features"

@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from course_utils.data import Dataset
 from course_utils.errors import RecipeError, RunError
 from course_utils.files import write_atomically
+from course_utils.recipes import Recipe
 from course_utils.runtime import cache_dir, cpu_name, gpu_name
 from course_utils.zoo.blocks import innermost_layers
-from course_utils.zoo.recipes import Recipe
 
 # These settings of a layer do not change what is trained.
 UNIMPORTANT = ("name", "dtype")

@@ -21,18 +21,17 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from course_utils import zoo
+from course_utils import paths, zoo
 from course_utils.checkpoint import States, read_state
 from course_utils.data.catalogue import SPECS
 from course_utils.errors import CourseError, DataError, RecordError, RunError
 from course_utils.evaluation import wilson_interval
-from course_utils.experiment import RunRecord, load_records, summarise
+from course_utils.recipes import Recipe
+from course_utils.records import RunRecord, load_records, summarise
 from course_utils.runtime import available_cores
 from course_utils.zoo.cost import training_flops, training_images
-from course_utils.zoo.recipes import Recipe
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-RECORDS = CHECKOUT / "book" / "records" / "networks"
+RECORDS = paths.RECORDS / "networks"
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 LOWEST_PRIORITY = 19
 # A "stopped" run has begun, and is neither finished nor running.

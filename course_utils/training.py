@@ -11,10 +11,10 @@ import numpy as np
 
 from course_utils.checkpoint import Checkpoint
 from course_utils.data import Dataset
-from course_utils.data.augmentation import Augmentation, augment
+from course_utils.data.augmentation import augment
 from course_utils.evaluation import EVALUATION_BATCH
+from course_utils.recipes import Augmentation, Recipe
 from course_utils.runtime import jit_compile
-from course_utils.zoo.recipes import Recipe
 
 # Images that are handed to TensorFlow together.
 IMAGES_AT_ONCE = 512

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_utils.data import sources, stand_in
+from course_utils import paths
+from course_utils.data import ladder, stand_in
 from course_utils.data.catalogue import SPECS
 
 BATCHES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5")
@@ -69,8 +70,8 @@ def nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_OFFLINE", "1")
     monkeypatch.delenv("COURSE_DATA", raising=False)
     monkeypatch.delenv("KERAS_HOME", raising=False)
-    monkeypatch.setattr(sources, "_CHECKOUT", here)
-    monkeypatch.setattr(sources, "_announced", set())
+    monkeypatch.setattr(paths, "CHECKOUT", here)
+    monkeypatch.setattr(ladder, "_announced", set())
     for name, count in (("TRAIN", 500), ("VALIDATION", 50), ("TEST", 100)):
         monkeypatch.setattr(stand_in, name, count)
     small = {"train": 500, "test": 100, "validation": 50, "md5": {}}

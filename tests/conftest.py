@@ -25,7 +25,7 @@ from small_notebooks import wait_for
 
 from course_utils import load_cifar10
 from course_utils.data import Dataset
-from course_utils.grading.questions import assignments
+from course_utils.grading.assignment.course import assignments
 
 ROOT = Path(__file__).resolve().parent.parent
 DASK = Path(sys.executable).parent / "dask"

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from course_utils.grading.queue import grade_class
+from course_utils.grading.class_grading import grade_class
 
 # What the gradebook holds before each child: no answer earns it.
 BEFORE = -1.0

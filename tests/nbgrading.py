@@ -22,20 +22,19 @@ import numpy as np
 from nbformat import NotebookNode
 
 from course_utils.errors import SandboxError
-from course_utils.grading.course import (
-    BEGIN_SOLUTION,
-    END_SOLUTION,
-    Result,
+from course_utils.grading.assignment.cells import SECRETS
+from course_utils.grading.assignment.check import BEGIN_SOLUTION, END_SOLUTION
+from course_utils.grading.assignment.course import (
+    assignments,
     complete,
     nbgrader,
-    open_gradebook,
-    read_graded,
-    results,
+    read_released,
+    released_path,
+    source_path,
     submissions,
 )
-from course_utils.grading.questions import assignments, source_path
-from course_utils.grading.sandbox import WITH_MY_RIGHTS, Sandbox
-from course_utils.grading.scan import SECRETS, read_released, released_path
+from course_utils.grading.gradebook import Result, open_gradebook, read_graded, results
+from course_utils.grading.sandbox.bubblewrap import WITH_MY_RIGHTS, Sandbox
 
 ASSIGNMENTS = Path(__file__).resolve().parent.parent / "assignments"
 RIGHT, UNTOUCHED = "right", "untouched"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from nbgrading import ASSIGNMENTS, RIGHT, UNTOUCHED, errors, full_points, points, said
 
-from course_utils.grading.course import check
-from course_utils.grading.questions import assignments, questions, read_source
-from course_utils.grading.scan import leaks_in_folder, read_released, secrets
+from course_utils.grading.assignment.check import check
+from course_utils.grading.assignment.course import assignments, read_released, read_source
+from course_utils.grading.assignment.leaks import leaks_in_folder, secrets
+from course_utils.grading.assignment.questions import questions
 
 
 def test_the_right_answers_earn_every_automatic_point(graded):

@@ -12,8 +12,9 @@ import pytest
 import yaml
 from nbgrading import ASSIGNMENTS
 
-from course_utils.grading.questions import assignments, questions, read_source
-from course_utils.grading.scan import leaks_in_folder, secrets
+from course_utils.grading.assignment.course import assignments, read_source
+from course_utils.grading.assignment.leaks import leaks_in_folder, secrets
+from course_utils.grading.assignment.questions import questions
 from course_utils.thresholds import load_thresholds
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,9 +6,10 @@ import tensorflow as tf
 from scipy import ndimage
 from scipy.stats import ks_2samp
 
-from course_utils.data.augmentation import Augmentation, augment
+from course_utils.data.augmentation import augment
 from course_utils.data.warp import warp
 from course_utils.errors import DataError
+from course_utils.recipes import Augmentation
 
 PROYECTOS_16 = Augmentation(
     rotation=15, zoom=0.1, shear=0.2, width_shift=0.2, height_shift=0.2, horizontal_flip=True

@@ -14,16 +14,16 @@ from myst_nb.core.config import NbParserConfig
 from myst_nb.core.execute.cache import NotebookClientCache
 from small_notebooks import COUNT, HANG, is_running, start_course_run, wait_for, write_notebook
 
-from course_utils.batch import fingerprint, local, run_notebooks
-from course_utils.batch.bookcache import (
-    book_cache_path,
-    drop_from_book_cache,
-    store_in_book_cache,
-)
+from course_utils import paths
+from course_utils.batch import run_notebooks
+from course_utils.batch.book import book_cache_path, drop_from_book_cache, store_in_book_cache
+from course_utils.batch.executors import local
+from course_utils.batch.key import NOT_IN_NOTEBOOKS, data_keys, notebook_key
 from course_utils.batch.notebooks import INJECTED_TAG, find_notebooks, read_notebook
-from course_utils.batch.runner import fit_for_book
-from course_utils.batch.verdicts import judge
+from course_utils.batch.report import judge
+from course_utils.batch.run import fit_for_book
 from course_utils.errors import CourseError, RunError
+from course_utils.fingerprint import digest_of_library
 from course_utils.thresholds import load_thresholds
 
 REPORT = """
@@ -198,7 +198,7 @@ def key(tmp_path):
 
     def compute(*code, text="# Title", parameters=None, **shared):
         path = write_notebook(tmp_path / "n.ipynb", *(code or ("x = 1",)), text=text)
-        return fingerprint.notebook_key(read_notebook(path), tmp_path, parameters or {}, shared)
+        return notebook_key(read_notebook(path), tmp_path, parameters or {}, shared)
 
     return compute
 
@@ -228,27 +228,38 @@ def test_the_key_does_not_depend_on_text(key):
 
 
 def test_the_library_counts_as_far_as_notebooks_can_use_it(tmp_path, monkeypatch):
-    for name in ("zoo.py", "cli.py", "batch/steps.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    notebooks_use = ("zoo.py", "submission/check.py", "data/cifar10.py")
+    others = ("cli/run.py", "batch/run.py", "grading/grade/values.py", "thresholds.toml")
+    for name in (*notebooks_use, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
-    monkeypatch.setattr(fingerprint, "LIBRARY", tmp_path)
-    before = fingerprint.library_fingerprint()
-    (tmp_path / "cli.py").write_text("2")
-    (tmp_path / "batch" / "steps.py").write_text("2")
-    assert fingerprint.library_fingerprint() == before
-    (tmp_path / "zoo.py").write_text("2")
-    assert fingerprint.library_fingerprint() != before
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path)
+    before = digest_of_library(NOT_IN_NOTEBOOKS)
+    for name in others:
+        (tmp_path / name).write_text("2")
+    assert digest_of_library(NOT_IN_NOTEBOOKS) == before
+    for name in notebooks_use:
+        earlier = digest_of_library(NOT_IN_NOTEBOOKS)
+        (tmp_path / name).write_text("2")
+        assert digest_of_library(NOT_IN_NOTEBOOKS) != earlier
+
+
+def test_the_thresholds_count_where_they_are_read(key, monkeypatch):
+    plain, reading = key("x = 1"), key("bounds = load_thresholds()")
+    monkeypatch.setattr("course_utils.batch.key.load_thresholds", lambda: {"other": {}})
+    assert key("x = 1") == plain
+    assert key("bounds = load_thresholds()") != reading
 
 
 def test_the_data_count_by_what_would_be_loaded(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_DATA", "stand-in")
-    assert fingerprint.data_fingerprint(None, tmp_path)["cifar10"] == "stand-in"
+    assert data_keys(None, tmp_path)["cifar10"] == "stand-in"
     monkeypatch.delenv("COURSE_DATA")
     images = tmp_path / "train-images-idx3-ubyte"
     images.write_bytes(b"1")
-    before = fingerprint.data_fingerprint(str(tmp_path), tmp_path)
+    before = data_keys(str(tmp_path), tmp_path)
     images.write_bytes(b"12")
-    assert fingerprint.data_fingerprint(str(tmp_path), tmp_path) != before
+    assert data_keys(str(tmp_path), tmp_path) != before
 
 
 # --- Thresholds --------------------------------------------------------------------------------

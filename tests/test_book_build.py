@@ -13,7 +13,7 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from course_utils.batch.bookcache import book_cache_path, store_in_book_cache
+from course_utils.batch.book import book_cache_path, store_in_book_cache
 
 pytestmark = pytest.mark.process
 

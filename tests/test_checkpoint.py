@@ -14,9 +14,9 @@ from keras import layers
 from course_utils import checkpoint
 from course_utils.checkpoint import Checkpoint, State, States, read_state
 from course_utils.errors import RunError
+from course_utils.recipes import EarlyStopping, Recipe
 from course_utils.training import compile_model, train
 from course_utils.zoo.blocks import class_probabilities, scaled_input
-from course_utils.zoo.recipes import EarlyStopping, Recipe
 
 NETWORK = "small"
 RECIPE = Recipe(epochs=4, batch_size=64, schedule="cosine", optimizer="adamw")

@@ -7,7 +7,8 @@ import nbformat
 import pytest
 from typer.testing import CliRunner
 
-from course_utils.cli import _typed, app
+from course_utils.cli import app
+from course_utils.cli.run import typed_parameters
 
 REPORTING = """
 from types import SimpleNamespace
@@ -61,7 +62,7 @@ def test_a_missed_threshold_is_a_failure(notebook, parameters, code, verdict):
 def test_parameters_have_the_types_that_papermill_gives_them():
     pairs = ["a=1", "b=1e-3", "c=True", "d=None", "e=text", "f=x=y"]
     expected = {"a": 1, "b": 0.001, "c": True, "d": None, "e": "text", "f": "x=y"}
-    assert _typed(pairs) == expected
+    assert typed_parameters(pairs) == expected
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from archives import (
     write_tar,
 )
 
-from course_utils.data import cache, load_cifar10, sources
+from course_utils.data import cache, ladder, load_cifar10
 from course_utils.errors import CacheError, DataError
 from course_utils.runtime import cache_dir
 
@@ -35,8 +35,8 @@ def archive(nowhere):  # noqa: F811
 def reads(monkeypatch):
     """Count how often a source is decoded."""
     calls = []
-    read = sources.read
-    monkeypatch.setattr(sources, "read", lambda *a: calls.append(a) or read(*a))
+    read = ladder.read
+    monkeypatch.setattr(ladder, "read", lambda *a: calls.append(a) or read(*a))
     return calls
 
 
@@ -201,15 +201,15 @@ PROGRAM = """
 import sys, time
 from dataclasses import replace
 from pathlib import Path
-from course_utils.data import load_cifar10, sources
+from course_utils.data import ladder, load_cifar10
 from course_utils.data.catalogue import SPECS
 SPECS["cifar10"] = replace(SPECS["cifar10"], train=500, test=100, validation=50, md5={})
-read = sources.read
+read = ladder.read
 def slow(*arguments):
     print("decoding", flush=True)
     time.sleep(1)
     return read(*arguments)
-sources.read = slow
+ladder.read = slow
 while time.time() < float(sys.argv[2]):
     time.sleep(0.01)
 print(load_cifar10(sys.argv[1]).source.fingerprint)

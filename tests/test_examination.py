@@ -27,14 +27,16 @@ from small_notebooks import wait_for
 
 from course_utils import Recipe
 from course_utils.errors import SandboxError, SubmissionError
-from course_utils.grading import gpus, grade, system_calls, warm
-from course_utils.grading.archive import checked_structure, read_structure
-from course_utils.grading.examiner import Examiner, RemoteFunction
-from course_utils.grading.execution import Job, examine, read_files
-from course_utils.grading.processes import resident
-from course_utils.grading.relay import Relay
-from course_utils.grading.sandbox import Sandbox, _parents
-from course_utils.submission.wire import Foreign, pack, unpack
+from course_utils.grading import grade
+from course_utils.grading.examine.job import Job, read_files
+from course_utils.grading.examine.submission import examine
+from course_utils.grading.inside.examiner import Examiner, RemoteFunction
+from course_utils.grading.inside.model_archive import checked_structure, read_structure
+from course_utils.grading.sandbox import bubblewrap, fork_server, gpus, seccomp
+from course_utils.grading.sandbox.bubblewrap import Sandbox, _parents
+from course_utils.grading.sandbox.procfs import resident
+from course_utils.grading.sandbox.relay import Relay
+from course_utils.submission.codec import Foreign, pack, unpack
 
 # What passes
 
@@ -303,8 +305,8 @@ def test_without_bubblewrap_one_sentence(monkeypatch):
 def test_a_program_that_cannot_be_confined_ends_and_the_next_one_starts():
     with contextlib.closing(Sandbox()) as sandbox:
         nowhere = sandbox.ticket() | {"work": "/nowhere"}
-        broken = psutil.Process(warm.shared().start("time:sleep", nowhere, {}, [60]))
-        sound = psutil.Process(warm.shared().start("time:sleep", sandbox.ticket(), {}, [60]))
+        broken = psutil.Process(fork_server.shared().start("time:sleep", nowhere, {}, [60]))
+        sound = psutil.Process(fork_server.shared().start("time:sleep", sandbox.ticket(), {}, [60]))
         wait_for(lambda: not broken.is_running() or broken.status() == psutil.STATUS_ZOMBIE)
         assert sound.is_running()
         assert sound.status() != psutil.STATUS_ZOMBIE
@@ -332,13 +334,14 @@ def test_a_relay_follows_no_link(tmp_path):
 # What a sandbox says that has been ended. Beside its own two processes are those of the programs.
 EXCEEDED = '''
 import contextlib, time
-from course_utils.grading import warm
-from course_utils.grading.sandbox import Limits, Sandbox
+from course_utils.grading.sandbox import fork_server
+from course_utils.grading.sandbox.limits import Limits
+from course_utils.grading.sandbox.bubblewrap import Sandbox
 
 def exceeded(programs, **limits):
     with contextlib.closing(Sandbox(limits=Limits(**limits))) as sandbox:
         for program, argument in programs:
-            warm.shared().start(program, sandbox.ticket(), {}, [argument])
+            fork_server.shared().start(program, sandbox.ticket(), {}, [argument])
         end = time.monotonic() + 20
         while not sandbox.exceeded and time.monotonic() < end:
             time.sleep(0.1)
@@ -385,7 +388,7 @@ def test_a_sandbox_that_takes_too_much_ends(capsys):
 @pytest.mark.sandbox
 def test_what_is_not_watched_does_not_run():
     with (
-        mock.patch.object(Sandbox, "_excess", side_effect=FileNotFoundError),
+        mock.patch.object(bubblewrap, "excess", side_effect=FileNotFoundError),
         contextlib.closing(Sandbox()) as sandbox,
     ):
         wait_for(lambda: not psutil.pid_exists(sandbox.pid))
@@ -515,8 +518,8 @@ def test_what_was_handed_in_is_no_data(tmp_path, monkeypatch):
 
 
 def test_without_libseccomp_one_sentence(monkeypatch):
-    monkeypatch.setattr(system_calls.ctypes, "CDLL", mock.Mock(side_effect=OSError))
-    system_calls.library.cache_clear()
+    monkeypatch.setattr(seccomp.ctypes, "CDLL", mock.Mock(side_effect=OSError))
+    seccomp.library.cache_clear()
     with pytest.raises(SandboxError, match="libseccomp2"):
         Sandbox()
 
@@ -524,7 +527,8 @@ def test_without_libseccomp_one_sentence(monkeypatch):
 LOOK = "import os\nprint(open('/proc/self/oom_score_adj').read())\nos.listdir('/home')"
 EXAMINE = f"""
 from nbformat.v4 import new_code_cell
-from course_utils.grading.execution import Job, examine
+from course_utils.grading.examine.job import Job
+from course_utils.grading.examine.submission import examine
 
 programs = [{LOOK!r}, "open('/tmp/x', 'w').close()", {GRASP!r}]
 cells = [new_code_cell(program) for program in programs]

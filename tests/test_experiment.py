@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from course_utils import experiment, runtime, zoo
+from course_utils import experiment, records, runtime, zoo
 from course_utils.errors import RecordError
 
 
@@ -39,14 +39,14 @@ def test_the_same_seed_gives_the_same_run(record, small_data):
 
 def test_a_record_survives_the_disk(record, tmp_path):
     path = record.save(tmp_path / "new" / "run.json")
-    assert experiment.RunRecord.load(path) == record
+    assert records.RunRecord.load(path) == record
     assert [p.name for p in path.parent.iterdir()] == ["run.json"]
 
 
 def test_records_are_summed_up_per_design(record, tmp_path):
     for number, accuracy in enumerate((0.4, 0.6)):
         record.model_copy(update={"test_accuracy": accuracy}).save(tmp_path / f"{number}.json")
-    table = experiment.summarise(experiment.load_records(tmp_path))
+    table = records.summarise(records.load_records(tmp_path))
     assert list(table.design) == ["fast/final-narrow"]
     row = table.iloc[0]
     assert (row.runs, row.lowest, row.highest) == (2, 0.4, 0.6)
@@ -61,14 +61,14 @@ def test_what_is_no_record_is_refused(tmp_path, content, message):
     path = tmp_path / "bad.json"
     path.write_text(content)
     with pytest.raises(RecordError, match=message):
-        experiment.RunRecord.load(path)
+        records.RunRecord.load(path)
 
 
 def test_a_record_of_another_format_is_refused(record, tmp_path):
     path = tmp_path / "old.json"
     path.write_text(json.dumps(record.model_dump(mode="json") | {"format": 0}))
     with pytest.raises(RecordError, match="format"):
-        experiment.RunRecord.load(path)
+        records.RunRecord.load(path)
 
 
 def test_a_record_with_settings_of_another_version_is_refused(record, tmp_path):
@@ -77,11 +77,11 @@ def test_a_record_with_settings_of_another_version_is_refused(record, tmp_path):
     values["recipe"]["mixup"] = 0.2
     path.write_text(json.dumps(values))
     with pytest.raises(RecordError, match=r"mixup.*run the experiment again"):
-        experiment.RunRecord.load(path)
+        records.RunRecord.load(path)
 
 
 def test_missing_records_are_named(tmp_path):
     with pytest.raises(RecordError, match="cannot be read"):
-        experiment.RunRecord.load(tmp_path / "none.json")
+        records.RunRecord.load(tmp_path / "none.json")
     with pytest.raises(RecordError, match="no run records"):
-        experiment.load_records(tmp_path)
+        records.load_records(tmp_path)

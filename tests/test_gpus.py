@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_code_cell
 
-from course_utils.grading import gpus
-from course_utils.grading.execution import Job, examine
+from course_utils.grading.examine.job import Job
+from course_utils.grading.examine.submission import examine
+from course_utils.grading.sandbox import gpus
 
 SAYS_WHEN_AND_WHERE = """
 import json, os, time

@@ -32,11 +32,19 @@ from nbgrading import (
 from rich.console import Console
 from small_notebooks import wait_for
 
-from course_utils.grading import examined, gpus, queue, sandbox
-from course_utils.grading.course import nbgrader
-from course_utils.grading.queue import FAILED, GRADED, UNCHANGED, Outcome, Progress, grade_class
-from course_utils.grading.sandbox import WITH_MY_RIGHTS
-from course_utils.grading.show import PlainProgress
+from course_utils.grading import class_grading
+from course_utils.grading.assignment.course import nbgrader
+from course_utils.grading.class_grading import (
+    FAILED,
+    GRADED,
+    UNCHANGED,
+    Outcome,
+    grade_class,
+)
+from course_utils.grading.examine import store
+from course_utils.grading.sandbox import bubblewrap, gpus
+from course_utils.grading.sandbox.bubblewrap import WITH_MY_RIGHTS
+from course_utils.progress import PlainProgress, Progress
 
 pytestmark = pytest.mark.sandbox
 
@@ -60,11 +68,11 @@ class Heard(Progress):
     def begin(self, total: int) -> None:
         self.total = total
 
-    def test(self, student: str, name: str) -> None:
-        self.tests.append((student, name))
+    def step(self, name: str, text: str, done: int = 0, total: int | None = None) -> None:
+        self.tests.append((name, text))
 
-    def end(self, outcome: Outcome) -> None:
-        self.ended.append(outcome.student)
+    def end(self, name: str, state: str, **about: object) -> None:
+        self.ended.append(name)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +156,7 @@ def test_one_that_cannot_be_graded_stops_no_other(course):
 
 def test_where_no_kernel_starts_nobody_gets_no_points_for_it(course):
     # As where Python's packages lie in a place that no sandbox shows.
-    with mock.patch.object(sandbox, "python_folders", return_value=[]):
+    with mock.patch.object(bubblewrap, "python_folders", return_value=[]):
         outcomes = grade_class(course, NAME)
     assert states(outcomes) == dict.fromkeys(STUDENTS, FAILED)
     assert all("No kernel could be started" in outcome.reason for outcome in outcomes)
@@ -171,7 +179,7 @@ def test_what_nbgrader_leaves_out_is_not_looked_at(course, name):
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"\0")
     # Else the one writer would find nothing that belongs to it, and examine it once more.
-    with mock.patch.object(examined, "examine", side_effect=AssertionError):
+    with mock.patch.object(store, "examine", side_effect=AssertionError):
         assert states(grade_class(course, NAME, only="ada")) == {"ada": GRADED}
 
 
@@ -193,10 +201,10 @@ def test_so_many_at_a_time_as_cores_and_memory_allow(
     monkeypatch, cores, gigabytes, cards, expected
 ):
     memory = SimpleNamespace(available=int(gigabytes * 2**30))
-    monkeypatch.setattr(queue.psutil, "virtual_memory", lambda: memory)
-    monkeypatch.setattr(queue, "available_cores", lambda: cores)
+    monkeypatch.setattr(class_grading.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(class_grading, "available_cores", lambda: cores)
     monkeypatch.setattr(gpus, "visible", lambda: ["0", "1"][:cards])
-    assert queue.at_a_time() == expected
+    assert class_grading.at_a_time() == expected
 
 
 def test_an_estimate_of_what_is_left():
@@ -204,9 +212,9 @@ def test_an_estimate_of_what_is_left():
     progress = PlainProgress(Console(file=shown, width=120))
     progress.begin(3)
     progress._start -= 10
-    progress.end(Outcome("ada"))
+    progress.end("ada", GRADED)
     assert "about 20 s left" in shown.getvalue()
-    progress.end(Outcome("bob", FAILED, reason="no [reason]"))
+    progress.end("bob", FAILED, failed=True, reason="no [reason]")
     assert "no [reason]" in shown.getvalue()
 
 
@@ -241,7 +249,7 @@ def test_with_my_rights_it_runs_without_a_sandbox(course, monkeypatch):
 
 def test_settings_that_cannot_be_read_stop_nbgrader(course):
     config = course / "nbgrader_config.py"
-    config.write_text(config.read_text().replace("late.PerDay", "late.NoSuchThing"))
+    config.write_text(config.read_text().replace("points.PerDay", "points.NoSuchThing"))
     done = subprocess.run(
         [sys.executable, "-m", "nbgrader", "autograde", NAME],
         cwd=course, capture_output=True, text=True, check=False,

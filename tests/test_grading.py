@@ -11,8 +11,11 @@ from jinja2 import Environment
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from course_utils.errors import AssignmentError
-from course_utils.grading import course, feedback, grade, late, notes, preprocessors, scan
-from course_utils.grading.questions import course_folder, read_source
+from course_utils.grading import grade
+from course_utils.grading.assignment import check, leaks
+from course_utils.grading.assignment.course import course_folder, read_source
+from course_utils.grading.nbgrader_steps import feedback, intake, notes, points
+from course_utils.grading.sandbox import limits
 
 
 def graded_cell(source="", *, points=4.0, grade_id="q", outputs=(), answer=False, course=None):
@@ -128,7 +131,7 @@ def test_a_network_that_was_not_handed_in_says_so(tmp_path, monkeypatch, small_d
 def test_a_test_cell_earns_what_its_one_grade_says(outputs, score):
     from nbgrader.utils import determine_grade
 
-    cell, _ = preprocessors.GradeCells().preprocess_cell(graded_cell(outputs=outputs), {}, 0)
+    cell, _ = points.GradeCells().preprocess_cell(graded_cell(outputs=outputs), {}, 0)
     assert determine_grade(cell) == (score, 4.0)
 
 
@@ -136,7 +139,7 @@ def test_a_traceback_of_a_hidden_test_is_cut_to_its_last_line():
     secret = new_output(
         "error", ename="NameError", evalue="name 'x' is not defined", traceback=["secret == 42"]
     )
-    cell, _ = preprocessors.GradeCells().preprocess_cell(graded_cell(outputs=[secret]), {}, 0)
+    cell, _ = points.GradeCells().preprocess_cell(graded_cell(outputs=[secret]), {}, 0)
     text = str(cell.outputs)
     assert "secret" not in text
     assert "name 'x' is not defined" in text
@@ -144,7 +147,7 @@ def test_a_traceback_of_a_hidden_test_is_cut_to_its_last_line():
 
 def test_feedback_hides_tests_rubrics_and_reasons():
     locked = graded_cell("shown = 1\n### BEGIN HIDDEN TESTS\nsecret = 2\n### END HIDDEN TESTS")
-    locked.outputs = [result(1.0), preprocessors._for_lecturer("copied")]
+    locked.outputs = [result(1.0), points._for_lecturer("copied")]
     rubric = new_markdown_cell("Why?\n### BEGIN MARK SCHEME\nsecret\n### END MARK SCHEME")
     rubric.metadata["nbgrader"] = {"locked": True, "grade": False, "solution": False}
     shown, _ = feedback.HideFromStudents().preprocess(new_notebook(cells=[locked, rubric]), {})
@@ -192,7 +195,7 @@ def test_what_cannot_be_read_counts_as_empty(tmp_path, content, sentence):
     path = tmp_path / "a1.ipynb"
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    notebook, problem = preprocessors.read_notebook(path)
+    notebook, problem = intake.read_notebook(path)
     assert notebook.cells == []
     assert sentence in problem
 
@@ -200,13 +203,13 @@ def test_what_cannot_be_read_counts_as_empty(tmp_path, content, sentence):
 def test_a_huge_notebook_is_not_read(tmp_path):
     path = tmp_path / "a1.ipynb"
     with path.open("wb") as file:
-        file.truncate(preprocessors.MAX_NOTEBOOK_BYTES + 1)
-    assert "clear its outputs" in preprocessors.read_notebook(path)[1]
+        file.truncate(limits.MAX_NOTEBOOK_BYTES + 1)
+    assert "clear its outputs" in intake.read_notebook(path)[1]
 
 
 def test_a_notebook_under_another_name_is_read(tmp_path):
     nbformat.write(new_notebook(cells=[new_code_cell("1")]), tmp_path / "a1 (1).ipynb")
-    notebook, problem = preprocessors.read_notebook(tmp_path / "a1.ipynb")
+    notebook, problem = intake.read_notebook(tmp_path / "a1.ipynb")
     assert len(notebook.cells) == 1
     assert "a1 (1).ipynb" in problem
 
@@ -232,37 +235,37 @@ SOLVED = "x = None\n### BEGIN SOLUTION\nx = the_long_way_to_the_answer(42)\n### 
 def test_released_lines_are_the_lecturers_or_gaps():
     source = new_notebook(cells=[answer_cell(SOLVED)])
     good = new_notebook(cells=[answer_cell("x = None\n# YOUR CODE HERE")])
-    assert course.stub_problems(source, good) == []
+    assert check.stub_problems(source, good) == []
     changed = new_notebook(cells=[answer_cell("x = 1\n# YOUR CODE HERE")])
-    assert "differ" in course.stub_problems(source, changed)[0]
+    assert "differ" in check.stub_problems(source, changed)[0]
 
 
 def test_a_gap_without_a_solution_is_found():
     source = new_notebook(cells=[answer_cell("y = None\n" + SOLVED)])
     released = new_notebook(cells=[answer_cell("y = None\nx = None\n# YOUR CODE HERE")])
-    assert "y is asked for" in course.stub_problems(source, released)[0]
+    assert "y is asked for" in check.stub_problems(source, released)[0]
 
 
 def test_the_scan_finds_what_was_left_in():
     secret = "### BEGIN HIDDEN TESTS\nfirst_secret_line = 1\nsecond_secret_line = 2\n### END HIDDEN TESTS"  # noqa: E501
     source = new_notebook(cells=[graded_cell(f"visible_line = 0\n{secret}"), answer_cell(SOLVED)])
     clean = new_notebook(cells=[graded_cell("visible_line = 0"), answer_cell("x = None")])
-    pieces = scan.secrets(source, clean)
+    pieces = leaks.secrets(source, clean)
     assert pieces
-    assert scan.leaks(pieces, nbformat.writes(clean)) == []
+    assert leaks.leaks(pieces, nbformat.writes(clean)) == []
     left_in = new_notebook(cells=[graded_cell(secret)])
-    assert scan.leaks(pieces, nbformat.writes(left_in))
+    assert leaks.leaks(pieces, nbformat.writes(left_in))
     page = "<pre><span>first_secret_line</span> = <b>1</b>\nsecond_secret_line = 2</pre>"
-    assert scan.leaks(pieces, page)
-    assert scan.leaks(pieces, "<p>first_secret_line = 1</p>") == []
+    assert leaks.leaks(pieces, page)
+    assert leaks.leaks(pieces, "<p>first_secret_line = 1</p>") == []
 
 
 def test_the_scan_finds_one_long_line_and_quotes():
     long = 'answer = compute("a rather long line that only the lecturer has", 42)'
     source = new_notebook(cells=[answer_cell(f"### BEGIN SOLUTION\n{long}\n### END SOLUTION")])
-    pieces = scan.secrets(source, new_notebook())
-    assert scan.leaks(pieces, nbformat.writes(new_notebook(cells=[new_code_cell(long)])))
-    assert scan.leaks(pieces, long.replace('"', "&quot;"))
+    pieces = leaks.secrets(source, new_notebook())
+    assert leaks.leaks(pieces, nbformat.writes(new_notebook(cells=[new_code_cell(long)])))
+    assert leaks.leaks(pieces, long.replace('"', "&quot;"))
 
 
 @pytest.mark.parametrize(
@@ -280,7 +283,7 @@ def test_check_finds_what_is_wrong(tmp_path, cell, problem):
     folder = tmp_path / "source" / "a9"
     folder.mkdir(parents=True)
     nbformat.write(new_notebook(cells=[cell]), folder / "a9.ipynb")
-    assert any(problem in found for found in course.check(tmp_path, "a9"))
+    assert any(problem in found for found in check.check(tmp_path, "a9"))
 
 
 def test_unknown_assignment_names_those_that_exist(tmp_path):
@@ -300,10 +303,10 @@ def test_outside_a_course_one_sentence(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "points"), [(1, 2.0), (86_400, 2.0), (86_401, 4.0), (86_400 * 30, 20.0)]
+    ("seconds", "taken"), [(1, 2.0), (86_400, 2.0), (86_401, 4.0), (86_400 * 30, 20.0)]
 )
-def test_each_day_late_costs_a_tenth(seconds, points):
-    assert late.PerDay().late_submission_penalty("s", 20.0, seconds) == pytest.approx(points)
+def test_each_day_late_costs_a_tenth(seconds, taken):
+    assert points.PerDay().late_submission_penalty("s", 20.0, seconds) == pytest.approx(taken)
 
 
 def test_what_is_set_aside_a_second_time_has_room(tmp_path):
@@ -311,10 +314,10 @@ def test_what_is_set_aside_a_second_time_has_room(tmp_path):
     (folder / "x").mkdir(parents=True)
     (folder / "x" / "link").symlink_to("/etc")
     (folder / "x").chmod(0o555)
-    preprocessors.receive("a1", "ada", [str(folder / "a1.ipynb")])
+    intake.receive("a1", "ada", [str(folder / "a1.ipynb")])
     assert not (folder / "x" / "link").is_symlink()
     (folder / "x").rmdir()
     os.mkfifo(folder / "x")
-    preprocessors.receive("a1", "ada", [str(folder / "a1.ipynb")])
+    intake.receive("a1", "ada", [str(folder / "a1.ipynb")])
     assert not list(folder.iterdir())
     assert len(list((tmp_path / "set-aside" / "ada" / "a1").iterdir())) == 2

@@ -28,7 +28,7 @@ from nbgrading import (
     value_cells,
 )
 
-from course_utils.grading.questions import read_source
+from course_utils.grading.assignment.course import read_source
 
 # Such tests load what was handed in.
 USES_FILES = re.compile(r"grade\.network|grade\.claim|load_trained|test_accuracy|read_json|a\d-")

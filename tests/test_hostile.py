@@ -46,8 +46,8 @@ from nbgrading import (
 )
 from small_notebooks import wait_for
 
-from course_utils.grading.course import read_graded
-from course_utils.grading.scan import read_released
+from course_utils.grading.assignment.course import read_released
+from course_utils.grading.gradebook import read_graded
 
 NAME = "hostile"
 NETWORKS = ASSIGNMENTS / "solutions" / "a2-cnn"

@@ -12,8 +12,8 @@ import pytest
 from nbformat.v4 import new_code_cell
 from nbgrading import full_points, hand_in, make_course, points, solved
 
-from course_utils.grading import gpus
-from course_utils.grading.course import read_graded
+from course_utils.grading.gradebook import read_graded
+from course_utils.grading.sandbox import gpus
 
 pytestmark = [
     pytest.mark.sandbox,

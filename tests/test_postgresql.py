@@ -27,7 +27,7 @@ from nbgrading import (
 )
 from small_notebooks import wait_for
 
-from course_utils.grading.course import nbgrader
+from course_utils.grading.assignment.course import nbgrader
 
 # Debian keeps the server's programs out of PATH, in a folder for each version.
 INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: float(p.parent.name))

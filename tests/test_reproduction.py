@@ -11,10 +11,10 @@ import psutil
 import pytest
 from small_notebooks import wait_for
 
-from course_utils import reproduction, zoo
+from course_utils import paths, reproduction, zoo
 from course_utils.checkpoint import State, States, read_state
 from course_utils.errors import RecordError, RunError
-from course_utils.experiment import RunRecord
+from course_utils.records import RunRecord
 from course_utils.reproduction import Run
 
 SMALL = "fast/mnist-200"  # seconds on the drawn digits
@@ -127,7 +127,7 @@ def test_a_run_that_dies_is_named_and_the_others_go_on(tmp_path):
 @pytest.fixture
 def recorded(tmp_path):
     """A run whose record is one of the book's."""
-    folder = reproduction.CHECKOUT / "book" / "records" / "own_design"
+    folder = paths.RECORDS / "own_design"
     record = RunRecord.load(folder / "fast-final-seed0.json")
     return Run("fast/final", 0, record.save(tmp_path / "run.json"))
 
@@ -187,7 +187,7 @@ def test_the_books_records_are_of_real_images_and_todays_recipes():
 
 def networks_record(name, **history):
     """A record of the book's, as if it were another network's."""
-    folder = reproduction.CHECKOUT / "book" / "records" / "own_design"
+    folder = paths.RECORDS / "own_design"
     record = RunRecord.load(folder / "fast-final-seed0.json")
     return record.model_copy(update={"design": name, "history": record.history | history})
 

@@ -21,8 +21,9 @@ import pytest
 from browsers import ARGUMENTS, CHROMIUM
 from nbgrading import ASSIGNMENTS, cut_in_half, points, solved
 
+from course_utils.grading.assignment.course import nbgrader
 from course_utils.grading.class_report import write_class_report
-from course_utils.grading.course import nbgrader, open_gradebook
+from course_utils.grading.gradebook import open_gradebook
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.process]

@@ -12,9 +12,10 @@ import pytest
 from course_utils import Recipe, setup
 from course_utils.errors import SubmissionError
 from course_utils.grading import grade
-from course_utils.submission import artefacts, check, load_trained, show_evaluation, train_once
+from course_utils.grading.grade import networks, review
+from course_utils.submission import check, load_trained, show_evaluation, train_once
 from course_utils.submission.check import CheckFailed
-from course_utils.submission.settings import GRADING, RETRAIN
+from course_utils.submission.contract import GRADING, RETRAIN
 
 # Nearly all of these tests look at what `train_once` leaves.
 pytestmark = pytest.mark.train
@@ -116,12 +117,12 @@ def test_a_sampled_network_is_trained_again(handed_in, small_data, monkeypatch):
     kernel, _ = model.get_weights()
     model.set_weights([np.zeros_like(kernel), 100 * np.eye(10)[0]])  # always the first class
     model.save("a1-q2.keras")
-    monkeypatch.setattr(grade, "_train_again", lambda trained, data: 0.5)
+    monkeypatch.setattr(review, "_train_again", lambda trained, data: 0.5)
     assert "trained again it reached 50.0%" in grade.network("a1-q2", judged).review
 
 
 def test_too_large_a_network_is_not_handed_in(folder, small_data, runtime, monkeypatch):
-    monkeypatch.setattr(artefacts, "MAX_MODEL_BYTES", 1_000)
+    monkeypatch.setattr("course_utils.submission.trained.MAX_MODEL_BYTES", 1_000)
     with pytest.raises(SubmissionError, match="make it smaller"):
         train_once("a1-q2", build_model, small_data, RECIPE, runtime)
     assert list(folder.iterdir()) == []
@@ -174,7 +175,7 @@ def test_bad_files_get_one_sentence(handed_in, small_data, how, sentence):
 def test_limits_are_read_from_network_and_record(handed_in, small_data, monkeypatch):
     def ask(**bounds):
         limits = {"a1-q2": {"test_accuracy": 0.1, **bounds}}
-        monkeypatch.setattr(grade, "load_thresholds", lambda: limits)
+        monkeypatch.setattr(networks, "load_thresholds", lambda: limits)
         monkeypatch.setattr(check, "load_thresholds", lambda: limits)
         return grade.network("a1-q2", small_data).message
 

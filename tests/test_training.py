@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from course_utils import training, zoo
-from course_utils.data.augmentation import Augmentation, augment, random_shift
-from course_utils.zoo.recipes import EarlyStopping, Recipe
+from course_utils.data.augmentation import augment, random_shift
+from course_utils.recipes import Augmentation, EarlyStopping, Recipe
 
 
 def rate(recipe, step, steps=100):

@@ -13,8 +13,9 @@ import pytest
 import requests
 from keras.src.legacy.saving import legacy_h5_format
 
-from course_utils import transfer
+from course_utils import paths, transfer
 from course_utils.errors import CacheError, DataError
+from course_utils.transfer.weights import MOBILENET, MOBILENET_V2, WEIGHTS_NAME
 
 try:
     WEIGHTS = transfer.find_weights()
@@ -40,7 +41,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def nowhere(tmp_path, monkeypatch):
     """A machine that has no weights."""
-    monkeypatch.setattr(transfer, "_CHECKOUT", tmp_path)
+    monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("COURSE_OFFLINE", "1")
     monkeypatch.delenv("COURSE_DATA", raising=False)
@@ -68,7 +69,7 @@ def test_without_a_network_the_same_sentence_comes(nowhere, monkeypatch):
 
 
 def test_weights_that_keras_downloaded_earlier_are_used(nowhere):
-    downloaded = nowhere / "keras" / "models" / transfer.MOBILENET.file_name
+    downloaded = nowhere / "keras" / "models" / MOBILENET.file_name
     downloaded.parent.mkdir(parents=True)
     downloaded.touch()
     assert transfer.find_weights() == downloaded
@@ -76,10 +77,12 @@ def test_weights_that_keras_downloaded_earlier_are_used(nowhere):
 
 @pytest.mark.parametrize("place", ["data/weights", "shared/data/weights", "elsewhere/weights"])
 def test_weights_are_found_from_a_folder_further_down(nowhere, monkeypatch, place):
-    weights = nowhere / place / transfer.WEIGHTS_NAME
+    weights = nowhere / place / WEIGHTS_NAME
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
-    monkeypatch.setattr(transfer, "WEIGHTS_SHA256", hashlib.sha256(b"weights").hexdigest())
+    monkeypatch.setattr(
+        "course_utils.transfer.weights.WEIGHTS_SHA256", hashlib.sha256(b"weights").hexdigest()
+    )
     if place.startswith("elsewhere"):
         monkeypatch.setenv("COURSE_DATA", str(nowhere / "elsewhere"))
     deep = nowhere / "checkout" / "assignments" / "a6"
@@ -90,7 +93,7 @@ def test_weights_are_found_from_a_folder_further_down(nowhere, monkeypatch, plac
 
 def test_weights_are_not_looked_for_in_a_submission(nowhere, monkeypatch):
     """It is the current folder while it is graded; the grader started in COURSE_START."""
-    weights = nowhere / "handed-in" / "data" / "weights" / transfer.WEIGHTS_NAME
+    weights = nowhere / "handed-in" / "data" / "weights" / WEIGHTS_NAME
     weights.parent.mkdir(parents=True)
     weights.touch()
     monkeypatch.chdir(nowhere / "handed-in")
@@ -100,7 +103,7 @@ def test_weights_are_not_looked_for_in_a_submission(nowhere, monkeypatch):
 
 
 def test_damaged_weights_are_refused(nowhere):
-    weights = nowhere / "data" / "weights" / transfer.WEIGHTS_NAME
+    weights = nowhere / "data" / "weights" / WEIGHTS_NAME
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"half of it")
     with pytest.raises(DataError, match="checksum"):
@@ -153,7 +156,7 @@ def test_features_are_computed_once(images, cache, monkeypatch, capsys):
     assert first.shape == (6, 2, 2, 512)
     assert first.dtype == np.float16
     assert "6 images" in capsys.readouterr().out
-    monkeypatch.setattr(transfer, "backbone", None)
+    monkeypatch.setattr(sys.modules["course_utils.transfer.features"], "backbone", None)
     np.testing.assert_array_equal(transfer.features(images.copy(), **SMALL), first)
     assert capsys.readouterr().out == ""
     assert len(cached(cache)) == 1
@@ -287,7 +290,7 @@ def second_network(nowhere, images):
     network = keras.applications.MobileNetV2(
         input_shape=(96, 96, 3), include_top=False, weights=None
     )
-    path = nowhere / "keras" / "models" / transfer.MOBILENET_V2.file_name
+    path = nowhere / "keras" / "models" / MOBILENET_V2.file_name
     save_as_published(network, path)
     enlarged = keras.ops.image.resize(images / 127.5 - 1, (96, 96), interpolation="bilinear")
     return network.predict(keras.ops.convert_to_numpy(enlarged), verbose=0)
@@ -318,7 +321,7 @@ def test_a_head_for_another_network_is_refused():
 
 @pytest.mark.parametrize("content", ["nothing", "another network"])
 def test_weights_that_do_not_fit_are_named(nowhere, content):
-    path = nowhere / "keras" / "models" / transfer.MOBILENET_V2.file_name
+    path = nowhere / "keras" / "models" / MOBILENET_V2.file_name
     path.parent.mkdir(parents=True)
     if content == "nothing":
         path.write_bytes(b"")

@@ -9,8 +9,8 @@ import pytest
 
 from course_utils import experiment, transfer, zoo
 from course_utils.errors import DataError, RecipeError
+from course_utils.recipes import EarlyStopping, Recipe
 from course_utils.runtime import Runtime
-from course_utils.zoo.recipes import EarlyStopping, Recipe
 
 NAMES = {
     "tbmi26": "fully-connected cnn dropout batchnorm final mnist-200",

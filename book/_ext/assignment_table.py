@@ -13,7 +13,8 @@ from run_status import table
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from course_utils.grading.questions import assignments, questions, read_source, source_path
+from course_utils.grading.assignment.course import assignments, read_source, source_path
+from course_utils.grading.assignment.questions import questions
 
 
 class AssignmentTables(SphinxDirective):

@@ -4,7 +4,8 @@
 ``{run-results}``  one bar for every chapter that measured a test accuracy, beside its goal.
 
 Both read the run reports that `notebook_outputs` keeps, and MyST-NB's execution data. A notebook
-without a report is listed with what is known about it.
+without a report is listed with what is known about it. Verdicts are those of `course run`, which
+stores them in the report; nothing is judged here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 
 from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
@@ -23,9 +23,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
-from course_utils.batch.verdicts import judge
+from course_utils.batch.report import stored_verdicts
 from course_utils.reporting import format_metric
-from course_utils.thresholds import load_thresholds
 
 USES_RUNS = "uses_runs"
 ABSENT = "–"
@@ -119,21 +118,21 @@ def status_tables(env: BuildEnvironment) -> list[nodes.Node]:
 
 def results_table(env: BuildEnvironment) -> list[nodes.Node]:
     """Make the table of test accuracies, each with a bar and its goal."""
-    thresholds = load_thresholds()
     rows = []
     for doc, _, report in runs(env):
-        bounds = thresholds.get(PurePosixPath(doc).name, {})
-        metrics = {one.name: one for one in judge(report, bounds, quick=False)}
-        accuracy = metrics.get("test_accuracy")
-        if accuracy is None or accuracy.value is None:
+        accuracy = report.get("metrics", {}).get("test_accuracy")
+        if accuracy is None:
             continue
+        verdicts = {metric.name: metric for metric in stored_verdicts(report)}
+        judged = verdicts.get("test_accuracy")
+        threshold = judged.threshold if judged else None
         goal = None
-        if accuracy.threshold is not None:
-            goal = f"{format_metric(accuracy.name, accuracy.threshold)}, {accuracy.verdict}"
+        if threshold is not None:
+            goal = f"{format_metric('test_accuracy', threshold)}, {judged.verdict}"
         rows.append(
             [
                 link(env, doc),
-                bar(accuracy.value, accuracy.threshold),
+                bar(accuracy, threshold),
                 goal,
                 report["source"]["name"],
             ]

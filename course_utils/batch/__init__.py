@@ -2,13 +2,13 @@
 
 import importlib
 
-_HOMES = {"run_notebooks": "runner", "Report": "results", "Outcome": "results"}
+_HOMES = {"run_notebooks": "run", "Report": "report", "Outcome": "report"}
 
 __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str):
-    # On demand: `worker` lies in this package too and starts sooner without the rest.
+    # On demand: `child` lies in this package too and starts sooner without the rest.
     if name in _HOMES:
         return getattr(importlib.import_module(f"course_utils.batch.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'course_utils.batch' has no attribute {name!r}")

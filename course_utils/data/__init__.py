@@ -6,7 +6,7 @@ import os
 
 from course_utils.data.catalogue import SPECS
 from course_utils.data.dataset import Dataset, Source
-from course_utils.data.sources import Rung, find_sources, load
+from course_utils.data.ladder import Rung, find_sources, load
 
 __all__ = ["Dataset", "Rung", "Source", "find_sources", "load_cifar10", "load_mnist"]
 

@@ -3,48 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
 from course_utils.data.warp import warp
-from course_utils.settings import Settings
-
-
-class Augmentation(Settings):
-    """Which changes to draw, for each image anew in every epoch.
-
-    `rotation` to `height_shift` mean what they meant to the ``ImageDataGenerator`` of old Keras,
-    which the documents used: every amount is drawn uniformly, images are interpolated bilinearly,
-    and the border's pixels fill what comes from outside.
-
-    Attributes
-    ----------
-    horizontal_flip : bool
-        Mirror every second image, left to right.
-    shift : int
-        Move the image by up to so many whole pixels in each direction; the border is filled by
-        reflection.
-    rotation : float
-        Turn the image by up to so many degrees, either way.
-    zoom : float
-        Scale height and width, each by its own factor from ``1 - zoom`` to ``1 + zoom``.
-    shear : float
-        Shear by up to so many degrees, either way.
-    width_shift, height_shift : float
-        Move the image by up to that part of its width or height, either way.
-    """
-
-    horizontal_flip: bool = False
-    shift: NonNegativeInt = 0
-    rotation: float = Field(default=0.0, ge=0, le=180)
-    zoom: float = Field(default=0.0, ge=0, lt=1)
-    shear: float = Field(default=0.0, ge=0, lt=90)
-    width_shift: NonNegativeFloat = Field(default=0.0, lt=1)
-    height_shift: NonNegativeFloat = Field(default=0.0, lt=1)
-
-    @property
-    def is_affine(self) -> bool:
-        """Whether images are turned, scaled, sheared or moved by parts of a pixel."""
-        return any((self.rotation, self.zoom, self.shear, self.width_shift, self.height_shift))
+from course_utils.recipes import Augmentation
 
 
 def augment(images: np.ndarray, augmentation: Augmentation, rng: np.random.Generator) -> np.ndarray:

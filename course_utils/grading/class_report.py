@@ -17,10 +17,10 @@ from matplotlib.ticker import PercentFormatter
 
 from course_utils.errors import AssignmentError
 from course_utils.files import write_atomically
-from course_utils.grading.course import Result, open_gradebook, read_graded, results
-from course_utils.grading.questions import Question, questions
+from course_utils.grading.assignment.questions import Question, questions
+from course_utils.grading.gradebook import Result, open_gradebook, read_graded, results
 from course_utils.plotting import PALETTE, Picture, show
-from course_utils.submission.settings import GRADE_MIME
+from course_utils.submission.contract import GRADE_MIME
 
 TEMPLATE = Path(__file__).with_name("class_report.html.j2")
 

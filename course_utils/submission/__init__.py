@@ -6,13 +6,13 @@ The names below are imported when they are first asked for, after Keras was, in 
 import importlib
 
 _HOMES = {
-    "Trained": "artefacts",
-    "is_graded": "artefacts",
-    "load_trained": "artefacts",
-    "read_json": "artefacts",
-    "show_evaluation": "artefacts",
-    "train_once": "artefacts",
-    "write_json": "artefacts",
+    "Trained": "trained",
+    "is_graded": "trained",
+    "load_trained": "trained",
+    "read_json": "trained",
+    "show_evaluation": "trained",
+    "train_once": "trained",
+    "write_json": "trained",
 }
 
 __all__ = sorted([*_HOMES, "check"])

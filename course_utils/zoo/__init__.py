@@ -10,9 +10,9 @@ import difflib
 import keras
 
 from course_utils.errors import UnknownDesignError
+from course_utils.recipes import Recipe
 from course_utils.zoo import dl, fast, hw3, hw5, proyectos, tbmi26
 from course_utils.zoo.design import Design
-from course_utils.zoo.recipes import Recipe
 
 _DESIGNS: dict[str, Design] = {
     design.name: design

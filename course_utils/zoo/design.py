@@ -8,7 +8,7 @@ from typing import Literal
 
 import keras
 
-from course_utils.zoo.recipes import Recipe
+from course_utils.recipes import Recipe
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ from functools import partial
 import keras
 from keras import layers
 
-from course_utils.data.augmentation import Augmentation
+from course_utils.recipes import Augmentation, Recipe
 from course_utils.zoo import tbmi26
 from course_utils.zoo.blocks import class_probabilities, scaled_input
 from course_utils.zoo.design import Design
-from course_utils.zoo.recipes import Recipe
 
 QUICK = Recipe(optimizer="adam", learning_rate=1e-3, schedule="cosine", warmup=0.3)
 FINAL = Recipe(

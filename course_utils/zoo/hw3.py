@@ -15,10 +15,9 @@ import keras
 from keras import layers, regularizers
 
 from course_utils import transfer
-from course_utils.data.augmentation import Augmentation
+from course_utils.recipes import Augmentation, EarlyStopping, Recipe
 from course_utils.zoo.blocks import classifier, convolution, scaled_input
 from course_utils.zoo.design import Design, Features
-from course_utils.zoo.recipes import EarlyStopping, Recipe
 
 RECIPE = Recipe(
     optimizer="adam",

@@ -13,10 +13,9 @@ import keras
 from keras import layers
 from keras.constraints import MaxNorm
 
-from course_utils.data.augmentation import Augmentation
+from course_utils.recipes import Augmentation, Recipe
 from course_utils.zoo.blocks import classifier, convolution, scaled_input
 from course_utils.zoo.design import Design
-from course_utils.zoo.recipes import Recipe
 
 ADAM = Recipe(optimizer="adam", batch_size=128, epochs=100, validation_split=0)
 ZOOMED_AND_FLIPPED = Augmentation(zoom=0.2, horizontal_flip=True)

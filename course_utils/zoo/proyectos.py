@@ -12,10 +12,9 @@ from functools import partial
 import keras
 from keras import layers, regularizers
 
-from course_utils.data.augmentation import Augmentation
+from course_utils.recipes import Augmentation, EarlyStopping, Recipe
 from course_utils.zoo.blocks import classifier, convolution, scaled_input
 from course_utils.zoo.design import Design
-from course_utils.zoo.recipes import EarlyStopping, Recipe
 
 ADAM = Recipe(optimizer="adam", learning_rate=1e-3, batch_size=512, epochs=50, validation_split=0.2)
 

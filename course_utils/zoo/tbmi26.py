@@ -13,10 +13,9 @@ from functools import partial
 import keras
 from keras import layers
 
-from course_utils.data.augmentation import Augmentation
+from course_utils.recipes import Augmentation, Recipe
 from course_utils.zoo.blocks import IMAGE, class_probabilities, scaled_input
 from course_utils.zoo.design import Design
-from course_utils.zoo.recipes import Recipe
 
 SGD = Recipe(
     optimizer="sgd",

@@ -1,0 +1,60 @@
+# The public names, for `__init__.py` to import on demand and for editors to show.
+
+from . import experiment, transfer, zoo
+from .data import Dataset, load_cifar10, load_mnist
+from .data.augmentation import augment
+from .errors import CourseError
+from .evaluation import Evaluation, evaluate
+from .plotting import (
+    accuracy_chart,
+    confused_pairs,
+    confusion_heatmap,
+    evaluation_image,
+    image_grid,
+    learning_curves,
+    misclassified,
+    reported_and_measured_chart,
+    show,
+)
+from .recipes import Augmentation, EarlyStopping, Recipe
+from .records import load_records, summarise
+from .reporting import report
+from .reproduction import recorded_runs, reported_and_measured
+from .runtime import setup, versions
+from .thresholds import load_thresholds
+from .training import History, train
+
+__all__ = [
+    "Augmentation",
+    "CourseError",
+    "Dataset",
+    "EarlyStopping",
+    "Evaluation",
+    "History",
+    "Recipe",
+    "accuracy_chart",
+    "augment",
+    "confused_pairs",
+    "confusion_heatmap",
+    "evaluate",
+    "evaluation_image",
+    "experiment",
+    "image_grid",
+    "learning_curves",
+    "load_cifar10",
+    "load_mnist",
+    "load_records",
+    "load_thresholds",
+    "misclassified",
+    "recorded_runs",
+    "report",
+    "reported_and_measured",
+    "reported_and_measured_chart",
+    "setup",
+    "show",
+    "summarise",
+    "train",
+    "transfer",
+    "versions",
+    "zoo",
+]

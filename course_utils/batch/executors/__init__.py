@@ -1,0 +1,1 @@
+"""Executors: each runs notebooks somewhere, and is one file."""

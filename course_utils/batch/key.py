@@ -1,0 +1,96 @@
+"""The key of a notebook's outputs: the same key means the same outputs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+
+from course_utils.batch.notebooks import executed_content
+from course_utils.data import find_sources
+from course_utils.data.catalogue import SPECS
+from course_utils.data.formats import relevant_files
+from course_utils.fingerprint import (
+    digest_of_files,
+    digest_of_json,
+    digest_of_library,
+    package_versions,
+)
+from course_utils.thresholds import load_thresholds
+
+# Parts of the library that no notebook runs. The thresholds are part of the keys of the notebooks
+# that read them.
+NOT_IN_NOTEBOOKS = ("batch", "grading", "cli", "doctor.py", "thresholds.toml")
+
+
+def environment(data_path: str | None, folder: Path) -> dict[str, Any]:
+    """Return what all notebooks in a folder share: library, versions, backend, devices, data."""
+    return {
+        "library": digest_of_library(without=NOT_IN_NOTEBOOKS),
+        "versions": package_versions(),
+        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "data": data_keys(data_path, folder),
+    }
+
+
+def notebook_key(
+    notebook: NotebookNode,
+    folder: Path,
+    parameters: Mapping[str, Any],
+    shared: Mapping[str, Any],
+) -> str:
+    """Return the key of one notebook's outputs.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        The source.
+    folder : Path
+        The folder of the source. A notebook may import the Python files there, and read the run
+        records in ``records/``.
+    parameters : mapping
+        The parameters that papermill injects.
+    shared : mapping
+        From `environment`.
+    """
+    content = executed_content(notebook)
+    return digest_of_json(
+        {
+            "notebook": content,
+            "beside": digest_of_files(_files_beside(folder), folder),
+            "thresholds": load_thresholds() if "load_thresholds" in str(content) else None,
+            "parameters": dict(parameters),
+            "shared": dict(shared),
+        }
+    )
+
+
+def data_keys(data_path: str | None, folder: Path) -> dict[str, str]:
+    """Return, for each data set, a key of what a notebook in `folder` would load.
+
+    The key is made from the files' names, sizes and times; nothing is read.
+    """
+    with contextlib.chdir(folder):
+        return {name: _data_key(name, data_path) for name in SPECS}
+
+
+def _data_key(dataset: str, data_path: str | None) -> str:
+    # Nothing is known of a download in advance; afterwards the data are on another rung.
+    found = [r for r in find_sources(dataset, data_path) if r.found and r.rung != "download"]
+    if not found or not found[0].location:
+        return found[0].rung if found else "none"
+    try:
+        files = relevant_files(Path(found[0].location), SPECS[dataset])
+        content = sorted([name, status.st_size, status.st_mtime_ns] for name, status in files)
+    except OSError as error:
+        return str(error)
+    return digest_of_json(content)
+
+
+def _files_beside(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("*.py"), *(folder / "records").rglob("*.json")])

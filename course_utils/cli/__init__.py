@@ -1,0 +1,11 @@
+"""The command line: ``course doctor | data | run | book | zoo | assignment | grade``.
+
+Each command imports what it needs when it is called, so that ``course --help`` is quick.
+"""
+
+# Importing a module of commands adds them to `app`, in the order in which the help lists them.
+# ruff: isort: off
+from course_utils.cli.app import app
+from course_utils.cli import run, grade, doctor, data, zoo, assignment
+
+__all__ = ["app", "assignment", "data", "doctor", "grade", "run", "zoo"]

@@ -1,0 +1,64 @@
+"""``course assignment``: check, build and report on assignments."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from course_utils.cli.app import FAILURE, app, new_console
+from course_utils.cli.grade import AssignmentArgument
+
+assignment_app = typer.Typer(
+    no_args_is_help=True, help="The assignments: shortcuts to nbgrader, and a class report."
+)
+app.add_typer(assignment_app, name="assignment")
+
+
+@assignment_app.command("check")
+def assignment_check(
+    names: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None,
+) -> None:
+    """Look for what is wrong with assignments: gaps, rubrics, points, leaks."""
+    from course_utils.grading.assignment.check import check
+    from course_utils.grading.assignment.course import assignments, course_folder
+    from course_utils.grading.assignment.questions import questions
+
+    course, console = course_folder(), new_console()
+    problems = []
+    for name in names or assignments(course):
+        found = check(course, name)
+        asked = questions(course, name)
+        points = sum(question.points for question in asked)
+        state = "[red]wrong[/]" if found else "[green]ok[/]   "
+        console.print(f"{state} {name}: {len(asked)} graded cells, {points:g} points")
+        problems += found
+    for problem in problems:
+        console.print(problem, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(FAILURE if problems else 0)
+
+
+@assignment_app.command("build")
+def assignment_build(
+    names: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None,
+) -> None:
+    """Check assignments and make the version that students get."""
+    from course_utils.grading.assignment.build import build
+    from course_utils.grading.assignment.course import assignments, course_folder
+
+    course = course_folder()
+    for name in names or assignments(course):
+        new_console().print(f"built {build(course, name)}", highlight=False, soft_wrap=True)
+
+
+@assignment_app.command("report")
+def assignment_report(name: AssignmentArgument) -> None:
+    """Write a page about the class: points, accuracies, hard questions, what to look at."""
+    from course_utils.runtime import import_keras
+
+    import_keras()
+    from course_utils.grading.assignment.course import course_folder
+    from course_utils.grading.class_report import write_class_report
+
+    page = write_class_report(course_folder(), name)
+    new_console().print(f"written {page}", highlight=False, soft_wrap=True)

@@ -1,0 +1,63 @@
+"""``course grade``: grade what was handed in for an assignment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from course_utils.cli.app import FAILURE, SchedulerOption, app, new_console
+
+AssignmentArgument = Annotated[str, typer.Argument(help="Such as a2-cnn.")]
+
+
+@app.command()
+def grade(
+    name: AssignmentArgument,
+    only: Annotated[str | None, typer.Option(metavar="STUDENT", help="This one.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Examine unchanged ones too.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Submissions at a time. Default: as fits.")
+    ] = None,
+    scheduler: SchedulerOption = None,
+    retrain: Annotated[
+        float, typer.Option(min=0, max=1, help="Part of the submissions to train again.")
+    ] = 0.0,
+    with_my_rights: Annotated[
+        bool,
+        typer.Option(
+            "--run-submissions-with-my-rights",
+            help="Without a sandbox: every submission can do whatever you can.",
+        ),
+    ] = False,
+) -> None:
+    """Grade what was handed in, many submissions at once, and write the feedback.
+
+    Unchanged submissions are not examined again; a call that was killed goes on where it was.
+    """
+    import os
+
+    from course_utils.grading.assignment.course import course_folder
+    from course_utils.grading.class_grading import FAILED, grade_class
+    from course_utils.grading.class_summary import print_summary
+    from course_utils.grading.gradebook import results
+    from course_utils.grading.sandbox.bubblewrap import WITH_MY_RIGHTS
+    from course_utils.progress import progress_on
+    from course_utils.submission.contract import RETRAIN
+
+    course, console = course_folder(), new_console()
+    os.environ |= {RETRAIN: str(retrain)} if retrain else {}
+    os.environ |= {WITH_MY_RIGHTS: "1"} if with_my_rights else {}
+    with progress_on(console) as progress:
+        outcomes = grade_class(
+            course,
+            name,
+            only=only,
+            again=again,
+            jobs=jobs,
+            scheduler=scheduler,
+            progress=progress,
+        )
+    print_summary(outcomes, results(course, name), console)
+    failed = any(outcome.state == FAILED for outcome in outcomes)
+    raise typer.Exit(FAILURE if failed else 0)

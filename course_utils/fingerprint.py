@@ -1,0 +1,81 @@
+"""Digests of everything that a result depends on: equal digests, equal results."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+from course_utils import paths
+
+# Packages that can change the outputs of a notebook or a score.
+PACKAGES = (
+    "keras",
+    "tensorflow",
+    "jax",
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "matplotlib",
+    "seaborn",
+    "pillow",
+    "ipykernel",
+)
+LIBRARY_SUFFIXES = (".py", ".json", ".toml")
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 digest of bytes, 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest_of_json(content: Any) -> str:
+    """Return the digest of a JSON value, whatever the order of its keys."""
+    return digest(json.dumps(content, sort_keys=True).encode())
+
+
+def digest_of_files(files: Iterable[Path], base: Path) -> str:
+    """Return one digest of the files' contents and of their paths relative to `base`."""
+    found = hashlib.sha256()
+    for path in files:
+        content = path.read_bytes()
+        found.update(f"{path.relative_to(base).as_posix()}\0{len(content)}\0".encode())
+        found.update(content)
+    return found.hexdigest()
+
+
+def digest_of_library(without: Collection[str] = ()) -> str:
+    """Return the digest of this library's own files.
+
+    Parameters
+    ----------
+    without : collection of str
+        Names of folders and files that are left out.
+    """
+    base = paths.PACKAGE
+    files = [
+        path
+        for path in sorted(base.rglob("*"))
+        if path.suffix in LIBRARY_SUFFIXES
+        and not {*path.relative_to(base).parts} & {*without, "__pycache__"}
+    ]
+    return digest_of_files(files, base)
+
+
+@functools.cache
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of every installed package in `PACKAGES`."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,28 @@
+"""Building the version of an assignment that students receive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from course_utils.errors import AssignmentError
+from course_utils.grading.assignment.check import check
+from course_utils.grading.assignment.course import nbgrader, released_path
+
+
+def build(course: Path, assignment: str) -> Path:
+    """Make the version that students get, with `nbgrader generate_assignment`.
+
+    Raises
+    ------
+    AssignmentError
+        Where the assignment is not in order, before or after.
+    """
+    _raise_for(check(course, assignment))
+    nbgrader(course, "generate_assignment", assignment, "--force")
+    _raise_for(check(course, assignment))
+    return released_path(course, assignment)
+
+
+def _raise_for(problems: list[str]) -> None:
+    if problems:
+        raise AssignmentError("\n".join(problems))

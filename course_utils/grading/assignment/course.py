@@ -1,0 +1,122 @@
+"""The folder of an nbgrader course: its assignments, its submissions, its commands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_notebook
+
+from course_utils.errors import AssignmentError
+
+
+def submissions(course: Path, assignment: str, student: str | None = None) -> list[Path]:
+    """Return the folders that were handed in for an assignment, or a student's one.
+
+    Raises
+    ------
+    AssignmentError
+        Where nothing was.
+    """
+    read_source(course, assignment)
+    found = [
+        folder
+        for folder in sorted(course.glob(f"submitted/*/{assignment}"))
+        if student in (None, folder.parent.name)
+    ]
+    if not found:
+        raise AssignmentError(f"Nothing was handed in for {assignment}: {course / 'submitted'}.")
+    return found
+
+
+def nbgrader(course: Path, *arguments: str, **environment: str) -> str:
+    """Run an nbgrader command in the course's folder and return what it said.
+
+    Raises
+    ------
+    AssignmentError
+        Where it fails, with its last lines.
+    """
+    # nbgrader calls alembic by its name, which stands beside this Python's.
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", "nbgrader", *arguments],
+        cwd=course,
+        env=os.environ | {"PATH": programs} | environment,
+        capture_output=True,
+        text=True,
+    )
+    said = done.stdout + done.stderr
+    if done.returncode != 0:
+        last = "\n".join(said.strip().splitlines()[-12:])
+        raise AssignmentError(f"nbgrader {' '.join(arguments)} failed:\n{last}")
+    return said
+
+
+def complete(folder: Path) -> None:
+    """Put an empty notebook where none was handed in: nbgrader passes such a folder by."""
+    if not any(folder.glob("*.ipynb")):
+        nbformat.write(new_notebook(), folder / f"{folder.name}.ipynb")
+
+
+CONFIG = "nbgrader_config.py"
+
+
+def course_folder(start: Path | None = None) -> Path:
+    """Return the folder of the nbgrader course: this one, or ``assignments`` in it.
+
+    Raises
+    ------
+    AssignmentError
+        Where neither is one.
+    """
+    start = start or Path.cwd()
+    for folder in (start, start / "assignments"):
+        if (folder / CONFIG).is_file():
+            return folder
+    raise AssignmentError(f"There is no {CONFIG} here, nor in ./assignments: go to the course.")
+
+
+def assignments(course: Path) -> list[str]:
+    """Return the names of all assignments, in order."""
+    found = sorted(p.parent.name for p in course.glob("source/*/*.ipynb"))
+    if not found:
+        raise AssignmentError(f"There is no assignment in {course / 'source'}.")
+    return found
+
+
+def read_source(course: Path, assignment: str) -> NotebookNode:
+    """Read the lecturer's notebook of an assignment.
+
+    Raises
+    ------
+    AssignmentError
+        Where there is none, or it cannot be read.
+    """
+    path = source_path(course, assignment)
+    if not path.is_file():
+        known = ", ".join(assignments(course))
+        raise AssignmentError(f"There is no assignment {assignment!r}: choose one of {known}.")
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:
+        raise AssignmentError(f"{path} cannot be read: {error}") from error
+
+
+def source_path(course: Path, assignment: str) -> Path:
+    """Return where the lecturer's notebook of an assignment lies."""
+    return course / "source" / assignment / f"{assignment}.ipynb"
+
+
+def released_path(course: Path, assignment: str) -> Path:
+    """Return where nbgrader puts the notebook that students get."""
+    return course / "release" / assignment / f"{assignment}.ipynb"
+
+
+def read_released(course: Path, assignment: str) -> NotebookNode:
+    """Read the notebook that students get."""
+    return nbformat.read(released_path(course, assignment), as_version=4)

@@ -1,0 +1,76 @@
+"""Looks for what students must not see: pieces of solutions, hidden tests and rubrics.
+
+A piece is found where two of its lines in a row, or one long line, stand in a text, spaces apart.
+Lines that the released notebook shows anyway are no secret.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from course_utils.grading.assignment.cells import SECRETS
+
+SHORTEST_LINE = 12
+
+LONG_LINE = 50
+
+TAG = re.compile(r"<[^>]*>")
+
+
+def secrets(source: NotebookNode, released: NotebookNode) -> list[str]:
+    """Return the pieces that must not be seen: each one long line, or two in a row, packed.
+
+    Parameters
+    ----------
+    source, released : NotebookNode
+        The lecturer's notebook, and what students get.
+    """
+    shown = pack(cell.source for cell in released.cells)
+    pieces: dict[str, None] = {}
+    for cell in source.cells:
+        for text in _secret_texts(cell):
+            lines = [_packed(line) for line in text.splitlines()]
+            lines = [line for line in lines if len(line) >= SHORTEST_LINE and line not in shown]
+            pieces |= dict.fromkeys(line for line in lines if len(line) >= LONG_LINE)
+            pieces |= dict.fromkeys(one + two for one, two in itertools.pairwise(lines))
+    return list(pieces)
+
+
+def leaks(pieces: Iterable[str], text: str) -> list[str]:
+    """Return the pieces that stand in a text (of a notebook, a script, or a built page)."""
+    packed = _packed(text) + _packed(html.unescape(TAG.sub("", text)))
+    # Notebooks are JSON: their quotes and line ends are escaped.
+    packed += _packed(re.sub(r'\\n|",$|^\s*"', "", text, flags=re.MULTILINE).replace('\\"', '"'))
+    return [piece for piece in pieces if piece in packed]
+
+
+def leaks_in_folder(pieces: list[str], folder: Path, endings: tuple[str, ...]) -> dict[str, list]:
+    """Return, for each file of a folder in which something was found, what it was."""
+    found = {}
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in endings and p.is_file()):
+        if seen := leaks(pieces, path.read_text(encoding="utf-8", errors="replace")):
+            found[str(path)] = seen
+    return found
+
+
+def pack(texts: Iterable[str]) -> str:
+    """Join texts and take out every space."""
+    return "".join(_packed(text) for text in texts)
+
+
+def _secret_texts(cell: NotebookNode) -> list[str]:
+    texts = [match["text"] for match in SECRETS.finditer(cell.source)]
+    graded = cell.metadata.get("nbgrader", {})
+    if graded.get("solution") and not texts:
+        texts = [cell.source]
+    return texts
+
+
+def _packed(text: str) -> str:
+    return re.sub(r"\s+", "", text)

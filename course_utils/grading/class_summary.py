@@ -1,0 +1,41 @@
+"""The summary that is printed when a class has been graded."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from course_utils.grading.class_grading import FAILED, Outcome
+from course_utils.grading.gradebook import Result
+
+
+def print_summary(outcomes: list[Outcome], results: list[Result], console: Console) -> None:
+    """Print scores, what waits for the lecturer, and what could not be graded and why."""
+    table = Table("student", "score", "late penalty", "waiting for you", "notes")
+    for result in results:
+        table.add_row(
+            escape(result.student),
+            f"{result.score:.2f} of {result.points:g}",
+            f"{result.late_penalty:.2f}",
+            str(result.waiting),
+            escape("\n".join(result.notes)),
+        )
+    console.print(table)
+    for result in results:
+        for review in result.reviews:
+            console.print(
+                f"[yellow]To look at:[/] {escape(result.student)}, {escape(review)}",
+                soft_wrap=True,
+                highlight=False,
+            )
+    states = Counter(outcome.state for outcome in outcomes)
+    console.print(", ".join(f"{count} {state}" for state, count in sorted(states.items())))
+    for outcome in outcomes:
+        if outcome.state == FAILED:
+            console.print(
+                f"[red]{escape(outcome.student)} could not be graded:[/] {escape(outcome.reason)}",
+                soft_wrap=True,
+            )

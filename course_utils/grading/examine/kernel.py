@@ -1,0 +1,101 @@
+"""Kernels in sandboxes: how Jupyter's clients start one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import zmq
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning import LocalProvisioner
+from traitlets import Dict
+
+from course_utils.data.ladder import places
+from course_utils.grading.sandbox import fork_server
+from course_utils.grading.sandbox.bubblewrap import open_sandbox
+from course_utils.grading.sandbox.layout import HANDED_IN, WORK, kernel_cache
+from course_utils.grading.sandbox.limits import MAX_MESSAGE_BYTES, MAX_SENT_BYTES, SEND_SECONDS
+from course_utils.grading.sandbox.procfs import Process
+from course_utils.grading.sandbox.relay import Relay
+from course_utils.runtime import cache_dir, keras_home
+from course_utils.submission.contract import AHEAD, EXAMINED, GRADING, PREDICTED
+
+# Its name among Jupyter's kernel provisioners (see pyproject.toml).
+PROVISIONER = "course-sandbox"
+
+
+class SandboxKernelManager(AsyncKernelManager):
+    """Starts kernels in sandboxes, and refuses messages that are too large.
+
+    Attributes
+    ----------
+    environment : dict of str
+        Added to the environment of the kernels.
+    """
+
+    environment = Dict()
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.kernel_spec.metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER}
+
+    def client(self, **settings: Any) -> Any:
+        client = super().client(**settings)
+        client.context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        client.context.setsockopt(zmq.SNDTIMEO, SEND_SECONDS * 1000)
+        return client
+
+
+class SandboxProvisioner(LocalProvisioner):
+    """Starts a kernel in its own sandbox, as a fork of the fork server.
+
+    The kernel works on a copy of the submission. Nothing comes back from the sandbox but the
+    messages on the kernel's sockets.
+    """
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        self.sandbox = open_sandbox(readable=data_folders(), handed_in=Path(kwargs["cwd"]))
+        self._sockets = self.sandbox.folder / WORK / "kernel"
+        self._relay = Relay(self.sandbox.outside(self._sockets), MAX_SENT_BYTES, self._end)
+        self.parent.transport = "ipc"
+        self.parent.ip = self._relay.ip
+        return await super().pre_launch(**kwargs)
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
+        connection = json.loads(Path(self.parent.connection_file).read_text(encoding="utf-8"))
+        self._relay.listen(number for name, number in connection.items() if name.endswith("_port"))
+        self.pid = fork_server.shared().start(
+            "course_utils.grading.inside.kernel:run",
+            self.sandbox.ticket(),
+            {
+                GRADING: "autograde",
+                EXAMINED: "1",
+                PREDICTED: str(self.sandbox.folder / HANDED_IN / AHEAD),
+                "COURSE_CACHE": str(kernel_cache(self.sandbox.folder)),
+            }
+            | self.parent.environment,
+            [connection | {"ip": str(self._sockets)}, str(self.sandbox.folder), str(cache_dir())],
+        )
+        self.process = Process(self.pid)
+        return self.connection_info
+
+    async def kill(self, restart: bool = False) -> None:
+        self._end()
+
+    async def terminate(self, restart: bool = False) -> None:
+        self._end()
+
+    async def cleanup(self, restart: bool = False) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self.sandbox.close()
+        self._relay.close()
+
+
+def data_folders() -> list[Path]:
+    """Return the folders of the data sets, of the weights, and of the cache."""
+    folders = [place.path for place in places(None)]
+    folders += [cache_dir(), keras_home() / "models"]
+    return [folder for folder in folders if folder.exists()]

@@ -1,0 +1,43 @@
+"""The names that a cell defines."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import symtable
+from collections.abc import Iterable
+
+from nbformat import NotebookNode
+
+from course_utils.grading.assignment.cells import SECRETS
+
+
+def hidden_names(tests: Iterable[NotebookNode]) -> set[str]:
+    """Return the names that only hidden parts of tests define."""
+    hidden: set[str] = set()
+    shown: set[str] = set()
+    for cell in tests:
+        defined = (s for s in _symbols(cell.source) if s.is_assigned() or s.is_imported())
+        hidden |= {symbol.get_name() for symbol in defined}
+        shown |= {symbol.get_name() for symbol in _symbols(SECRETS.sub("", cell.source))}
+    return hidden - shown
+
+
+def _symbols(source: str) -> list[symtable.Symbol]:
+    """Return the names that a cell itself uses, without those inside its functions."""
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        return symtable.symtable(source, "<cell>", "exec").get_symbols()
+    return []
+
+
+def names_assigned(source: str) -> list[str]:
+    """Return the names that a cell gives a new meaning; none where it is no Python."""
+    names = []
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        for statement in ast.parse(source).body:
+            for node in ast.walk(statement):
+                if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                    names.append(node.name)
+                elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                    names.append(node.id)
+    return names

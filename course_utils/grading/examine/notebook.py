@@ -1,0 +1,115 @@
+"""Executing a notebook within a total time and a bounded output."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from typing import Any
+
+from nbclient.exceptions import CellTimeoutError
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+from nbgrader.preprocessors import Execute
+from traitlets import Int
+
+from course_utils.errors import SandboxError
+
+
+class BoundedExecute(Execute):
+    """Executes a notebook within a total time and a bounded output, whatever its cells do.
+
+    Attributes
+    ----------
+    notes : list of tuple
+        What went wrong, for the student and for the lecturer.
+    """
+
+    total_timeout = Int(600, help="Seconds that one submission may take.").tag(config=True)
+    max_output = Int(2**20, help="Characters that one cell may print.").tag(config=True)
+    max_outputs = Int(20 * 2**20, help="Characters of all cells together.").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
+        self._deadline = time.monotonic() + self.total_timeout
+        self._printed: Counter[int] = Counter()
+        self.notes: list[tuple[str, str]] = []
+        self._has_started = False
+        self.on_notebook_start = self._remember_start
+        try:
+            super().preprocess(nb, resources, km)
+        except (_TimeIsUp, CellTimeoutError):
+            self._note(
+                f"The notebook was stopped: one cell may run for {self.timeout} seconds, all of "
+                f"them for {self.total_timeout}. The cells after that were not run.",
+                "Stopped: a cell that did not end, or a notebook that took too long.",
+            )
+        except Exception as error:
+            # None of its cells has run: that says nothing about the submission.
+            if not self._has_started:
+                raise SandboxError(f"No kernel could be started: {error}") from error
+            self._note(
+                "The notebook's program ended before its last cell; the cells after that were "
+                "not run.",
+                f"The kernel ended: {type(error).__name__}: {str(error)[:200]}",
+            )
+        return nb, resources
+
+    def _remember_start(self, notebook: NotebookNode) -> None:
+        self._has_started = True
+
+    def _note(self, for_student: str, for_lecturer: str) -> None:
+        self.log.warning(for_lecturer)
+        self.notes.append((for_student, for_lecturer))
+
+    def _get_timeout(self, cell: NotebookNode | None) -> float | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise _TimeIsUp
+        return min(left, self.timeout) if self.timeout else left
+
+    def process_message(self, msg: Any, cell: NotebookNode, cell_index: int) -> Any:
+        before = self._may_print(cell_index)
+        self._printed[cell_index] += self._size(msg)
+        if not self._may_print(cell_index):
+            if before:
+                self._stop_printing(cell)
+            # That a cell is done is heard all the same.
+            return super().process_message(msg, cell, cell_index) if _is_state(msg) else None
+        return super().process_message(msg, cell, cell_index)
+
+    def handle_comm_msg(self, outs: list, msg: Any, cell_index: int) -> None:
+        """Keep no state of widgets: nobody sees them."""
+
+    def _may_print(self, cell_index: int) -> bool:
+        return (
+            self._printed[cell_index] <= self.max_output
+            and self._printed.total() <= self.max_outputs
+        )
+
+    def _size(self, msg: Any) -> int:
+        """Count the characters of a message, in each place that it will come to."""
+        if _is_state(msg):
+            return 0
+        content = msg["content"]
+        shown = self._display_id_map.get(content.get("transient", {}).get("display_id"), {})
+        places = 1 + sum(map(len, shown.values()))
+        return places * len(json.dumps(content, default=str))
+
+    def _stop_printing(self, cell: NotebookNode) -> None:
+        cell.outputs.append(
+            new_output("stream", name="stdout", text="\n... too much output, stopped here ...\n")
+        )
+        self._note(
+            f"A cell printed more than {self.max_output:,} characters, or all of them more than "
+            f"{self.max_outputs:,}, and was stopped.",
+            f"Endless output in a cell that starts: {cell.source[:60]!r}",
+        )
+        self.km.interrupt_kernel()
+
+
+class _TimeIsUp(Exception):
+    pass
+
+
+def _is_state(msg: Any) -> bool:
+    return msg["msg_type"] == "status"

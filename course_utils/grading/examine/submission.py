@@ -1,0 +1,191 @@
+"""Examining a submission: its notebook is executed, its tests are carried out outside of it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_notebook
+
+from course_utils.errors import AssignmentError
+from course_utils.grading.assignment.cells import SECRETS, is_test
+from course_utils.grading.examine.job import Examined, Job
+from course_utils.grading.examine.kernel import SandboxKernelManager
+from course_utils.grading.examine.names import hidden_names, names_assigned
+from course_utils.grading.examine.notebook import BoundedExecute
+from course_utils.grading.examine.test_runner import ENDED, TestRunner
+from course_utils.grading.sandbox import gpus
+from course_utils.grading.sandbox.limits import LAST_SECONDS
+from course_utils.submission.contract import AHEAD, ANSWER_MIME, RETRAIN
+
+ANSWERS = "course_utils.submission.responder"
+
+
+def examine(job: Job, on_test: Callable[[str], None] = lambda name: None) -> Examined:
+    """Execute a submission and carry out its tests.
+
+    Parameters
+    ----------
+    job : Job
+    on_test : callable
+        Is told the name of each test that begins.
+
+    Raises
+    ------
+    SandboxError
+        Where there is no sandbox to be had, or no kernel starts in it.
+    AssignmentError
+        Where the lecturer's own cells do not run.
+    """
+    with gpus.one() as gpu:
+        return _Execution(job, on_test, gpu).run()
+
+
+@contextlib.contextmanager
+def staged(files: dict[str, bytes]) -> Iterator[Path]:
+    """Write a submission's files into a new folder, for everybody to read."""
+    with tempfile.TemporaryDirectory(prefix="handed-in-") as place:
+        os.chmod(place, 0o755)
+        (Path(place) / AHEAD).mkdir()
+        for name, content in files.items():
+            path = Path(place) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        yield Path(place)
+
+
+class _Execution(BoundedExecute):
+    """Executes one job's cells in a sandbox, and carries out the tests outside of it.
+
+    What a test cell did in the student's process counts for nothing: its outputs, and with them
+    its grade, are the examiner's.
+    """
+
+    shutdown_kernel = "immediate"
+
+    def __init__(self, job: Job, on_test: Callable[[str], None], gpu: dict[str, str]) -> None:
+        super().__init__(
+            timeout=job.timeout,
+            total_timeout=job.total_timeout,
+            kernel_manager_class=SandboxKernelManager,
+        )
+        self._job, self._on_test, self._gpu = job, on_test, gpu
+        self._outcomes: list[tuple[NotebookNode, list[NotebookNode]]] = []
+        # Names that hidden tests define: no student's cell gives them a meaning, at any time.
+        self._hidden = hidden_names(filter(is_test, job.cells))
+
+    def run(self) -> Examined:
+        """Do it, whatever the submission is.
+
+        Raises
+        ------
+        SandboxError
+            Where no kernel starts.
+        AssignmentError
+            Where the lecturer's own cells do not run.
+        """
+        nb = new_notebook(cells=copy.deepcopy(self._job.cells))
+        environment = self._gpu | ({RETRAIN: "1"} if self._job.retrain else {})
+        with staged(self._job.files) as handed_in, contextlib.ExitStack() as runners:
+
+            def begin() -> TestRunner:
+                runner = TestRunner(handed_in, environment)
+                runners.callback(runner.close)
+                problem = runner.prepare(self._job.given, self.total_timeout)
+                if problem:
+                    raise AssignmentError(f"The assignment's own cells do not run: {problem}")
+                return runner
+
+            self._tests = begin()
+            in_time = self._tests.predict(handed_in / AHEAD, self.total_timeout)
+            if not in_time:
+                # What needs no network is examined all the same.
+                self._tests.close()
+                for network in handed_in.glob("*.keras"):
+                    network.unlink()
+                self._tests = begin()
+            self.preprocess(nb, {"metadata": {"path": str(handed_in)}})
+            if not in_time:
+                self._note(
+                    f"Your networks did not predict within {self.total_timeout} seconds, and "
+                    "were left out.",
+                    f"Left out: networks that take more than {self.total_timeout} seconds.",
+                )
+            examined = [cell for cell, _ in self._outcomes]
+            for cell in nb.cells:
+                if is_test(cell) and not any(cell is other for other in examined):
+                    self._examine(cell, lambda request: {"ended": ENDED})
+        for cell, outputs in self._outcomes:
+            cell.outputs = outputs
+        return Examined(nb.cells, self.notes, self._job.provenance())
+
+    def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
+        end = threading.Timer(self.total_timeout + LAST_SECONDS, self._end_kernel)
+        end.daemon = True
+        end.start()
+        try:
+            return super().preprocess(nb, resources, km)
+        finally:
+            end.cancel()
+
+    def create_kernel_manager(self) -> SandboxKernelManager:
+        manager = super().create_kernel_manager()
+        manager.environment = self._gpu
+        return manager
+
+    def _end_kernel(self) -> None:
+        if self.km is not None and self.km.provisioner is not None:
+            self.km.provisioner.sandbox.close()
+
+    def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
+        if cell.cell_type != "code":
+            return cell, resources
+        if not is_test(cell):
+            super().preprocess_cell(cell, resources, index)
+            self._tests.forget(sorted(set(names_assigned(cell.source)) - self._hidden))
+            return cell, resources
+        source, shown = cell.source, SECRETS.sub("", cell.source)
+        # The student's own copy counts for nothing, but a cell after it may use what it defines.
+        if self._is_used_later(names_assigned(shown), index):
+            cell.source = shown
+            try:
+                super().preprocess_cell(cell, resources, index)
+            finally:
+                cell.source = source
+        self._examine(cell, self._ask)
+        return cell, resources
+
+    def _is_used_later(self, names: list[str], index: int) -> bool:
+        later = (cell for cell in self.nb.cells[index + 1 :] if cell.cell_type == "code")
+        texts = [cell.source for cell in later if not is_test(cell)]
+        return any(re.search(rf"\b{name}\b", text) for text in texts for name in names)
+
+    def _examine(self, cell: NotebookNode, ask: Any) -> None:
+        self._on_test(cell.metadata["nbgrader"]["grade_id"])
+        outputs = self._tests.examine(cell.source, ask, self.timeout)
+        self._outcomes.append((cell, outputs))
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Pass a question on to the notebook's program, and return its answer."""
+        if request["name"] in self._hidden:
+            return {}
+        asked = json.dumps(json.dumps(request))
+        expression = f"__import__('{ANSWERS}', fromlist=['answer']).answer({asked})"
+        try:
+            number = self.kc.execute(
+                "", silent=True, store_history=False, user_expressions={"answer": expression}
+            )
+            reply = self.wait_for_reply(number)
+            return reply["content"]["user_expressions"]["answer"]["data"][ANSWER_MIME]
+        except Exception as error:
+            # Where the time is up the test goes on without the notebook: it may need it no more.
+            return {"ended": f"{ENDED} ({type(error).__name__})"}

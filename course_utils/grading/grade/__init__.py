@@ -1,0 +1,27 @@
+"""Grades: what the hidden tests of the assignments call."""
+
+from course_utils.grading.grade.networks import check_input, network, test_accuracy
+from course_utils.grading.grade.values import (
+    Grade,
+    claim,
+    equal,
+    holds,
+    partial_credit,
+    plain,
+    together,
+    without,
+)
+
+__all__ = [
+    "Grade",
+    "check_input",
+    "claim",
+    "equal",
+    "holds",
+    "network",
+    "partial_credit",
+    "plain",
+    "test_accuracy",
+    "together",
+    "without",
+]

@@ -1,0 +1,146 @@
+"""Grades of trained networks, scored anew."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from course_utils.data import Dataset
+from course_utils.errors import SubmissionError
+from course_utils.evaluation import Evaluation
+from course_utils.grading.grade.review import all_layers, reasons_to_review, sounds_ready_made
+from course_utils.grading.grade.values import Grade, partial_credit
+from course_utils.submission.predictions import score, weights_digest
+from course_utils.submission.trained import Trained, load_trained
+from course_utils.thresholds import load_thresholds
+
+
+def network(
+    question: str,
+    data: Dataset,
+    *,
+    units: Callable[[list[int | None]], bool] | None = None,
+    limit: int | None = None,
+) -> Grade:
+    """Grade a trained network by its accuracy on test images, scored anew.
+
+    The accuracy that earns all points, and the limits of epochs and parameters beyond which
+    there are none, are the question's in ``thresholds.toml``.
+
+    Parameters
+    ----------
+    question : str
+        Names the files.
+    data : Dataset
+        The network is scored on its test images.
+    units : callable, optional
+        Tells from the units of the layers with weights (None of one that is not dense) whether
+        the network is of the kind that the question asks for.
+    limit : int, optional
+        Score on so many test images only.
+    """
+    bounds = load_thresholds()[question]
+    threshold = bounds["test_accuracy"]
+    try:
+        trained = load_trained(question)
+        check_input(trained, data)
+        _check_limits(trained, bounds)
+        if units and not units(_units(trained.model)):
+            raise SubmissionError(f"{question}.keras is another network than the one asked for.")
+    except SubmissionError as error:
+        return Grade(0.0, f"✗ {error}", review=f"{question}: {error}")
+    if data.source.is_stand_in:
+        name = data.source.name
+        return Grade(0.0, f"✗ Not judged: no real data here, only the {name}.",
+                     review=f"{question}: graded without real data ({name})")  # fmt: skip
+    scored = score(trained.model, data.x_test[:limit], data.y_test[:limit], data.class_names)
+    fraction = partial_credit(scored.accuracy, threshold)
+    sign = "✓" if fraction == 1 else "✗"
+    return Grade(
+        fraction=fraction,
+        message=f"{sign} {question}: test accuracy {scored}, asked: {threshold:.0%}",
+        review=reasons_to_review(trained, scored, threshold, data),
+        accuracies=(_measured(trained, scored, threshold),),
+    )
+
+
+def test_accuracy(question: str, data: Dataset) -> float:
+    """Score a handed-in network on the test images.
+
+    Raises
+    ------
+    SubmissionError
+        Where there is none that can be scored.
+    """
+    trained = load_trained(question)
+    check_input(trained, data)
+    return trained.evaluate(data).accuracy
+
+
+def check_input(trained: Trained, data: Dataset) -> None:
+    """Make sure that a network takes the images of `data` and knows its classes.
+
+    Raises
+    ------
+    SubmissionError
+        Where it does not.
+    """
+    shape, classes = data.x_test.shape[1:], len(data.class_names)
+    takes, gives = trained.model.input_shape, trained.model.output_shape
+    if takes[1:] != shape or gives[1:] != (classes,):
+        raise SubmissionError(
+            f"{trained.question}.keras takes {takes[1:]} and returns {gives[1:]}: "
+            f"asked are images of shape {shape} and {classes} classes."
+        )
+
+
+def _check_limits(trained: Trained, bounds: dict[str, float]) -> None:
+    epochs, parameters = trained.history.epochs, trained.model.count_params()
+    for what, number in (("epochs", _passes(trained)), ("parameters", parameters)):
+        most = bounds.get(f"{what}_at_most", number)
+        if number > most:
+            raise SubmissionError(f"{number:,} {what}, at most {most:,.0f} are allowed.")
+    if epochs != trained.record.recipe.epochs and not trained.record.recipe.early_stopping:
+        raise SubmissionError(
+            f"{trained.question}.json lists {epochs} epochs and a recipe of "
+            f"{trained.record.recipe.epochs}: hand in the record that training wrote."
+        )
+    takes_images = len(trained.model.input_shape) == 4 and trained.model.input_shape[-1] == 3
+    for layer in all_layers(trained.model) if takes_images else ():
+        if isinstance(layer, keras.Model) and sounds_ready_made(layer):
+            raise SubmissionError(
+                f"The network holds {layer.name}, a ready-made network; "
+                "this question asks for one of your own."
+            )
+
+
+def _passes(trained: Trained) -> int:
+    """Return the epochs, counted in passes where the recipe's are longer than one."""
+    recipe, epochs = trained.record.recipe, trained.history.epochs
+    if recipe.steps_per_epoch is None:
+        return epochs
+    seen = epochs * recipe.steps_per_epoch * recipe.batch_size
+    return max(epochs, math.ceil(seen / max(trained.record.train_images, 1)))
+
+
+def _units(model: keras.Model) -> list[int | None]:
+    return [
+        layer.units if isinstance(layer, keras.layers.Dense) else None
+        for layer in all_layers(model)
+        if layer.weights and not isinstance(layer, keras.Model)
+    ]
+
+
+def _measured(trained: Trained, scored: Evaluation, threshold: float) -> dict[str, Any]:
+    low, high = scored.interval
+    return {
+        "question": trained.question,
+        "accuracy": scored.accuracy,
+        "low": low,
+        "high": high,
+        "threshold": threshold,
+        "weights": weights_digest(trained.model),
+    }

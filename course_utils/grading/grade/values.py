@@ -1,0 +1,177 @@
+"""Grades of values: numbers, texts, properties, claims."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import html
+import numbers
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from course_utils.submission.contract import GRADE_MIME
+
+# Below a threshold the points fall linearly, to none at this distance.
+PARTIAL_CREDIT = 0.10
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The part of a question's points that an answer earns.
+
+    Attributes
+    ----------
+    fraction : float
+        0 to 1.
+    message : str
+        What the student reads.
+    review : str
+        Why the lecturer should look at it; empty where there is no reason to.
+    accuracies : tuple of dict
+        What was measured: ``question, accuracy, low, high, threshold``, and the digest of the
+        network's ``weights``.
+    """
+
+    fraction: float
+    message: str
+    review: str = ""
+    accuracies: tuple[dict[str, Any], ...] = field(default=())
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
+        lines = html.escape(self.message).replace("\n", "<br>")
+        return {
+            "text/plain": f"{self.fraction:.4f}",
+            "text/html": f'<div class="course-grade">{lines}</div>',
+            GRADE_MIME: asdict(self),
+        }
+
+
+def equal(what: str, got: Any, expected: Any, *, tolerance: float = 0.0, hint: str = "") -> Grade:
+    """Grade an answer that is a number, a text, a truth value, or a list of such.
+
+    Parameters
+    ----------
+    what : str
+        The answer's name.
+    got, expected : object
+        The student's answer and the right one.
+    tolerance : float
+        How far each number may be off.
+    hint : str
+        Told where the answer is wrong. The right answer is not.
+    """
+    if _matches(plain(got), plain(expected), tolerance):
+        return Grade(1.0, f"✓ {what}")
+    return Grade(0.0, f"✗ {what} is not right: {plain(got)!r}. {hint}".rstrip())
+
+
+def holds(what: str, condition: Any, hint: str = "") -> Grade:
+    """Grade a property that the answer has or has not."""
+    if condition is True or condition is np.True_:
+        return Grade(1.0, f"✓ {what}")
+    return Grade(0.0, f"✗ {what}: no. {hint}".rstrip())
+
+
+def together(*grades: Grade, weights: Sequence[float] | None = None) -> Grade:
+    """Combine the grades of a question's parts into their (weighted) mean."""
+    weights = weights or [1.0] * len(grades)
+    total = sum(w * g.fraction for w, g in zip(weights, grades, strict=True)) / sum(weights)
+    return Grade(
+        fraction=total,
+        message="\n".join(grade.message for grade in grades),
+        review="; ".join(grade.review for grade in grades if grade.review),
+        accuracies=tuple(a for grade in grades for a in grade.accuracies),
+    )
+
+
+def partial_credit(accuracy: float, threshold: float) -> float:
+    """Return the part of the points: 0 at ten points below the threshold, 1 from it on."""
+    return float(np.clip(1 + (accuracy - threshold) / PARTIAL_CREDIT, 0.0, 1.0))
+
+
+def claim(what: str, claimed: Any, actual: float, *, tolerance: float = 0.005) -> Grade:
+    """Grade an accuracy that the student reports against the one measured here.
+
+    Parameters
+    ----------
+    what : str
+    claimed : object
+        0 to 1.
+    actual : float
+    tolerance : float
+    """
+    number = plain(claimed)
+    if not isinstance(number, float | int) or isinstance(number, bool):
+        return Grade(0.0, f"✗ {what} is no number: {number!r}")
+    if abs(number - actual) <= tolerance:
+        return Grade(1.0, f"✓ {what}: {number:.1%}, measured here: {actual:.1%}")
+    return Grade(
+        0.0,
+        f"✗ {what}: you report {number:.1%}, measured here: {actual:.1%}. "
+        "Evaluate on the images that the question names, and report that number.",
+    )
+
+
+def without(function: Any, *forbidden: str) -> Any:
+    """Return a function of the student's that fails where it calls one of these.
+
+    Parameters
+    ----------
+    function : callable
+    forbidden : str
+        Dotted names, such as ``"keras.Model.count_params"``.
+    """
+    if hasattr(function, "without"):
+        return function.without(*forbidden)
+
+    @functools.wraps(function)
+    def limited(*arguments: Any, **settings: Any) -> Any:
+        with contextlib.ExitStack() as stack:
+            for name in forbidden:
+                stack.enter_context(mock.patch(name, side_effect=RuntimeError))
+            return function(*arguments, **settings)
+
+    return limited
+
+
+def plain(value: Any) -> Any:
+    """Return an answer as plain Python values, or its type's name where it is anything else.
+
+    Nothing of the answer's own code runs: an object that claims to equal everything becomes
+    a text.
+    """
+    if type(value) in (bool, int, float, str, type(None)):
+        return value
+    if type(value) in (list, tuple):
+        return [plain(item) for item in value]
+    if type(value) is dict:
+        return {str(plain(key)): plain(item) for key, item in value.items()}
+    if type(value) is np.longdouble:  # whose `tolist` gives the same again
+        return float(value)
+    if type(value) is np.ndarray or type(value).__module__ == "numpy":
+        return plain(value.tolist())
+    return f"a {type(value).__name__}"
+
+
+def _matches(got: Any, expected: Any, tolerance: float) -> bool:
+    if isinstance(expected, list):
+        return (
+            isinstance(got, list)
+            and len(got) == len(expected)
+            and all(_matches(g, e, tolerance) for g, e in zip(got, expected))
+        )
+    if isinstance(expected, dict):
+        return (
+            isinstance(got, dict)
+            and got.keys() == expected.keys()
+            and all(_matches(got[key], expected[key], tolerance) for key in expected)
+        )
+    if isinstance(expected, bool) or not isinstance(expected, numbers.Real):
+        return type(got) is type(expected) and got == expected
+    if isinstance(got, bool) or not isinstance(got, numbers.Real):
+        return False
+    return abs(got - expected) <= tolerance

@@ -1,0 +1,199 @@
+"""The gradebook: written by nbgrader in this process, one transaction for each submission."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import nbformat
+import nbgrader.api
+from nbformat import NotebookNode
+from nbformat.v4 import new_notebook
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.apps import NbGraderAPI
+from nbgrader.converters import Autograde
+from nbgrader.coursedir import CourseDirectory
+from sqlalchemy import Engine, Transaction, create_engine
+from sqlalchemy.exc import SAWarning
+from traitlets.config import PyFileConfigLoader
+
+from course_utils.errors import AssignmentError
+from course_utils.grading.assignment.cells import is_test
+from course_utils.grading.assignment.check import _id
+from course_utils.grading.assignment.course import (
+    CONFIG,
+)
+from course_utils.grading.examine.job import Job
+from course_utils.grading.nbgrader_steps.examine import Examine
+from course_utils.grading.nbgrader_steps.intake import set_aside
+from course_utils.grading.nbgrader_steps.notes import lecturer_notes
+from course_utils.submission.contract import LECTURER
+
+
+@dataclass(frozen=True)
+class Result:
+    """One graded submission.
+
+    Attributes
+    ----------
+    student : str
+    score, points : float
+        Reached, late penalty taken off, and reachable.
+    late_penalty : float
+    waiting : int
+        Graded cells that wait for the lecturer.
+    notes : list of str
+        What the lecturer should know.
+    reviews : list of str
+        Grades that somebody should look at, and why.
+    """
+
+    student: str
+    score: float
+    points: float
+    late_penalty: float
+    waiting: int
+    notes: list[str]
+    reviews: list[str]
+
+
+def results(course: Path, assignment: str) -> list[Result]:
+    """Return what the gradebook knows of an assignment's submissions, by student."""
+    found = []
+    with open_gradebook(course) as gradebook:
+        try:
+            submissions = gradebook.assignment_submissions(assignment)
+        except MissingEntry:
+            return []
+        for submission in sorted(submissions, key=lambda s: s.student.id):
+            penalty = submission.late_submission_penalty or 0.0
+            graded = read_graded(course, submission.student.id, assignment)
+            found.append(
+                Result(
+                    student=submission.student.id,
+                    score=submission.score - penalty,
+                    points=submission.max_score,
+                    late_penalty=penalty,
+                    waiting=sum(
+                        grade.needs_manual_grade
+                        for notebook in submission.notebooks
+                        for grade in notebook.grades
+                    ),
+                    notes=lecturer_notes(graded),
+                    reviews=_reviews(graded),
+                )
+            )
+    return found
+
+
+def read_graded(course: Path, student: str, assignment: str) -> NotebookNode:
+    """Read a submission as it was graded; an empty notebook where it was not."""
+    path = course / "autograded" / student / assignment / f"{assignment}.ipynb"
+    return nbformat.read(path, as_version=4) if path.is_file() else new_notebook()
+
+
+def open_gradebook(course: Path) -> Gradebook:
+    """Open the gradebook that ``nbgrader_config.py`` names."""
+    url = os.environ.get("COURSE_GRADEBOOK") or f"sqlite:///{(course / 'gradebook.db').resolve()}"
+    return Gradebook(url, "image-classification")
+
+
+def _reviews(graded: NotebookNode) -> list[str]:
+    """Return what a graded notebook's tests tell the lecturer alone.
+
+    Other cells' outputs are the student's, whatever they say that they are.
+    """
+    return [
+        f"{_id(cell)}: {output.data['text/plain']}"
+        for cell in filter(is_test, graded.cells)
+        for output in cell.get("outputs", ())
+        if output.get("metadata", {}).get(LECTURER)
+    ]
+
+
+class Writer:
+    """nbgrader, set up as ``nbgrader_config.py`` says, for one assignment.
+
+    Parameters
+    ----------
+    course : Path
+    assignment : str
+    """
+
+    def __init__(self, course: Path, assignment: str) -> None:
+        config = PyFileConfigLoader(CONFIG, path=str(course)).load_config()
+        config.CourseDirectory.root = str(course.resolve())
+        self._assignment = assignment
+        self._api = NbGraderAPI(CourseDirectory(config=config), config=config)
+        # What nbgrader says goes into each submission's log, and nowhere else.
+        log = self._api.log
+        log.handlers, log.propagate = [logging.NullHandler()], False
+        log.setLevel(logging.INFO)
+        # One for all submissions: it remembers the statements that it has compiled.
+        self._engine = create_engine(self._api.coursedir.db_url)
+
+    def job(self, student: str) -> Job | None:
+        """Read a submission and put it right; None where there is nothing to run in it."""
+        converter = Autograde(coursedir=self._api.coursedir, parent=self._api)
+        converter.exporter = converter.exporter_class(parent=converter, config=converter.config)
+        converter._init_preprocessors()
+        folder = Path(converter._format_source(self._assignment, student))
+        notebook = str(folder / f"{self._assignment}.ipynb")
+        set_aside(folder)
+        resources = converter.init_single_notebook_resources(notebook)
+        with one_transaction(self._engine):
+            text, _ = converter.exporter.from_filename(notebook, resources=resources)
+        examine = Examine(parent=converter.exporter)
+        return examine.job(nbformat.reads(text, as_version=4), resources)
+
+    def write(self, student: str) -> str:
+        """Grade a submission, from what was examined; return what nbgrader said.
+
+        All of it is in the gradebook afterwards, or nothing.
+
+        Raises
+        ------
+        AssignmentError
+            Where nbgrader fails, with its last lines.
+        """
+        with one_transaction(self._engine) as transaction:
+            said = self._api.autograde(self._assignment, student, force=True)
+            if not said["success"]:
+                transaction.rollback()
+                raise AssignmentError(_reason(said))
+        return said.get("log", "")
+
+    def write_feedback(self, student: str) -> None:
+        """Write the page that a student gets."""
+        with one_transaction(self._engine):
+            said = self._api.generate_feedback(self._assignment, student, force=True)
+        if not said["success"]:
+            raise AssignmentError(_reason(said))
+
+
+@contextlib.contextmanager
+def one_transaction(engine: Engine) -> Iterator[Transaction]:
+    """Let everything that nbgrader writes in the block be written at its end, or not at all.
+
+    nbgrader opens the gradebook many times for one submission, and commits many times. Here all
+    of its sessions join one transaction, which their commits do not end.
+    """
+    with engine.connect() as connection, connection.begin() as transaction:
+        # nbgrader disposes of what it takes for an engine of its own.
+        connection.dispose = lambda: None
+        with (
+            mock.patch.object(nbgrader.api, "create_engine", return_value=connection),
+            warnings.catch_warnings(action="ignore", category=SAWarning),
+        ):
+            yield transaction
+
+
+def _reason(said: dict) -> str:
+    text = said.get("error", "") + said.get("log", "")
+    return "\n".join(text.strip().splitlines()[-6:])

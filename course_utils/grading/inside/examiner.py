@@ -1,0 +1,218 @@
+"""Carries out the tests of one submission, outside the student's process.
+
+A test's names are what earlier tests and the lecturer's own cells have defined here; every other
+name is asked of the student's notebook, as plain data, when the test uses it.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import contextlib
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from course_utils.data import Dataset
+from course_utils.errors import SubmissionError
+from course_utils.grading.grade.values import Grade
+from course_utils.grading.inside.predictor import Predictor, build
+from course_utils.grading.sandbox.layout import HANDED_IN
+from course_utils.grading.sandbox.limits import MAX_PRINTED
+from course_utils.submission import predictions
+from course_utils.submission import trained as trained_networks
+from course_utils.submission.codec import pack, unpack
+
+
+class Names(dict):
+    """A test's global names: those defined here, then those of the student's notebook."""
+
+    def __init__(self, ask: Callable[[dict[str, Any]], Any]) -> None:
+        super().__init__(__name__="__main__")
+        self._ask = ask
+
+    def __missing__(self, name: str) -> Any:
+        if hasattr(builtins, name):
+            raise KeyError(name)
+        return self._ask({"name": name})
+
+
+class Examiner:
+    """One submission's tests.
+
+    Parameters
+    ----------
+    connection : Connection
+        To the grader, which passes questions on to the student's notebook.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._names = Names(self._ask)
+        self._given: set[str] = set()
+        self._asked: dict[str, Any] = {}
+
+    def serve(self) -> None:
+        """Do what the grader says until it closes the line."""
+        orders = {
+            "prepare": self._prepare,
+            "predict": self._predict,
+            "examine": self._examine,
+            "forget": self._forget,
+        }
+        with contextlib.suppress(EOFError):
+            while True:
+                ((order, content),) = self._receive().items()
+                self._send({"done": orders[order](content)})
+
+    def _prepare(self, cells: list[str]) -> str:
+        """Run the lecturer's own cells; return what went wrong."""
+        for source in cells:
+            _, error = self._run(source)[1:]
+            if error:
+                return f"{type(error).__name__}: {error}"
+        self._given = set(self._names)
+        return ""
+
+    def _predict(self, folder: str) -> None:
+        """Have every network predict what the lecturer's cells have loaded for it, into files.
+
+        The tests ask for it later, and so does the notebook, which then need not predict.
+        """
+        data_sets = [value for value in self._names.values() if isinstance(value, Dataset)]
+        for path in sorted(Path().glob("*.keras")):
+            # Whatever is wrong with one, the test that asks for it says so.
+            with contextlib.suppress(Exception):
+                trained = trained_networks.load_trained(path.stem)
+                for data in data_sets:
+                    if trained.model.input_shape[1:] == data.x_test.shape[1:]:
+                        predictions.score(trained.model, data.x_val, data.y_val, data.class_names)
+                        predictions.score(trained.model, data.x_test, data.y_test, data.class_names)
+        predictions.save_predictions(Path(folder))
+
+    def _examine(self, source: str) -> dict[str, Any]:
+        """Run a test and return what it printed, its grade, or its error."""
+        self._asked.clear()
+        printed, value, error = self._run(source)
+        outcome: dict[str, Any] = {"printed": printed[:MAX_PRINTED]}
+        if error is not None:
+            outcome["error"] = [type(error).__name__, str(error)[:1000]]
+        elif isinstance(value, Grade):
+            # An answer can stand in it, of any length.
+            shortened = replace(value, message=value.message[:MAX_PRINTED])
+            outcome["grade"] = shortened._repr_mimebundle_()
+        return outcome
+
+    def _forget(self, names: list[str]) -> None:
+        """Leave names to the student's notebook again: a cell has given them a new meaning.
+
+        Those of the lecturer's own cells keep theirs.
+        """
+        for name in set(names) - self._given:
+            self._names.pop(name, None)
+
+    def _run(self, source: str) -> tuple[str, Any, Exception | None]:
+        """Run a cell; return what it printed, its last expression's value, and its error."""
+        printed, value, error = io.StringIO(), None, None
+        with contextlib.redirect_stdout(printed):
+            try:
+                tree = ast.parse(source)
+                last = (
+                    tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+                )
+                exec(compile(tree, "<test>", "exec"), self._names)
+                if last is not None:
+                    expression = compile(ast.Expression(last.value), "<test>", "eval")
+                    value = eval(expression, self._names)
+            except Exception as raised:
+                error = raised
+        return printed.getvalue(), value, error
+
+    def _ask(self, request: dict[str, Any]) -> Any:
+        """Ask the student's notebook for a value; the same name is asked for once a test."""
+        name = request["name"]
+        if name not in self._asked:
+            answer = self._answer_to(request)
+            if "value" not in answer:
+                raise NameError(f"name {name!r} is not defined")
+            self._asked[name] = self._unpacked(answer["value"], name)
+        return self._asked[name]
+
+    def _answer_to(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._send({"ask": request})
+        answer = self._receive()
+        if "ended" in answer:
+            raise SubmissionError(answer["ended"])
+        return answer
+
+    def _unpacked(self, text: str, name: str) -> Any:
+        return unpack(
+            text,
+            model=lambda structure: build(structure, name),
+            function=lambda _: RemoteFunction(name, self._call),
+        )
+
+    def _call(self, name: str, arguments: str, without: tuple[str, ...]) -> tuple[Any, list]:
+        asked = {"name": name, "arguments": arguments, "without": without}
+        answer = self._answer_to(asked)
+        if "error" in answer:
+            kind, message = map(str, answer["error"])
+            raise _error_type(kind)(message)
+        if "value" not in answer:
+            raise NameError(f"name {name!r} is not defined")
+        return self._unpacked(answer["value"], name), unpack(answer["arguments"])
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._connection.send_bytes(json.dumps(message).encode())
+
+    def _receive(self) -> dict[str, Any]:
+        return json.loads(self._connection.recv_bytes())
+
+
+class RemoteFunction:
+    """A function of the student's notebook: called there, with plain data, for plain data."""
+
+    def __init__(
+        self, name: str, call: Callable[..., tuple[Any, list]], without: tuple[str, ...] = ()
+    ) -> None:
+        self.__name__ = name
+        self._call, self._without = call, without
+
+    def __call__(self, *positional: Any, **named: Any) -> Any:
+        value, changed = self._call(self.__name__, pack((positional, named)), self._without)
+        for given, after in zip(positional, changed):
+            same_kind = isinstance(given, np.ndarray) and isinstance(after, np.ndarray)
+            if same_kind and given.shape == after.shape and given.flags.writeable:
+                np.copyto(given, after, casting="unsafe")
+        return value
+
+    def without(self, *forbidden: str) -> RemoteFunction:
+        """Return the same function, which fails where it calls one of these (dotted names)."""
+        return RemoteFunction(self.__name__, self._call, forbidden)
+
+
+def run(to_grader: int, to_predictor: int, folder: str) -> None:
+    """Examine one submission, inside a sandbox."""
+    handed_in = Path(folder) / HANDED_IN
+    trained_networks.open_network = Predictor(Connection(to_predictor)).open
+    os.chdir(handed_in)
+    Examiner(Connection(to_grader)).serve()
+
+
+def _error_type(name: str) -> type[Exception]:
+    """Return Python's own error of that name, or one that only has the name.
+
+    Those that say that an iteration is at its end would make a test believe that.
+    """
+    known = getattr(builtins, name, None)
+    ends = (StopIteration, StopAsyncIteration)
+    if isinstance(known, type) and issubclass(known, Exception) and not issubclass(known, ends):
+        return known
+    return type(name if name.isidentifier() else "Error", (Exception,), {})

@@ -1,0 +1,1 @@
+"""The steps of nbgrader that the course replaces or adds; ``nbgrader_config.py`` names them."""

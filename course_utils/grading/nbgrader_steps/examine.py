@@ -1,0 +1,80 @@
+"""Having a submission examined, as a step of nbgrader."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+from nbgrader.preprocessors.base import NbGraderPreprocessor
+from traitlets import Int
+
+from course_utils.grading.examine.job import Job, read_files
+from course_utils.grading.examine.store import PROVENANCE, load_or_examine
+from course_utils.grading.nbgrader_steps.notes import add_note
+from course_utils.grading.nbgrader_steps.repair import NOTHING_TO_RUN, lecturers_notebook
+from course_utils.grading.sandbox.limits import MAX_FILES_BYTES
+from course_utils.submission.contract import RETRAIN
+
+# The lecturer's cells with this tag run where the tests run, too.
+FOR_TESTS = "for-tests"
+
+
+class Examine(NbGraderPreprocessor):
+    """Has a submission executed and its tests carried out, unless that was done before."""
+
+    timeout = Int(180, help="Seconds for one cell, and for one test.").tag(config=True)
+    total_timeout = Int(600, help="Seconds for one submission.").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        job = self.job(nb, resources)
+        if job is not None:
+            examined = load_or_examine(job, Path(self.parent.parent.coursedir.root))
+            nb.cells = examined.cells
+            nb.metadata[PROVENANCE] = examined.provenance
+            nb.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+            for for_student, for_lecturer in examined.notes:
+                add_note(nb, for_student, for_lecturer)
+        return nb, resources
+
+    def job(self, nb: NotebookNode, resources: Any) -> Job | None:
+        """Return all that a submission's result depends on; None where there is nothing to run."""
+        if nb.metadata.get(NOTHING_TO_RUN):
+            return None
+        names = resources["nbgrader"]
+        folder = Path(resources["metadata"]["path"])
+        files, too_large = read_files(folder, self.parent.parent.coursedir.ignore)
+        if too_large:
+            most = f"{MAX_FILES_BYTES // 2**20} MB in all are read"
+            sentence = f"Too large to be looked at, {most}: {', '.join(too_large[:5])}."
+            add_note(nb, sentence, sentence)
+        return Job(
+            cells=nb.cells,
+            given=_given_cells(lecturers_notebook(self, names)),
+            files=files,
+            timeout=self.timeout,
+            total_timeout=self.total_timeout,
+            retrain=_is_sampled(names["student"], names["assignment"]),
+        )
+
+
+def _given_cells(source: NotebookNode) -> list[str]:
+    """Return the lecturer's cells that the tests stand on."""
+    return [
+        cell.source
+        for cell in source.cells
+        if FOR_TESTS in cell.metadata.get("tags", ()) and cell.cell_type == "code"
+    ]
+
+
+def _is_sampled(*names: str) -> bool:
+    """Tell whether the lecturer wants this submission's networks trained again."""
+    part = 0.0
+    with contextlib.suppress(ValueError):
+        part = float(os.environ.get(RETRAIN, 0))
+    # Student and assignment name the submission: the same ones are drawn every time.
+    digest = hashlib.sha256("/".join(names).encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32 < part

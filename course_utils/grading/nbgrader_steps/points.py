@@ -1,0 +1,175 @@
+"""Turning grades into points: of a test, of a late submission, of a copied network."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+from nbgrader.api import MissingEntry
+from nbgrader.plugins import LateSubmissionPlugin
+from nbgrader.preprocessors import SaveAutoGrades
+from nbgrader.preprocessors.base import NbGraderPreprocessor
+from traitlets import Float
+
+from course_utils.files import write_atomically
+from course_utils.grading.assignment.cells import is_test
+from course_utils.grading.examine.store import FOLDER
+from course_utils.grading.nbgrader_steps.notes import printable
+from course_utils.submission.contract import GRADE_MIME, LECTURER
+
+# One seed gives two students the same network where recipe, layers and machine are the same, too.
+SAME_WEIGHTS = "the network has the same weights as that of {}: copied, or trained alike"
+
+# IPython colours the names of errors.
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class GradeCells(NbGraderPreprocessor):
+    """Turns the grade of each test cell into points, and its errors into a sentence.
+
+    nbgrader counts an empty output as full marks and a line on standard error as none. Here a
+    test cell has earned what its one `Grade` says, and nothing where there is none.
+    """
+
+    def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
+        if not is_test(cell):
+            return cell, resources
+        points = float(cell.metadata.nbgrader["points"])
+        printed = [o for o in cell.outputs if o.output_type == "stream" and o.name == "stdout"]
+        grade = _grade_of(cell)
+        if grade is None:
+            cell.outputs = [*printed, _no_grade(cell)]
+            return cell, resources
+        result = new_output("execute_result", data=grade, execution_count=cell.execution_count or 1)
+        result.data["text/plain"] = f"{points * grade[GRADE_MIME]['fraction']:.4g}"
+        cell.outputs = [*printed, result]
+        if review := grade[GRADE_MIME]["review"]:
+            cell.outputs.append(_for_lecturer(review))
+        return cell, resources
+
+
+class SaveGrades(SaveAutoGrades):
+    """Saves the points; a grade with a reason to look at it waits for the lecturer.
+
+    A network that somebody else handed in, too, is a reason for both.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        names = resources["nbgrader"]
+        weights = {
+            cell.metadata["nbgrader"]["grade_id"]: measured["weights"]
+            for cell in filter(is_test, nb.cells)
+            for measured in (_grade_of(cell) or {}).get(GRADE_MIME, {}).get("accuracies", ())
+        }
+        course = Path(self.parent.parent.coursedir.root)
+        self._same = note_weights(course, names["assignment"], names["student"], weights)
+        return super().preprocess(nb, resources)
+
+    def _add_score(self, cell: NotebookNode, resources: Any) -> None:
+        super()._add_score(cell, resources)
+        if cell.cell_type != "code":
+            return
+        grade_id = cell.metadata["nbgrader"]["grade_id"]
+        others = self._same.get(grade_id, [])
+        if others:
+            cell.outputs.append(_for_lecturer(SAME_WEIGHTS.format(", ".join(others))))
+        grade = _grade_of(cell)
+        if others or (grade and grade[GRADE_MIME]["review"]):
+            self._have_it_looked_at(grade_id, self.student_id)
+        for other in others:
+            self._have_it_looked_at(grade_id, other)
+
+    def _have_it_looked_at(self, grade_id: str, student: str) -> None:
+        with contextlib.suppress(MissingEntry):  # of somebody whose submission was taken away
+            saved = self.gradebook.find_grade(
+                grade_id, self.notebook_id, self.assignment_id, student
+            )
+            saved.needs_manual_grade = True
+            self.gradebook.db.commit()
+
+
+def _grade_of(cell: NotebookNode) -> NotebookNode | None:
+    """Return the data of a test cell's one grade, or None."""
+    results = [output for output in cell.outputs if output.output_type == "execute_result"]
+    if len(results) != 1 or GRADE_MIME not in results[0].data:
+        return None
+    if any(output.output_type == "error" for output in cell.outputs):
+        return None
+    fraction = results[0].data[GRADE_MIME].get("fraction")
+    whole = isinstance(fraction, int | float) and math.isfinite(fraction) and 0 <= fraction <= 1
+    return results[0].data if whole else None
+
+
+def _no_grade(cell: NotebookNode) -> NotebookNode:
+    """Say why a test cell earned nothing; of a traceback only the last line is kept."""
+    errors = [output for output in cell.outputs if output.output_type == "error"]
+    if errors:
+        what = ANSI.sub("", f"{errors[0].ename}: {errors[0].evalue}")[:300]
+        line = f"The test could not be carried out. {what}"
+    else:
+        line = "The test could not be carried out: it did not come to its end."
+    return new_output("error", ename="NotGraded", evalue=line, traceback=[line])
+
+
+def _for_lecturer(review: str) -> NotebookNode:
+    """Show a reason to look at a grade where formgrader shows the test."""
+    text = printable(review)
+    block = f"<p><strong>To look at:</strong> {html.escape(text)}</p>"
+    return new_output(
+        "display_data", data={"text/plain": text, "text/html": block}, metadata={LECTURER: True}
+    )
+
+
+SECONDS_A_DAY = 86_400
+
+
+class PerDay(LateSubmissionPlugin):
+    """Takes a part of the reached score for each day, or part of one, after the due date."""
+
+    part = Float(0.1, min=0, max=1, help="Part of the score, 0 to 1, for each day.").tag(
+        config=True
+    )
+
+    def late_submission_penalty(
+        self, student_id: str, score: float, total_seconds_late: float
+    ) -> float:
+        """Return the points to take off."""
+        days = math.ceil(total_seconds_late / SECONDS_A_DAY)
+        return score * min(1.0, self.part * days)
+
+
+def note_weights(
+    course: Path, assignment: str, student: str, weights: dict[str, str]
+) -> dict[str, list[str]]:
+    """Remember a submission's networks; return who else handed the same ones in.
+
+    Parameters
+    ----------
+    course : Path
+    assignment, student : str
+    weights : dict of str
+        Test's name -> digest of its network's weights.
+
+    Returns
+    -------
+    dict of list
+        Test's name -> other students; without tests whose network nobody else has.
+    """
+    folder = course / FOLDER / "weights" / assignment
+    write_atomically(folder / f"{student}.json", json.dumps(weights))
+    same: dict[str, list[str]] = {}
+    for path in sorted(folder.glob("*.json")):
+        if path.stem == student:
+            continue
+        others = json.loads(path.read_text(encoding="utf-8"))
+        for test, digest in weights.items():
+            if others.get(test) == digest:
+                same.setdefault(test, []).append(path.stem)
+    return same

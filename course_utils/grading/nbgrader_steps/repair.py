@@ -1,0 +1,134 @@
+"""Giving a submission the cells that the assignment has, each once and in its place."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbgrader import utils
+from nbgrader.api import Gradebook
+from nbgrader.preprocessors.base import NbGraderPreprocessor
+
+from course_utils.grading.assignment.cells import SECRETS, grade_id
+from course_utils.grading.nbgrader_steps.notes import add_note, lecturer_notes
+
+STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
+
+# In the metadata of a notebook without one cell of the assignment.
+NOTHING_TO_RUN = "course_nothing_to_run"
+
+
+class RepairCells(NbGraderPreprocessor):
+    """Gives a submission the cells that the assignment has, each once and in its place.
+
+    What nbgrader needs to know of a cell comes from the lecturer's notebook, never from the
+    student's. A cell that is missing, or whose id was changed, is put back as it was released;
+    a second cell with the same id, and one that is unknown, become the student's own.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        expected = self._expected_cells(resources["nbgrader"])
+        if _is_another(nb, expected):
+            for cell in nb.cells:
+                cell.metadata.pop("nbgrader", None)
+        found: set[str] = set()
+        extra = []
+        for cell in nb.cells:
+            _remove_steering_tags(cell)
+            name = grade_id(cell)
+            if name in expected and name not in found:
+                found.add(name)
+                cell.metadata["nbgrader"] = copy.deepcopy(expected[name].metadata.nbgrader)
+            elif "nbgrader" in cell.metadata:
+                del cell.metadata["nbgrader"]
+                extra.append(name)
+        missing = [name for name in expected if name not in found]
+        for name in missing:
+            cell = expected[name]
+            nb.cells.insert(_place(nb, list(expected), cell), cell)
+        self._tell(nb, missing, extra, everything=len(expected))
+        return nb, resources
+
+    def _expected_cells(self, names: dict[str, str]) -> dict[str, NotebookNode]:
+        """Return the assignment's cells in order: as released, with the hidden tests."""
+        source = lecturers_notebook(self, names)
+        with Gradebook(names["db_url"]) as gradebook:
+            notebook = gradebook.find_notebook(names["notebook"], names["assignment"])
+            released = {cell.name: cell.source for cell in notebook.source_cells}
+        expected = {}
+        for cell in source.cells:
+            name = grade_id(cell)
+            if name in released:
+                cell.source = released[name]
+                expected[name] = cell
+        return expected
+
+    def _tell(self, nb: NotebookNode, missing: list, extra: list, everything: int) -> None:
+        if missing and len(missing) == everything:
+            nb.metadata[NOTHING_TO_RUN] = True
+            sentence = "None of the assignment's cells is in the notebook: is it another one?"
+            if not lecturer_notes(nb):
+                add_note(nb, sentence, sentence)
+        elif missing:
+            names = ", ".join(missing)
+            add_note(
+                nb,
+                f"These cells were missing and were put back without an answer: {names}.",
+                f"Cells missing, or with a changed id: {names}.",
+            )
+        if extra:
+            names = ", ".join(sorted(map(str, set(extra))))
+            add_note(
+                nb,
+                f"These cells were there twice, or are not the assignment's: {names}. "
+                "Of each, the first was graded.",
+                f"Cells duplicated or unknown: {names}.",
+            )
+
+
+def lecturers_notebook(preprocessor: NbGraderPreprocessor, names: dict[str, str]) -> NotebookNode:
+    """Read the lecturer's notebook of the submission that is being converted."""
+    coursedir = preprocessor.parent.parent.coursedir
+    folder = coursedir.format_path(coursedir.source_directory, ".", names["assignment"])
+    return nbformat.read(Path(folder) / f"{names['notebook']}.ipynb", as_version=4)
+
+
+def _is_another(nb: NotebookNode, expected: dict[str, NotebookNode]) -> bool:
+    """Tell whether most cells that students cannot edit say something else than they should.
+
+    Two assignments may both have a cell ``q1-test``.
+    """
+    same = [
+        _first_line(cell.source) == _first_line(SECRETS.sub("", expected[grade_id(cell)].source))
+        for cell in nb.cells
+        if grade_id(cell) in expected and utils.is_locked(expected[grade_id(cell)])
+    ]
+    return 2 * sum(same) < len(same)
+
+
+def _first_line(source: str) -> str:
+    return source.strip().partition("\n")[0]
+
+
+def _remove_steering_tags(cell: NotebookNode) -> None:
+    tags = cell.metadata.get("tags")
+    if isinstance(tags, list):
+        cell.metadata["tags"] = [tag for tag in tags if tag not in STUDENTS_TAGS_THAT_STEER]
+
+
+def _place(nb: NotebookNode, order: list[str], missing: NotebookNode) -> int:
+    """Return where to insert a missing cell.
+
+    A gap comes right after the cell before it, anything else right before the cell after it: so
+    an answer under another id stands between them, and is what a test that was put back sees.
+    """
+    places = {grade_id(cell): index for index, cell in enumerate(nb.cells)}
+    here = order.index(grade_id(missing))
+    if utils.is_solution(missing):
+        before = [places[name] for name in order[:here] if name in places]
+        return max(before, default=-1) + 1
+    after = [places[name] for name in order[here + 1 :] if name in places]
+    return min(after, default=len(nb.cells))

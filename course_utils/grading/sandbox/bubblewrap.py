@@ -1,0 +1,284 @@
+"""Building a sandbox: namespaces and a file system, made by bubblewrap."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from course_utils.errors import SandboxError
+from course_utils.grading.sandbox import gpus, seccomp
+from course_utils.grading.sandbox.layout import (
+    DEVICES,
+    HANDED_IN,
+    INSIDE,
+    SYSTEM,
+    WORK,
+    python_folders,
+)
+from course_utils.grading.sandbox.limits import WATCH_SECONDS, Limits
+from course_utils.grading.sandbox.procfs import Process
+from course_utils.grading.sandbox.watch import excess
+
+# With 1 in this variable, submissions run with the rights of whoever grades them.
+WITH_MY_RIGHTS = "COURSE_RUN_SUBMISSIONS_WITH_MY_RIGHTS"
+
+HOW_TO_INSTALL = (
+    "Submissions are other people's programs and run only in a sandbox: install bubblewrap "
+    "(Debian, Ubuntu: sudo apt-get install bubblewrap; in a checkout: make sandbox). To run them "
+    f"with all your rights instead, at your own risk, set {WITH_MY_RIGHTS}=1."
+)
+
+# Each sandbox that root opens has its own user, because limits on processes count per user.
+FIRST_USER, USERS = 61_000, 1_000
+
+_users = itertools.count(os.getpid())
+
+_open: weakref.WeakSet[Sandbox] = weakref.WeakSet()
+
+
+# Sandboxes are compared by identity: no two are the same.
+@dataclass(eq=False)
+class Sandbox:
+    """Namespaces that bubblewrap made and holds open until `close`.
+
+    Attributes
+    ----------
+    readable : iterable of Path
+        Files and folders that are visible inside under their own names, read-only.
+    handed_in : Path, optional
+        A folder that is visible inside as ``/sandbox/handed-in``, read-only.
+    writable : iterable of Path
+        Folders that are visible under their own names and can be written to. A program in such a
+        sandbox is trusted, and keeps the user's id.
+    limits : Limits
+    exceeded : str
+        The limit that was exceeded, as a phrase; everything inside has then ended. Else empty.
+
+    Raises
+    ------
+    SandboxError
+        If bubblewrap or libseccomp is missing, or namespaces are not allowed.
+    """
+
+    readable: Iterable[Path] = ()
+    handed_in: Path | None = None
+    writable: Iterable[Path] = ()
+    limits: Limits = field(default_factory=Limits)
+    exceeded: str = ""
+    folder = INSIDE
+    _written = (Path("/tmp"), Path("/dev/shm"), INSIDE / WORK)
+
+    def __post_init__(self) -> None:
+        seccomp.library()
+        self._closed = threading.Event()
+        self._has_gpu = bool(gpus.visible())
+        self._keeper = subprocess.Popen(
+            self._command(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={},
+        )
+        # The sandbox is ready when the first program in it prints a line.
+        if self._keeper.stdout.readline() != b"ready\n":
+            reason = self._keeper.stderr.read().decode(errors="replace").strip()
+            self._keeper.kill()
+            self._release()
+            raise SandboxError(
+                f"bubblewrap cannot make a sandbox here ({reason}). {HOW_TO_INSTALL}"
+            )
+        # The first process inside is bubblewrap's own child.
+        self.pid = psutil.Process(self._keeper.pid).children()[0].pid
+        self._first = Process(self.pid)
+        _open.add(self)
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def close(self) -> None:
+        """End every process inside; the namespaces and their files vanish with the last one."""
+        self._closed.set()
+        _open.discard(self)
+        self._end()
+        self._release()
+
+    def ticket(self) -> dict:
+        """Return what a process needs to `enter`, as JSON values."""
+        own = os.geteuid()
+        user = own if own != 0 or self.writable else FIRST_USER + next(_users) % USERS
+        return {
+            "keeper": self.pid,
+            "user": user,
+            "limits": asdict(self.limits),
+            "trusted": bool(self.writable),
+            "gpu": self._has_gpu,
+            "work": str(self.folder / WORK),
+        }
+
+    def outside(self, path: Path) -> Path:
+        """Return the path by which a file inside can be reached from outside."""
+        return Path(f"/proc/{self.pid}/root") / path.relative_to("/")
+
+    def _command(self) -> list[str]:
+        command = [find_bubblewrap(), "--die-with-parent", "--new-session", "--clearenv"]
+        command += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+        command += ["--unshare-cgroup-try", "--cap-drop", "ALL", "--hostname", "sandbox"]
+        command += [] if os.geteuid() == 0 else ["--unshare-user"]
+        command += self._file_system()
+        return [*command, "--", "/bin/sh", "-c", "echo ready; exec sleep infinity"]
+
+    def _file_system(self) -> list[str]:
+        arguments: list[str] = []
+        for path in map(Path, SYSTEM):
+            arguments += _parents(path)
+            if path.is_symlink():
+                arguments += ["--symlink", os.readlink(path), str(path)]
+            elif path.exists():
+                arguments += ["--ro-bind", str(path), str(path)]
+        arguments += ["--proc", "/proc", "--tmpfs", "/dev"]
+        devices = gpus.devices() if self._has_gpu else []
+        for path in [*(Path("/dev", name) for name in DEVICES), *devices]:
+            arguments += ["--dev-bind", str(path), str(path)]
+        arguments += ["--symlink", "/proc/self/fd", "/dev/fd"]
+        size = str(self.limits.disk // len(self._written))
+        for folder in self._written:
+            arguments += _parents(folder)
+            arguments += ["--perms", "1777", "--size", size, "--tmpfs", str(folder)]
+        seen = [*python_folders(), *self.readable]
+        folders = _outermost(path.resolve() for path in seen)
+        binds = [("--ro-bind", path, path) for path in folders]
+        binds += [("--bind", path, path) for path in self.writable]
+        if self.handed_in:
+            binds.append(("--ro-bind", self.handed_in, self.folder / HANDED_IN))
+        # A folder that is known by a link is found by that link too.
+        for path in seen:
+            if path.resolve() != path and not any(path.is_relative_to(f) for f in folders):
+                binds.append(("--symlink", path.resolve(), path))
+        for how, outside, inside in binds:
+            arguments += [*_parents(inside), how, str(outside), str(inside)]
+        # Both are in memory, without a limit on their size, and could be written to.
+        arguments += ["--remount-ro", "/", "--remount-ro", "/dev"]
+        # CUDA names its threads there.
+        arguments += [] if self._has_gpu else ["--remount-ro", "/proc"]
+        return arguments
+
+    def _end(self) -> None:
+        # All processes inside end with the first one.
+        self._first.send_signal(signal.SIGKILL)
+        self._keeper.kill()
+
+    def _release(self) -> None:
+        self._keeper.wait()
+        for stream in (self._keeper.stdout, self._keeper.stderr):
+            stream.close()
+
+    def _watch(self) -> None:
+        """End everything inside as soon as it exceeds a limit."""
+        processes = self.outside(Path("/proc"))
+        written = [self.outside(folder) for folder in self._written]
+        try:
+            while not self.exceeded and not self._closed.wait(WATCH_SECONDS):
+                self.exceeded = excess(processes, written, self.limits)
+        except OSError:
+            # Its first process has ended.
+            pass
+        finally:
+            # A sandbox that is not watched, for whatever reason, does not run.
+            self._end()
+
+
+def close_all() -> None:
+    """End every sandbox that this process has opened."""
+    for sandbox in list(_open):
+        sandbox.close()
+
+
+class NoSandbox:
+    """Takes a sandbox's place if submissions run with the lecturer's rights: it only tidies up."""
+
+    exceeded = ""
+
+    def __init__(self, handed_in: Path | None = None, **_: object) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="submission-"))
+        (self.folder / WORK).mkdir()
+        if handed_in:
+            (self.folder / HANDED_IN).symlink_to(handed_in)
+
+    def ticket(self) -> dict:
+        return {"keeper": None, "work": str(self.folder / WORK)}
+
+    def outside(self, path: Path) -> Path:
+        return path
+
+    def close(self) -> None:
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if Path(process.cwd()).is_relative_to(self.folder):
+                    process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def open_sandbox(**settings: Any) -> Sandbox | NoSandbox:
+    """Return a new sandbox, or a `NoSandbox` if the lecturer has asked for that.
+
+    Parameters are those of `Sandbox`.
+
+    Raises
+    ------
+    SandboxError
+        As `Sandbox` does.
+    """
+    return NoSandbox(**settings) if os.environ.get(WITH_MY_RIGHTS) == "1" else Sandbox(**settings)
+
+
+@functools.cache
+def require_sandbox() -> None:
+    """Make sure that a sandbox can be opened here; success is remembered.
+
+    Raises
+    ------
+    SandboxError
+        As `Sandbox` does.
+    """
+    open_sandbox().close()
+
+
+def find_bubblewrap() -> str:
+    """Return the path of bubblewrap.
+
+    Raises
+    ------
+    SandboxError
+        If it is not installed; the message names the command that installs it.
+    """
+    found = shutil.which("bwrap")
+    if found is None:
+        raise SandboxError(HOW_TO_INSTALL)
+    return found
+
+
+def _parents(path: Path) -> list[str]:
+    """Return bubblewrap's arguments that make a path's folders, passable for everybody."""
+    folders = list(path.parents)[-2::-1]
+    return [word for folder in folders for word in ("--perms", "0755", "--dir", str(folder))]
+
+
+def _outermost(paths: Iterable[Path]) -> list[Path]:
+    """Leave out folders inside others of the list, or inside the system's."""
+    chosen: list[Path] = []
+    for path in sorted(set(paths), key=lambda each: len(each.parts)):
+        if not any(path.is_relative_to(folder) for folder in [*chosen, *map(Path, SYSTEM)]):
+            chosen.append(path)
+    return chosen

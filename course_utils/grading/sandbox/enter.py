@@ -1,0 +1,110 @@
+"""Entering a sandbox, and giving up all rights in it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from course_utils.grading.sandbox import seccomp
+from course_utils.grading.sandbox.limits import Limits
+
+NAMESPACES = ("user", "ipc", "uts", "net", "cgroup", "pid", "mnt")
+
+# From linux/prctl.h and linux/capability.h.
+PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
+
+CAPABILITY_VERSION_3 = 0x20080522
+
+
+def enter(ticket: Mapping, report: Callable[[int], None]) -> None:
+    """Enter a sandbox for good; the caller must have a single thread, and call `confine` next.
+
+    Only children enter a namespace of processes, so the rest of the program continues in a child.
+
+    Parameters
+    ----------
+    ticket : dict
+        From `Sandbox.ticket`.
+    report : callable
+        Receives the id of the process that continues, as it is known outside.
+    """
+    if ticket["keeper"]:
+        # If the machine runs out of memory, the submission ends first, and not the grader.
+        Path("/proc/self/oom_score_adj").write_text("1000")
+        _join_namespaces(ctypes.CDLL(None, use_errno=True), ticket["keeper"])
+    child = os.fork()
+    if child:
+        report(child)
+        os._exit(0)
+
+
+def confine(ticket: Mapping, environment: Mapping[str, str]) -> None:
+    """Give up all rights, inside a sandbox, and replace the environment.
+
+    Parameters
+    ----------
+    ticket : dict
+        From `Sandbox.ticket`.
+    environment : dict of str
+    """
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    os.umask(0o022)
+    os.chdir(ticket["work"])
+    if ticket["keeper"]:
+        _limit(Limits(**ticket["limits"]), ticket["gpu"])
+        _drop_rights(ctypes.CDLL(None, use_errno=True), ticket["user"])
+        if not ticket["trusted"]:
+            seccomp.forbid(ticket["gpu"])
+
+
+def _join_namespaces(libc: ctypes.CDLL, keeper: int) -> None:
+    names = [
+        name
+        for name in NAMESPACES
+        if os.readlink(f"/proc/{keeper}/ns/{name}") != os.readlink(f"/proc/self/ns/{name}")
+    ]
+    # All are opened before the first is joined, because the paths may be gone afterwards.
+    opened = [os.open(f"/proc/{keeper}/ns/{name}", os.O_RDONLY) for name in names]
+    for descriptor in opened:
+        _done(libc.setns(descriptor, 0), "setns")
+        os.close(descriptor)
+
+
+def _limit(limits: Limits, gpu: bool) -> None:
+    # CUDA also reserves addresses for the GPU's memory.
+    address_space = resource.RLIM_INFINITY if gpu else limits.address_space
+    for what, most in (
+        (resource.RLIMIT_AS, address_space),
+        (resource.RLIMIT_NPROC, limits.processes),
+        (resource.RLIMIT_FSIZE, limits.file),
+        (resource.RLIMIT_NOFILE, limits.open_files),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(what, (most, most))
+
+
+def _drop_rights(libc: ctypes.CDLL, user: int) -> None:
+    capability = 0
+    while libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0:
+        capability += 1
+    if os.geteuid() != user:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+    # An ordinary user's process was given rights over the namespaces that it joined.
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    _done(libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
+    _done(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+    # Without this, a process cannot read its own entries in /proc after a change of user.
+    _done(libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl")
+
+
+def _done(result: int, call: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{call}: {os.strerror(number)}")

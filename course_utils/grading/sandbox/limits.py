@@ -1,0 +1,87 @@
+"""Every limit on what a submission may take, with its unit and its reason.
+
+The sizes of the files that students hand in are in `course_utils.submission.contract`, because the
+student's notebook checks them too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# The notebook
+
+# Bytes of the file. A notebook with all its figures has 2 MB.
+MAX_NOTEBOOK_BYTES = 20 * 2**20
+# Objects, lists and values in its JSON: in memory, each takes hundreds of bytes.
+MAX_NOTEBOOK_PARTS = 500_000
+# Nested folders in a submission: programs that walk through more of them fail.
+MAX_DEPTH = 20
+# Bytes of all files of a submission together: fewer than a sandbox has room for.
+MAX_FILES_BYTES = 200 * 2**20
+
+# Messages between the grader and a program in a sandbox
+
+# Bytes of one message from a kernel. A larger one is dropped together with its connection: the
+# same JSON can take fifty times as much memory.
+MAX_MESSAGE_BYTES = 16 * 2**20
+# Bytes that a kernel may send in all, on all its sockets: the client keeps much of it in memory.
+MAX_SENT_BYTES = 256 * 2**20
+# Characters of a test's output, and of a grade's message.
+MAX_PRINTED = 20_000
+# Bytes of one answer from the predictor: far more than the probabilities of all images.
+MAX_ANSWER_BYTES = 64 * 2**20
+# Seconds for a kernel to take a message: a dropped connection takes none, and does not say so.
+SEND_SECONDS = 10
+# Seconds after its time is up until a kernel is killed: a kernel that never stops sending keeps
+# its client from looking at the clock.
+LAST_SECONDS = 5
+
+# A network's archive
+
+# Bytes of the structure, as JSON.
+MAX_CONFIG_BYTES = 4 * 2**20
+# Unpacked bytes for each packed one: weights hardly shrink, a structure shrinks twentyfold.
+MAX_RATIO = 100
+# Numbers in one list of a structure: sizes and scales are few, and weights have their own file.
+MAX_NUMBERS = 64
+
+# The sandbox
+
+# Seconds between two measurements of what a sandbox takes.
+WATCH_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What all programs in one sandbox may take.
+
+    Attributes
+    ----------
+    memory : int
+        Bytes of all processes together.
+    address_space : int
+        Bytes that one process may reserve; TensorFlow reserves far more than it uses. Not limited
+        where there is a GPU.
+    processes : int
+        Processes and threads.
+    file : int
+        Bytes of one file.
+    open_files : int
+        Open files of one process, including sockets and pipes.
+    disk : int
+        Bytes of all written files, which are kept in memory.
+    files : int
+        Written files and folders.
+    """
+
+    memory: int = 4 * 2**30
+    address_space: int = 32 * 2**30
+    processes: int = 256
+    file: int = 256 * 2**20
+    open_files: int = 1024
+    disk: int = 768 * 2**20
+    files: int = 50_000
+
+
+# The predictor runs a network that is not trusted, and writes next to nothing.
+PREDICTOR_LIMITS = Limits(disk=96 * 2**20)

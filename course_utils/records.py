@@ -1,0 +1,196 @@
+"""The record of a run: everything needed to quote it or to repeat it."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from course_utils.data import Dataset, Source
+from course_utils.errors import RecipeError, RecordError
+from course_utils.evaluation import Evaluation
+from course_utils.files import write_atomically
+from course_utils.recipes import Recipe
+from course_utils.runtime import Runtime, versions
+from course_utils.training import History
+
+RECORD_FORMAT = 1
+
+
+class RunRecord(BaseModel):
+    """All that is needed to quote a run, or to run it again.
+
+    Attributes
+    ----------
+    design : str
+        The network's name in the zoo.
+    recipe : Recipe
+        As it was carried out, its number of epochs included.
+    seed : int
+    source : str
+        The data's name, which says so where they are a stand-in.
+    is_stand_in : bool
+    train_images, test_images : int
+    device, backend, precision : str
+    threads : int
+    versions : dict of str
+    date : str
+        UTC, ISO 8601, to the second.
+    parameters, trainable_parameters : int
+    history : dict
+        As in `History`.
+    seconds : float
+        Wall-clock time of the training.
+    test_accuracy : float
+    test_interval : tuple of float
+        95% confidence interval (Wilson).
+    """
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
+    format: Literal[1] = RECORD_FORMAT
+    design: str
+    recipe: Recipe
+    seed: int
+    source: str
+    is_stand_in: bool
+    train_images: int
+    test_images: int
+    device: str
+    backend: str
+    precision: str
+    threads: int
+    versions: dict[str, str]
+    date: str
+    parameters: int
+    trainable_parameters: int
+    history: dict
+    seconds: float
+    test_accuracy: float
+    test_interval: tuple[float, float]
+
+    @property
+    def data_source(self) -> Source:
+        """What figures that are made from the record are stamped with."""
+        name = f"{self.source}, recorded runs"
+        return Source(name, "record", location="", fingerprint="", is_stand_in=self.is_stand_in)
+
+    def save(self, path: Path | str) -> Path:
+        """Write the record as JSON; a file of that name is replaced as a whole."""
+        return write_atomically(Path(path), self.model_dump_json(indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path | str) -> RunRecord:
+        """Read a record.
+
+        Raises
+        ------
+        RecordError
+            Where there is none, or it is not a record of this format.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RecordError(f"The run record {path} cannot be read: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise RecordError(_other_format(path, "it is no UTF-8 text")) from error
+        except RecipeError as error:
+            raise RecordError(_other_format(path, str(error))) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "the file"
+            raise RecordError(_other_format(path, f"{place}: {first['msg']}")) from error
+
+
+def _other_format(path: Path | str, reason: str) -> str:
+    return (
+        f"{path} is not a run record of format {RECORD_FORMAT} ({reason.rstrip('.')}): "
+        "run the experiment again."
+    )
+
+
+def make_record(
+    name: str,
+    recipe: Recipe,
+    seed: int,
+    data: Dataset,
+    runtime: Runtime,
+    model,
+    history: History,
+    tested: Evaluation,
+) -> RunRecord:
+    """Put what a run was and what it gave into a record."""
+    return RunRecord(
+        design=name,
+        recipe=recipe,
+        seed=seed,
+        source=data.source.name,
+        is_stand_in=data.source.is_stand_in,
+        train_images=len(data.x_train),
+        test_images=tested.n,
+        device=runtime.device,
+        backend=runtime.backend,
+        precision=runtime.precision,
+        threads=runtime.threads,
+        versions=versions(),
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        parameters=model.count_params(),
+        trainable_parameters=sum(math.prod(weight.shape) for weight in model.trainable_weights),
+        history=history.to_dict(),
+        seconds=history.seconds,
+        test_accuracy=tested.accuracy,
+        test_interval=tested.interval,
+    )
+
+
+def load_records(folder: Path | str) -> list[RunRecord]:
+    """Read every record of a folder, in the order of the files' names.
+
+    Raises
+    ------
+    RecordError
+        Where the folder holds none, or one that is not a record.
+    """
+    paths = sorted(Path(folder).glob("*.json"))
+    if not paths:
+        raise RecordError(f"There are no run records in {folder}: run the experiments first.")
+    return [RunRecord.load(path) for path in paths]
+
+
+def summarise(records: list[RunRecord]) -> pd.DataFrame:
+    """Return one row per design, the mean and the range over its seeds.
+
+    Columns: design, runs, accuracy, lowest, highest, parameters, epochs, seconds,
+    device, source. Rows keep the order in which the designs first appear.
+    """
+    table = pd.DataFrame(
+        [
+            {
+                "design": record.design,
+                "accuracy": record.test_accuracy,
+                "parameters": record.parameters,
+                "epochs": len(record.history["loss"]),
+                "seconds": record.seconds,
+                "device": record.device,
+                "source": record.source,
+            }
+            for record in records
+        ],
+        columns=["design", "accuracy", "parameters", "epochs", "seconds", "device", "source"],
+    )
+    groups = table.groupby("design", sort=False)
+    return groups.agg(
+        runs=("accuracy", "size"),
+        accuracy=("accuracy", "mean"),
+        lowest=("accuracy", "min"),
+        highest=("accuracy", "max"),
+        parameters=("parameters", "first"),
+        epochs=("epochs", "mean"),
+        seconds=("seconds", "mean"),
+        device=("device", "first"),
+        source=("source", "first"),
+    ).reset_index()

@@ -1,0 +1,258 @@
+"""The files that a submission is graded by: a trained model and the record of its training.
+
+``QUESTION.keras`` and ``QUESTION.json`` lie beside the notebook. They are made once, by the
+student, and only read when the notebook is graded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+from IPython.display import display
+
+from course_utils.data import Dataset
+from course_utils.errors import RecordError, SubmissionError
+from course_utils.evaluation import Evaluation, evaluate
+from course_utils.files import write_atomically
+from course_utils.plotting import evaluation_image
+from course_utils.recipes import Recipe
+from course_utils.records import RunRecord, make_record
+from course_utils.runtime import Runtime
+from course_utils.submission.contract import GRADING, MAX_JSON_BYTES, MAX_MODEL_BYTES
+from course_utils.submission.predictions import score
+from course_utils.training import History, train
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network as it is handed in.
+
+    Attributes
+    ----------
+    question : str
+        Also the name of its files.
+    model : keras.Model
+    record : RunRecord
+        How it was trained, and what its author measured.
+    """
+
+    question: str
+    model: keras.Model
+    record: RunRecord
+
+    @property
+    def history(self) -> History:
+        """What training measured, epoch by epoch."""
+        return History(**self.record.history)
+
+    def evaluate(self, data: Dataset) -> Evaluation:
+        """Score the network on the test images of `data`."""
+        return score(self.model, data.x_test, data.y_test, data.class_names)
+
+
+def train_once(
+    question: str,
+    build_model: Callable[[], keras.Model | None],
+    data: Dataset,
+    recipe: Recipe,
+    runtime: Runtime,
+    *,
+    again: bool = False,
+) -> Trained | None:
+    """Train a network and save it with its record; where both exist, load them instead.
+
+    Parameters
+    ----------
+    question : str
+        The question's name, such as ``"a1-q2"``; the files get it.
+    build_model : callable
+        Returns a new, uncompiled network; ``None`` while it is still to be written.
+    data : Dataset
+        Trained on ``x_train``, validated on ``x_val``, tested once on ``x_test``.
+    recipe : Recipe
+    runtime : Runtime
+        From `setup`; its seed is the run's.
+    again : bool
+        Train, even if there are files, and replace them.
+
+    Returns
+    -------
+    Trained or None
+        ``None`` while `build_model` returns nothing, or where the files cannot be read.
+
+    Raises
+    ------
+    SubmissionError
+        For a network that is too large to hand in.
+    """
+    keras.utils.set_random_seed(runtime.seed)
+    network = build_model()
+    handed_in = model_path(question).exists() and record_path(question).exists()
+    if (handed_in and not again) or is_graded():
+        return _load(question, network, data, recipe, runtime)
+    if network is None:
+        print(f"{build_model.__name__}() returns nothing yet: complete it, then run this cell.")
+        return None
+    trained = _train(question, network, data, recipe, runtime)
+    _save(trained)
+    return trained
+
+
+def is_graded() -> bool:
+    """Tell whether this notebook is being graded: then nothing is trained."""
+    return os.environ.get(GRADING) == "autograde"
+
+
+def show_evaluation(trained: Trained | None, data: Dataset) -> None:
+    """Display the evaluation image: learning curves beside the confusion matrix."""
+    if trained is None:
+        print("There is no trained network to show yet.")
+        return
+    display(evaluation_image(trained.history, trained.evaluate(data), data.source))
+
+
+def load_trained(question: str, folder: Path | str = ".") -> Trained:
+    """Read a question's network and record.
+
+    Raises
+    ------
+    SubmissionError
+        Where one is missing, too large, damaged, or belongs to another question.
+    """
+    model_file, record_file = model_path(question, folder), record_path(question, folder)
+    for path, most in ((model_file, MAX_MODEL_BYTES), (record_file, MAX_JSON_BYTES)):
+        _check_size(path, most)
+    if not zipfile.is_zipfile(model_file):
+        raise SubmissionError(f"{model_file.name} is damaged: it is no Keras model. Train again.")
+    try:
+        record = RunRecord.load(record_file)
+    except RecordError as error:
+        raise SubmissionError(f"{record_file.name} is damaged: {error}") from error
+    if record.design != question:
+        raise SubmissionError(
+            f"{record_file.name} belongs to the question {record.design}, not to {question}: "
+            "hand in the files that the training cell of this question wrote."
+        )
+    return Trained(question, open_network(model_file), record)
+
+
+def open_network(path: Path) -> keras.Model:
+    """Load a network. The examiner puts another function in this one's place.
+
+    Raises
+    ------
+    SubmissionError
+        Where it cannot be loaded.
+    """
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
+        raise SubmissionError(
+            f"{path.name} cannot be loaded ({type(error).__name__}: {reason}). Train again."
+        ) from error
+
+
+def read_json(name: str, folder: Path | str = ".") -> Any:
+    """Read ``NAME.json`` of the submission.
+
+    Raises
+    ------
+    SubmissionError
+        Where it is missing, too large or no JSON.
+    """
+    path = record_path(name, folder)
+    _check_size(path, MAX_JSON_BYTES)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise SubmissionError(f"{path.name} is damaged: it is no JSON.") from error
+
+
+def write_json(name: str, content: Any) -> Path:
+    """Write ``NAME.json`` into the submission."""
+    return write_atomically(record_path(name), json.dumps(content, indent=1) + "\n")
+
+
+def model_path(question: str, folder: Path | str = ".") -> Path:
+    """Return where a question's network lies."""
+    return Path(folder) / f"{question}.keras"
+
+
+def record_path(question: str, folder: Path | str = ".") -> Path:
+    """Return where a question's record lies."""
+    return Path(folder) / f"{question}.json"
+
+
+def _load(
+    question: str, network: keras.Model | None, data: Dataset, recipe: Recipe, runtime: Runtime
+) -> Trained | None:
+    """Load what was handed in; say so where it cannot be, or is not what the code builds now."""
+    try:
+        trained = load_trained(question)
+    except SubmissionError as error:
+        print(f"✗ {error}")
+        return None
+    print(
+        f"Loaded {model_path(question).name} ({trained.history.epochs} epochs, trained "
+        f"{trained.record.date[:10]}). To train anew: again=True."
+    )
+    if network is None:
+        return trained
+    if network.built and network.count_params() != trained.model.count_params():
+        print(
+            f"Note: the loaded network has {trained.model.count_params():,} parameters, yours "
+            f"now has {network.count_params():,}. Train anew to hand in the new one."
+        )
+    return trained
+
+
+def _train(
+    question: str, network: keras.Model, data: Dataset, recipe: Recipe, runtime: Runtime
+) -> Trained:
+    history = train(network, data, recipe, seed=runtime.seed)
+    tested = evaluate(network, data.x_test, data.y_test, data.class_names)
+    record = make_record(question, recipe, runtime.seed, data, runtime, network, history, tested)
+    return Trained(question, network, record)
+
+
+def _save(trained: Trained) -> None:
+    """Write both files, the record last: a record without its network cannot be left behind."""
+    path = model_path(trained.question)
+    temporary = path.with_name(f".{path.stem}.part.keras")
+    # Rebuilt, it knows no optimizer, which would take twice the room of the weights.
+    bare = type(trained.model).from_config(trained.model.get_config())
+    bare.set_weights(trained.model.get_weights())
+    try:
+        bare.save(temporary)
+        size = temporary.stat().st_size
+        if size > MAX_MODEL_BYTES:
+            raise SubmissionError(
+                f"The network takes {size / 2**20:.0f} MB and a submission may hold "
+                f"{MAX_MODEL_BYTES // 2**20} MB a model: make it smaller."
+            )
+        record_path(trained.question).unlink(missing_ok=True)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    trained.record.save(record_path(trained.question))
+    print(f"Saved {path.name} ({size / 2**20:.1f} MB) and its record. Hand both in.")
+
+
+def _check_size(path: Path, most: int) -> None:
+    if not path.is_file():
+        raise SubmissionError(
+            f"{path.name} is missing: run the cell that makes it, and hand the file in."
+        )
+    if path.stat().st_size > most:
+        raise SubmissionError(
+            f"{path.name} has {path.stat().st_size / 2**20:.0f} MB, more than the "
+            f"{most // 2**20} MB that a submission may hold."
+        )

@@ -1,0 +1,144 @@
+"""The outputs of a frozen backbone, computed once and cached."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from course_utils.data import Dataset
+from course_utils.data.dataset import PARTS
+from course_utils.errors import DataError
+from course_utils.files import locked, storing
+from course_utils.runtime import cache_dir
+from course_utils.transfer.backbone import IMAGENET_RANGE, SIZE, backbone
+from course_utils.transfer.weights import find_weights, network_of, sha256
+
+CONTENT = "Features of a pretrained network"
+
+# Raise it when the same images give other features than before.
+_CACHE_VERSION = "1"
+
+_BATCH = 100
+
+
+def features(
+    x: np.ndarray,
+    cut: str = "conv_pw_11_relu",
+    pooled: bool = False,
+    *,
+    size: int = SIZE,
+    value_range: tuple[float, float] = IMAGENET_RANGE,
+    verbose: bool = True,
+) -> np.ndarray:
+    """Run the frozen network once over images, and keep what it returns in the cache folder.
+
+    Of several processes that ask for the same at once, one computes it while the others wait.
+
+    Parameters
+    ----------
+    x : numpy.ndarray
+        Images, uint8, shape ``(n, height, width, 3)``.
+    cut, pooled, size, value_range
+        As for `backbone`.
+    verbose : bool
+        Print one line where the features are computed.
+
+    Returns
+    -------
+    numpy.ndarray
+        float16, shape ``(n, h, w, c)`` or ``(n, c)``, mapped from the file, read-only.
+
+    Raises
+    ------
+    DataError
+        For images of another kind, and as `backbone` does.
+    CacheError
+        If the cache folder cannot be written or is full.
+    """
+    x = np.ascontiguousarray(x)
+    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] != 3 or not len(x):
+        raise DataError(
+            f"Features are computed from uint8 images (n, height, width, 3); these are {x.dtype} "
+            f"of shape {x.shape}."
+        )
+    settings = (_CACHE_VERSION, sha256(find_weights(cut)), cut, pooled, size, tuple(value_range))
+    path = cache_dir() / "features" / f"mobilenet-{_key(settings, x)}.npy"
+    found = _read(path)
+    if found is None:
+        with locked(path, CONTENT):
+            found = _read(path)  # another process may have made it meanwhile
+            if found is None:
+                start = time.perf_counter()
+                model = backbone(
+                    cut, size, pooled=pooled, value_range=value_range, image_shape=x.shape[1:]
+                )
+                _write(path, model, x)
+                if verbose:
+                    seconds = time.perf_counter() - start
+                    name = network_of(cut).application
+                    print(f"{name} up to {cut}: {len(x):,} images in {seconds:.0f} s, cached.")
+                found = np.load(path, mmap_mode="r", allow_pickle=False)
+    return found
+
+
+def feature_data(
+    data: Dataset, cut: str = "conv_pw_11_relu", pooled: bool = False, **settings
+) -> Dataset:
+    """Return a copy of a data set with features in the place of its images.
+
+    Parameters
+    ----------
+    data : Dataset
+    cut, pooled, **settings
+        As for `features`.
+
+    Returns
+    -------
+    Dataset
+        Its labels, classes and source are those of `data`.
+
+    Raises
+    ------
+    DataError
+        As `features` does.
+    """
+    arrays = {f"x_{name}": features(data.part(name)[0], cut, pooled, **settings) for name in PARTS}
+    return replace(data, **arrays)
+
+
+def _key(settings: tuple, x: np.ndarray) -> str:
+    digest = hashlib.sha256(repr((settings, x.shape)).encode())
+    digest.update(x.reshape(-1))
+    return digest.hexdigest()[:24]
+
+
+def _read(path: Path) -> np.ndarray | None:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+
+
+def _write(path: Path, model: keras.Model, x: np.ndarray) -> None:
+    """Write the features, batch by batch, under a temporary name, then rename the file."""
+    part = path.with_name(f".{path.name}.part")
+    shape = (len(x), *model.output_shape[1:])
+    with storing(CONTENT, path.parent):
+        try:
+            with part.open("wb") as file:
+                header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                for start in range(0, len(x), _BATCH):
+                    batch = model.predict_on_batch(x[start : start + _BATCH])
+                    file.write(np.ascontiguousarray(batch, dtype="<f2"))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
