@@ -4,8 +4,6 @@ Grading differs from nbgrader's own in what `course_utils.grading.nbgrader_steps
 scores, formgrader, feedback and export are nbgrader's.
 """
 
-import os
-
 
 def configure(c):
     """Set what is the course's own."""
@@ -18,14 +16,14 @@ def configure(c):
         OverwriteKernelspec,
     )
 
+    from course_utils import env
     from course_utils.grading.examine.notebook import BoundedExecute
     from course_utils.grading.nbgrader_steps import clean, examine, feedback, intake, points, repair
-    from course_utils.submission.contract import RETRAIN
 
     c.CourseDirectory.course_id = "image-classification"
     # Another database, such as postgresql://user@host/gradebook: name it in COURSE_GRADEBOOK.
-    if gradebook := os.environ.get("COURSE_GRADEBOOK"):
-        c.CourseDirectory.db_url = gradebook
+    if env.GRADEBOOK.value:
+        c.CourseDirectory.db_url = env.GRADEBOOK.value
     c.CourseDirectory.ignore = [
         ".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", ".DS_Store", "*.part.keras",
     ]  # fmt: skip
@@ -55,10 +53,9 @@ def configure(c):
         AssignLatePenalties,
         clean.RemoveScripts,
     ]
-    # Seconds for one cell, and for one submission; more where networks are trained again.
-    patience = 10 if RETRAIN in os.environ else 1
-    c.BoundedExecute.timeout = c.Examine.timeout = 180 * patience
-    c.BoundedExecute.total_timeout = c.Examine.total_timeout = 600 * patience
+    # Seconds for one cell, and for one submission.
+    c.BoundedExecute.timeout = c.Examine.timeout = 180
+    c.BoundedExecute.total_timeout = c.Examine.total_timeout = 600
     c.AssignLatePenalties.plugin_class = points.PerDay
 
     # Feedback: points, comments and figures; no hidden tests, no rubrics.

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from course_utils import env
 from course_utils.errors import RuntimeSetupError
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -96,7 +97,7 @@ def setup(
     backend = import_keras(backend)
     import keras
 
-    threads = threads or int(os.environ.get("COURSE_THREADS", available_cores()))
+    threads = threads or int(env.THREADS.value or available_cores())
     _limit_threads(backend, threads)
     keras.utils.set_random_seed(seed)
     gpu = gpu_name()
@@ -111,6 +112,11 @@ def setup(
     return runtime
 
 
+def chosen_backend() -> str:
+    """Return the backend that ``$KERAS_BACKEND`` names, or TensorFlow."""
+    return env.BACKEND.value or "tensorflow"
+
+
 def import_keras(backend: str | None = None) -> str:
     """Import Keras on the wanted backend, in silence, and return the backend's name.
 
@@ -119,7 +125,7 @@ def import_keras(backend: str | None = None) -> str:
     RuntimeSetupError
         As `setup` does.
     """
-    wanted = backend or os.environ.get("KERAS_BACKEND", "tensorflow")
+    wanted = backend or chosen_backend()
     if wanted not in BACKENDS:
         raise RuntimeSetupError(f"Unknown backend {wanted!r}: choose one of {', '.join(BACKENDS)}.")
     if importlib.util.find_spec(wanted) is None:
@@ -128,7 +134,7 @@ def import_keras(backend: str | None = None) -> str:
             "or choose another one with the environment variable KERAS_BACKEND."
         )
     if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = wanted
+        os.environ[env.BACKEND.name] = wanted
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         # TensorFlow leaves oneDNN to CPUs with AVX512; others train nearly twice as fast with it.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -245,8 +251,7 @@ def jit_compile() -> bool | str:
 
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on: Python, the course and its libraries."""
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    packages = ("keras", backend, "numpy", "course_utils")
+    packages = ("keras", chosen_backend(), "numpy", "course_utils")
     return {"python": platform.python_version()} | {
         package: _version(package) for package in packages
     }
@@ -265,12 +270,12 @@ def start_folder() -> Path:
 
     While a submission is graded it is the grader's: what was handed in holds no data.
     """
-    return Path(os.environ.get("COURSE_START") or Path.cwd()).resolve()
+    return (env.START.path or Path.cwd()).resolve()
 
 
 def keras_home() -> Path:
     """Return the folder in which Keras keeps what it has downloaded."""
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").absolute()
+    return env.KERAS_HOME.path or (Path.home() / ".keras").absolute()
 
 
 def cache_dir() -> Path:
@@ -278,8 +283,6 @@ def cache_dir() -> Path:
 
     ``$COURSE_CACHE``, or the user's cache folder.
     """
-    if place := os.environ.get("COURSE_CACHE"):
-        return Path(place).expanduser().absolute()
     import platformdirs
 
-    return platformdirs.user_cache_path("course_utils")
+    return env.CACHE.path or platformdirs.user_cache_path("course_utils")

@@ -21,6 +21,7 @@ import nbformat
 import numpy as np
 from nbformat import NotebookNode
 
+from course_utils import env
 from course_utils.errors import SandboxError
 from course_utils.grading.assignment.cells import SECRETS
 from course_utils.grading.assignment.check import BEGIN_SOLUTION, END_SOLUTION
@@ -34,7 +35,7 @@ from course_utils.grading.assignment.course import (
     submissions,
 )
 from course_utils.grading.gradebook import Result, open_gradebook, read_graded, results
-from course_utils.grading.sandbox.bubblewrap import WITH_MY_RIGHTS, Sandbox
+from course_utils.grading.sandbox.bubblewrap import Sandbox
 
 ASSIGNMENTS = Path(__file__).resolve().parent.parent / "assignments"
 RIGHT, UNTOUCHED = "right", "untouched"
@@ -53,7 +54,7 @@ def sandbox_is_missing() -> bool:
 
 if sandbox_is_missing():
     # All but the hostile submissions are our own.
-    os.environ[WITH_MY_RIGHTS] = "1"
+    os.environ[env.WITH_MY_RIGHTS.name] = "1"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from nbformat.v4 import new_code_cell
 from nbgrading import ASSIGNMENTS, new_cell
 from small_notebooks import wait_for
 
-from course_utils import Recipe
+from course_utils import Recipe, env
 from course_utils.errors import SandboxError, SubmissionError
 from course_utils.grading import grade
 from course_utils.grading.examine.job import Job, read_files
@@ -37,6 +37,7 @@ from course_utils.grading.sandbox.bubblewrap import Sandbox, _parents
 from course_utils.grading.sandbox.procfs import resident
 from course_utils.grading.sandbox.relay import Relay
 from course_utils.submission.codec import Foreign, pack, unpack
+from course_utils.submission.messages import Answer, Order, Reply
 
 # What passes
 
@@ -204,47 +205,47 @@ class Student:
         examiner = Examiner(Connection(far.detach()))
         threading.Thread(target=examiner.serve, daemon=True).start()
 
-    def order(self, **order):
-        self._line.send_bytes(json.dumps(order).encode())
+    def order(self, command, content):
+        self._line.send_bytes(Order(command=command, content=content).to_bytes())
         while True:
-            message = json.loads(self._line.recv_bytes())
-            if "done" in message:
-                return message["done"]
-            self._line.send_bytes(json.dumps(self._answer(message["ask"])).encode())
+            reply = Reply.from_bytes(self._line.recv_bytes())
+            if reply.question is None:
+                return reply
+            self._line.send_bytes(self._answer(reply.question).to_bytes())
 
-    def _answer(self, request):
-        self.asked.append(request["name"])
-        if request["name"] not in self._names:
-            return {"missing": True}
-        value = self._names[request["name"]]
-        if "arguments" not in request:
-            return {"value": pack(value)}
-        positional, named = unpack(request["arguments"])
+    def _answer(self, question):
+        self.asked.append(question.name)
+        if question.name not in self._names:
+            return Answer()
+        value = self._names[question.name]
+        if question.arguments is None:
+            return Answer(value=pack(value))
+        positional, named = unpack(question.arguments)
         try:
             value = value(*positional, **named)
         except Exception as error:
-            return {"error": [type(error).__name__, str(error)]}
-        return {"value": pack(value), "arguments": pack(list(positional))}
+            return Answer(error=(type(error).__name__, str(error)))
+        return Answer(value=pack(value), arguments=pack(list(positional)))
 
     def said(self, source):
-        return self.order(examine=source)["printed"].strip()
+        return self.order("examine", source).outcome.printed.strip()
 
 
 def test_a_test_knows_the_lecturers_names_and_asks_for_the_others():
     student = Student(answer=7, given="changed", print=None)
-    assert student.order(prepare=["given = 1\nimport math"]) == ""
+    assert student.order("prepare", ["given = 1\nimport math"]).problem == ""
     assert student.said("print(given, answer, math.pi > 3)") == "1 7 True"
     assert student.asked == ["answer"]
-    outcome = student.order(examine="print(nothing)")
-    assert outcome["error"] == ["NameError", "name 'nothing' is not defined"]
+    outcome = student.order("examine", "print(nothing)").outcome
+    assert outcome.error == ("NameError", "name 'nothing' is not defined")
 
 
 def test_what_a_test_defined_holds_until_the_notebook_redefines_it():
     student = Student(rate=0.5, given=2)
-    student.order(prepare=["given = 1"])
-    student.order(examine="rate = 0.1")
+    student.order("prepare", ["given = 1"])
+    student.order("examine", "rate = 0.1")
     assert student.said("print(rate)") == "0.1"
-    student.order(forget=["rate", "given"])
+    student.order("forget", ["rate", "given"])
     assert student.said("print(rate, given)") == "0.5 1"
 
 
@@ -269,6 +270,22 @@ def test_functions_are_called_there():
     assert student.said(textwrap.dedent(source)) == "6.0 [2. 2. 2.]\nby nothing"
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"",
+        b"[]",
+        b'{"value": 3}',
+        b'{"value": "1", "grade": 1.0}',
+        b'{"error": ["a"]}',
+        b'{"value": ' + b"[" * 100_000,
+    ],
+)
+def test_a_message_in_another_form_is_refused(forged):
+    with pytest.raises(ValueError, match="validation error"):
+        Answer.from_bytes(forged)
+
+
 def test_no_error_of_a_function_says_that_an_iteration_is_at_its_end():
     def end():
         raise StopIteration
@@ -276,8 +293,8 @@ def test_no_error_of_a_function_says_that_an_iteration_is_at_its_end():
     source = """
         print(all(map(lambda _: end(), "ab")))
     """
-    outcome = Student(end=end).order(examine=textwrap.dedent(source))
-    assert outcome["error"][0] == "StopIteration"
+    outcome = Student(end=end).order("examine", textwrap.dedent(source)).outcome
+    assert outcome.error[0] == "StopIteration"
 
 
 def test_without_a_function_another_one_fails():
@@ -304,7 +321,7 @@ def test_without_bubblewrap_one_sentence(monkeypatch):
 @pytest.mark.sandbox
 def test_a_program_that_cannot_be_confined_ends_and_the_next_one_starts():
     with contextlib.closing(Sandbox()) as sandbox:
-        nowhere = sandbox.ticket() | {"work": "/nowhere"}
+        nowhere = sandbox.ticket().model_copy(update={"work": "/nowhere"})
         broken = psutil.Process(fork_server.shared().start("time:sleep", nowhere, {}, [60]))
         sound = psutil.Process(fork_server.shared().start("time:sleep", sandbox.ticket(), {}, [60]))
         wait_for(lambda: not broken.is_running() or broken.status() == psutil.STATUS_ZOMBIE)
@@ -472,7 +489,7 @@ def had() -> list[str]:
 
 @pytest.mark.sandbox
 def test_what_nobody_would_count_cannot_be_had(monkeypatch):
-    monkeypatch.setenv(gpus.VISIBLE, "")
+    monkeypatch.setenv(env.GPUS.name, "")
     assert had() == []
 
 
@@ -556,7 +573,7 @@ def test_an_ordinary_user_has_a_sandbox_too():
         os.chown(home, 54321, 54321)
         done = subprocess.run(
             [*view, "--chdir", home, "--", *user, sys.executable, "-c", EXAMINE],
-            env=os.environ | {"HOME": home, "COURSE_CACHE": f"{home}/cache", gpus.VISIBLE: ""},
+            env=os.environ | {"HOME": home, "COURSE_CACHE": f"{home}/cache", env.GPUS.name: ""},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_code_cell
 
+from course_utils import env
 from course_utils.grading.examine.job import Job
 from course_utils.grading.examine.submission import examine
 from course_utils.grading.sandbox import gpus
@@ -37,9 +38,9 @@ print(json.dumps([os.environ.get("CUDA_VISIBLE_DEVICES"), start, time.time()]))
 def test_the_gpus_that_may_be_used(monkeypatch, found, variable, expected):
     monkeypatch.setattr(gpus, "devices", lambda: [Path("/dev", name) for name in found])
     monkeypatch.setattr(gpus, "keras_sees_one", lambda: True)
-    monkeypatch.delenv(gpus.VISIBLE, raising=False)
+    monkeypatch.delenv(env.GPUS.name, raising=False)
     if variable is not None:
-        monkeypatch.setenv(gpus.VISIBLE, variable)
+        monkeypatch.setenv(env.GPUS.name, variable)
     assert gpus.visible() == expected
 
 
@@ -48,7 +49,7 @@ def test_the_gpus_that_may_be_used(monkeypatch, found, variable, expected):
 def test_a_gpu_that_keras_cannot_use_is_none(monkeypatch):
     """Else submissions would be examined one at a time, with the driver let in, for nothing."""
     monkeypatch.setattr(gpus, "devices", lambda: [Path("/dev/nvidia0"), Path("/dev/nvidiactl")])
-    monkeypatch.delenv(gpus.VISIBLE, raising=False)
+    monkeypatch.delenv(env.GPUS.name, raising=False)
     gpus.keras_sees_one.cache_clear()
     assert gpus.visible() == []
     gpus.keras_sees_one.cache_clear()
@@ -75,7 +76,7 @@ def test_a_gpu_is_given_back_whatever_happens(two_gpus):
         with pytest.raises(RuntimeError):
             fail()
     with gpus.one() as first, gpus.one() as second:
-        assert {first[gpus.VISIBLE], second[gpus.VISIBLE]} == {"3", "7"}
+        assert {first[env.GPUS.name], second[env.GPUS.name]} == {"3", "7"}
 
 
 @pytest.mark.sandbox

@@ -32,6 +32,7 @@ from nbgrading import (
 from rich.console import Console
 from small_notebooks import wait_for
 
+from course_utils import env
 from course_utils.grading import class_grading
 from course_utils.grading.assignment.course import nbgrader
 from course_utils.grading.class_grading import (
@@ -43,7 +44,6 @@ from course_utils.grading.class_grading import (
 )
 from course_utils.grading.examine import store
 from course_utils.grading.sandbox import bubblewrap, gpus
-from course_utils.grading.sandbox.bubblewrap import WITH_MY_RIGHTS
 from course_utils.progress import PlainProgress, Progress
 
 pytestmark = pytest.mark.sandbox
@@ -242,7 +242,7 @@ def test_without_a_sandbox_nothing_runs(course, tmp_path, by):
 
 
 def test_with_my_rights_it_runs_without_a_sandbox(course, monkeypatch):
-    monkeypatch.setenv(WITH_MY_RIGHTS, "1")
+    monkeypatch.setenv(env.WITH_MY_RIGHTS.name, "1")
     assert states(grade_class(course, NAME)) == dict.fromkeys(STUDENTS, GRADED)
     assert points(course) == EXPECTED
 

@@ -9,13 +9,12 @@ import keras
 import numpy as np
 import pytest
 
-from course_utils import Recipe, setup
+from course_utils import Recipe, env, setup
 from course_utils.errors import SubmissionError
 from course_utils.grading import grade
 from course_utils.grading.grade import networks, review
 from course_utils.submission import check, load_trained, show_evaluation, train_once
 from course_utils.submission.check import CheckFailed
-from course_utils.submission.contract import GRADING, RETRAIN
 
 # Nearly all of these tests look at what `train_once` leaves.
 pytestmark = pytest.mark.train
@@ -101,7 +100,7 @@ def test_a_changed_network_is_noticed(handed_in, small_data, runtime, capsys):
 
 
 def test_nothing_is_trained_while_grading(folder, small_data, runtime, capsys, monkeypatch):
-    monkeypatch.setenv(GRADING, "autograde")
+    monkeypatch.setenv(env.GRADING.name, "autograde")
     assert train_once("a1-q2", build_model, small_data, RECIPE, runtime) is None
     assert "a1-q2.keras is missing" in capsys.readouterr().out
     assert list(folder.iterdir()) == []
@@ -111,7 +110,7 @@ def test_a_sampled_network_is_trained_again(handed_in, small_data, monkeypatch):
     judged = dataclasses.replace(
         small_data, source=dataclasses.replace(small_data.source, is_stand_in=False)
     )
-    monkeypatch.setenv(RETRAIN, "1")
+    monkeypatch.setenv(env.TRAIN_AGAIN.name, "1")
     assert "trained again" not in grade.network("a1-q2", judged).review
     model = keras.models.load_model("a1-q2.keras", compile=False)
     kernel, _ = model.get_weights()
@@ -211,7 +210,7 @@ def test_a_failed_check_says_what_was_expected_what_came_and_where_to_read():
 
 
 def test_while_grading_a_check_prints(capsys, monkeypatch):
-    monkeypatch.setenv(GRADING, "autograde")
+    monkeypatch.setenv(env.GRADING.name, "autograde")
     check.answered(axes=None, green=3)
     assert "axes" in capsys.readouterr().out
 

@@ -35,19 +35,13 @@ def grade(
 
     Unchanged submissions are not examined again; a call that was killed goes on where it was.
     """
-    import os
-
     from course_utils.grading.assignment.course import course_folder
     from course_utils.grading.class_grading import FAILED, grade_class
     from course_utils.grading.class_summary import print_summary
     from course_utils.grading.gradebook import results
-    from course_utils.grading.sandbox.bubblewrap import WITH_MY_RIGHTS
     from course_utils.progress import progress_on
-    from course_utils.submission.contract import RETRAIN
 
     course, console = course_folder(), new_console()
-    os.environ |= {RETRAIN: str(retrain)} if retrain else {}
-    os.environ |= {WITH_MY_RIGHTS: "1"} if with_my_rights else {}
     with progress_on(console) as progress:
         outcomes = grade_class(
             course,
@@ -56,6 +50,8 @@ def grade(
             again=again,
             jobs=jobs,
             scheduler=scheduler,
+            retrain=retrain or None,
+            with_my_rights=with_my_rights,
             progress=progress,
         )
     print_summary(outcomes, results(course, name), console)

@@ -7,19 +7,19 @@ import contextvars
 import gc
 import json
 import logging
-import os
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
+from typing import Any
 
 import dask
 import psutil
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
 from nbgrader.api import MissingEntry
 
+from course_utils import env
 from course_utils.dask_client import connected
 from course_utils.errors import AssignmentError
 from course_utils.files import write_atomically
@@ -74,6 +74,8 @@ def grade_class(
     again: bool = False,
     jobs: int | None = None,
     scheduler: str | None = None,
+    retrain: float | None = None,
+    with_my_rights: bool = False,
     progress: Progress | None = None,
 ) -> list[Outcome]:
     """Grade what was handed in for an assignment, and write the feedback.
@@ -94,6 +96,10 @@ def grade_class(
         Submissions at a time on this machine; default: `at_a_time`.
     scheduler : str, optional
         The address of a Dask scheduler, whose workers examine the submissions instead.
+    retrain : float, optional
+        Fraction of the submissions, 0 to 1, whose networks are trained again.
+    with_my_rights : bool
+        Run submissions with your rights, without a sandbox.
     progress : Progress, optional
 
     Returns
@@ -109,18 +115,22 @@ def grade_class(
         Where the scheduler cannot be reached, or has no workers.
     """
     folders = submissions(course, assignment, only)
-    require_sandbox()
+    with_my_rights = with_my_rights or env.WITH_MY_RIGHTS.is_on
+    require_sandbox(with_my_rights)
     jobs = jobs or at_a_time()
-    threads = os.environ.get("COURSE_THREADS", str(max(1, available_cores() // jobs)))
+    # A worker on another machine knows its own cores.
+    threads = None if scheduler else int(env.THREADS.value or max(1, available_cores() // jobs))
+    settings: dict[str, Any] = {"with_my_rights": with_my_rights}
+    settings |= {} if retrain is None else {"retrain": retrain}
     for folder in folders:
         complete(folder)
     progress = progress or Progress()
     progress.begin(len(folders))
-    queue = _Queue(Writer(course, assignment), course, assignment, again)
+    queue = _Queue(Writer(course, assignment, settings), course, assignment, again, threads)
     # All that is imported stays: nobody looks through it for garbage again.
     gc.freeze()
     outcomes = []
-    with mock.patch.dict(os.environ, COURSE_THREADS=threads), _workers(scheduler, jobs) as client:
+    with _workers(scheduler, jobs) as client:
         for outcome in queue.run(client, [folder.parent.name for folder in folders], progress):
             progress.end(
                 outcome.student,
@@ -149,9 +159,11 @@ def at_a_time() -> int:
 class _Queue:
     """Reads submissions, has them examined, and writes what comes back, one after the other."""
 
-    def __init__(self, writer: Writer, course: Path, assignment: str, again: bool) -> None:
+    def __init__(
+        self, writer: Writer, course: Path, assignment: str, again: bool, threads: int | None
+    ) -> None:
         self._writer, self._course, self._assignment = writer, course, assignment
-        self._again = again
+        self._again, self._threads = again, threads
         self._jobs: dict[Future, tuple[str, Job]] = {}
 
     def run(self, client: Client, students: list[str], progress: Progress) -> Iterator[Outcome]:
@@ -168,7 +180,9 @@ class _Queue:
                 yield job
                 continue
             # Not pure: a key of its own for each, however alike two submissions are.
-            future = client.submit(_examine_on_worker, job, student, topic, pure=False)
+            future = client.submit(
+                _examine_on_worker, job, student, topic, self._threads, pure=False
+            )
             self._jobs[future] = student, job
             waiting.add(future)
         for future in waiting:
@@ -225,11 +239,15 @@ class _Queue:
         return self._course / examined.FOLDER / "graded" / student / f"{self._assignment}.json"
 
 
-def _examine_on_worker(job: Job, student: str, topic: str) -> tuple[Examined, float]:
+def _examine_on_worker(
+    job: Job, student: str, topic: str, threads: int | None
+) -> tuple[Examined, float]:
     worker, started = get_worker(), time.monotonic()
     # Nothing of the caller's context, in which an event loop may run: each has one of its own.
     context = contextvars.Context()
-    found = context.run(examine, job, lambda test: worker.log_event(topic, (student, test)))
+    found = context.run(
+        examine, job, lambda test: worker.log_event(topic, (student, test)), threads
+    )
     return found, time.monotonic() - started
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import nbformat
@@ -23,6 +23,7 @@ from sqlalchemy import Engine, Transaction, create_engine
 from sqlalchemy.exc import SAWarning
 from traitlets.config import PyFileConfigLoader
 
+from course_utils import env
 from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.assignment.check import _id
@@ -100,7 +101,7 @@ def read_graded(course: Path, student: str, assignment: str) -> NotebookNode:
 
 def open_gradebook(course: Path) -> Gradebook:
     """Open the gradebook that ``nbgrader_config.py`` names."""
-    url = os.environ.get("COURSE_GRADEBOOK") or f"sqlite:///{(course / 'gradebook.db').resolve()}"
+    url = env.GRADEBOOK.value or f"sqlite:///{(course / 'gradebook.db').resolve()}"
     return Gradebook(url, "image-classification")
 
 
@@ -124,11 +125,16 @@ class Writer:
     ----------
     course : Path
     assignment : str
+    settings : mapping
+        Settings of the step `Examine` that differ from ``nbgrader_config.py``.
     """
 
-    def __init__(self, course: Path, assignment: str) -> None:
+    def __init__(
+        self, course: Path, assignment: str, settings: Mapping[str, Any] | None = None
+    ) -> None:
         config = PyFileConfigLoader(CONFIG, path=str(course)).load_config()
         config.CourseDirectory.root = str(course.resolve())
+        config.Examine.update(settings or {})
         self._assignment = assignment
         self._api = NbGraderAPI(CourseDirectory(config=config), config=config)
         # What nbgrader says goes into each submission's log, and nowhere else.

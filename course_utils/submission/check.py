@@ -9,16 +9,15 @@ process it then says nothing at all: the examiner checks once more, and its word
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
+from course_utils import env
 from course_utils.data import Dataset
 from course_utils.errors import SubmissionError
-from course_utils.submission.contract import EXAMINED
 from course_utils.submission.predictions import score
 from course_utils.submission.trained import is_graded, load_trained
 from course_utils.thresholds import load_thresholds
@@ -34,7 +33,7 @@ class CheckFailed(SubmissionError):
 def _silent_while_examined(check: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(check)
     def checked(*arguments: Any, **settings: Any) -> None:
-        if os.environ.get(EXAMINED) != "1":
+        if not env.EXAMINED.is_on:
             check(*arguments, **settings)
 
     return checked

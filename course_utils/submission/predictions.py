@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from course_utils import env
 from course_utils.evaluation import Evaluation, evaluate
 from course_utils.evaluation import score as score_probabilities
-from course_utils.submission.contract import PREDICTED
 
 # Digest of weights and images -> what the network made of them.
 _evaluations: dict[str, Evaluation] = {}
@@ -29,9 +28,9 @@ def score(
     graded, somebody may have predicted already: then those probabilities are read.
     """
     name = hashlib.sha256((weights_digest(model) + images_digest(x)).encode()).hexdigest()
-    ahead = Path(os.environ.get(PREDICTED, ".")) / f"{name}.npy"
-    if name not in _evaluations and PREDICTED in os.environ and ahead.is_file():
-        probabilities = np.load(ahead, allow_pickle=False)
+    folder = env.PREDICTED.path
+    if name not in _evaluations and folder and (folder / f"{name}.npy").is_file():
+        probabilities = np.load(folder / f"{name}.npy", allow_pickle=False)
         _evaluations[name] = score_probabilities(probabilities, np.asarray(y), class_names)
     if name not in _evaluations or not np.array_equal(_evaluations[name].y_true, y):
         _evaluations[name] = evaluate(model, x, y, class_names)

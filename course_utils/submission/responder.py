@@ -1,16 +1,14 @@
-"""The student's end of the examination: gives answers, and calls functions, when it is asked to.
+"""Answering the examiner's questions, in the student's kernel.
 
-It runs in the student's process, which may have changed everything in it: what it says is an
-answer to be judged, never a judgement.
+The student's code may have changed everything in this process: an answer is something to be
+judged, never a judgement.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
 from typing import Any
-from unittest import mock
 
 import keras
 import numpy as np
@@ -18,46 +16,41 @@ from IPython import get_ipython
 
 from course_utils.submission.codec import pack, unpack
 from course_utils.submission.contract import ANSWER_MIME
+from course_utils.submission.forbidden import forbidden
+from course_utils.submission.messages import Answer, Question
 
 
-class Answer:
-    """What is sent back; the notebook's protocol carries it under a type of its own."""
+class Displayed:
+    """Shows an answer, under its own MIME type, to Jupyter's protocol."""
 
-    def __init__(self, content: dict[str, Any]) -> None:
-        self._content = content
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return {"text/plain": "an answer", ANSWER_MIME: self._content}
+        return {"text/plain": "an answer", ANSWER_MIME: self._answer.model_dump(mode="json")}
 
 
-def answer(request: str) -> Answer:
-    """Answer a request: the value of a name, or what its function returns.
+def answer(question: str) -> Displayed:
+    """Answer a `Question`, given as JSON."""
+    return Displayed(_answer(Question.model_validate_json(question)))
 
-    Parameters
-    ----------
-    request : str
-        JSON: ``name``; to call it, ``arguments`` too, packed, and the functions that it must do
-        ``without``, as dotted names.
-    """
-    asked = json.loads(request)
+
+def _answer(question: Question) -> Answer:
     names = get_ipython().user_ns
-    if asked["name"] not in names:
-        return Answer({"missing": True})
-    value = names[asked["name"]]
-    if "arguments" not in asked:
-        return Answer({"value": _packed(value)})
-    positional, named = unpack(asked["arguments"])
+    if question.name not in names:
+        return Answer()
+    value = names[question.name]
+    if question.arguments is None:
+        return Answer(value=_packed(value))
+    positional, named = unpack(question.arguments)
     try:
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-            for forbidden in asked.get("without", ()):
-                stack.enter_context(mock.patch(forbidden, side_effect=RuntimeError))
+        with contextlib.redirect_stdout(io.StringIO()), forbidden(question.without):
             value = value(*positional, **named)
     except Exception as error:
-        return Answer({"error": [type(error).__name__, str(error)[:500]]})
+        return Answer(error=(type(error).__name__, str(error)[:500]))
     # An array that was changed in place is changed for the caller, too.
     changed = [each if isinstance(each, np.ndarray) else None for each in positional]
-    return Answer({"value": _packed(value), "arguments": _packed(changed)})
+    return Answer(value=_packed(value), arguments=_packed(changed))
 
 
 def _packed(value: Any) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import keras
 from IPython.display import display
 
+from course_utils import env
 from course_utils.data import Dataset
 from course_utils.errors import RecordError, SubmissionError
 from course_utils.evaluation import Evaluation, evaluate
@@ -25,7 +26,7 @@ from course_utils.plotting import evaluation_image
 from course_utils.recipes import Recipe
 from course_utils.records import RunRecord, make_record
 from course_utils.runtime import Runtime
-from course_utils.submission.contract import GRADING, MAX_JSON_BYTES, MAX_MODEL_BYTES
+from course_utils.submission.contract import MAX_JSON_BYTES, MAX_MODEL_BYTES
 from course_utils.submission.predictions import score
 from course_utils.training import History, train
 
@@ -107,7 +108,7 @@ def train_once(
 
 def is_graded() -> bool:
     """Tell whether this notebook is being graded: then nothing is trained."""
-    return os.environ.get(GRADING) == "autograde"
+    return env.GRADING.value == "autograde"
 
 
 def show_evaluation(trained: Trained | None, data: Dataset) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from typing import Any
 from nbformat import NotebookNode
 from nbgrader import utils
 
+from course_utils import env
 from course_utils.data.catalogue import SPECS
 from course_utils.data.ladder import load
 from course_utils.fingerprint import digest, digest_of_json, digest_of_library
 from course_utils.grading.sandbox.limits import MAX_FILES_BYTES
 from course_utils.runtime import versions
-from course_utils.submission.contract import AHEAD
+from course_utils.submission.contract import PREDICTIONS_FOLDER
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Job:
         Seconds for one cell, or one test; and for all.
     retrain : bool
         Whether the networks are trained again, for comparison.
+    with_my_rights : bool
+        Whether it runs with the lecturer's rights, without a sandbox.
     """
 
     cells: list[NotebookNode]
@@ -45,6 +48,7 @@ class Job:
     timeout: int
     total_timeout: int
     retrain: bool
+    with_my_rights: bool = field(default_factory=lambda: env.WITH_MY_RIGHTS.is_on)
 
     @cached_property
     def digest(self) -> str:
@@ -54,7 +58,7 @@ class Job:
     def provenance(self) -> dict[str, Any]:
         """Return digests and versions of everything that a score of this submission depends on."""
         cells = [[cell.cell_type, cell.source, cell.metadata] for cell in self.cells]
-        settings = [self.given, self.timeout, self.total_timeout, self.retrain]
+        settings = [self.given, self.timeout, self.total_timeout, self.retrain, self.with_my_rights]
         return {
             "notebook": digest_of_json(cells),
             "settings": digest_of_json(settings),
@@ -115,7 +119,7 @@ def read_files(folder: Path, ignored: list[str]) -> tuple[dict[str, bytes], list
     paths = [
         path
         for path in plain_files(folder)
-        if str(path) in kept and path.name not in ("timestamp.txt", AHEAD)
+        if str(path) in kept and path.name not in ("timestamp.txt", PREDICTIONS_FOLDER)
     ]
     files, too_large, size = {}, [], 0
     for path in sorted(paths, key=lambda path: (path.stat().st_size, path)):

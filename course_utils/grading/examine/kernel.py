@@ -9,8 +9,9 @@ from typing import Any
 import zmq
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
-from traitlets import Dict
+from traitlets import Bool, Dict
 
+from course_utils import env
 from course_utils.data.ladder import places
 from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.bubblewrap import open_sandbox
@@ -19,7 +20,7 @@ from course_utils.grading.sandbox.limits import MAX_MESSAGE_BYTES, MAX_SENT_BYTE
 from course_utils.grading.sandbox.procfs import Process
 from course_utils.grading.sandbox.relay import Relay
 from course_utils.runtime import cache_dir, keras_home
-from course_utils.submission.contract import AHEAD, EXAMINED, GRADING, PREDICTED
+from course_utils.submission.contract import PREDICTIONS_FOLDER
 
 # Its name among Jupyter's kernel provisioners (see pyproject.toml).
 PROVISIONER = "course-sandbox"
@@ -32,9 +33,12 @@ class SandboxKernelManager(AsyncKernelManager):
     ----------
     environment : dict of str
         Added to the environment of the kernels.
+    with_my_rights : bool
+        Whether they run with the lecturer's rights, without a sandbox.
     """
 
     environment = Dict()
+    with_my_rights = Bool(False)
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -55,7 +59,9 @@ class SandboxProvisioner(LocalProvisioner):
     """
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
-        self.sandbox = open_sandbox(readable=data_folders(), handed_in=Path(kwargs["cwd"]))
+        self.sandbox = open_sandbox(
+            self.parent.with_my_rights, readable=data_folders(), handed_in=Path(kwargs["cwd"])
+        )
         self._sockets = self.sandbox.folder / WORK / "kernel"
         self._relay = Relay(self.sandbox.outside(self._sockets), MAX_SENT_BYTES, self._end)
         self.parent.transport = "ipc"
@@ -69,10 +75,10 @@ class SandboxProvisioner(LocalProvisioner):
             "course_utils.grading.inside.kernel:run",
             self.sandbox.ticket(),
             {
-                GRADING: "autograde",
-                EXAMINED: "1",
-                PREDICTED: str(self.sandbox.folder / HANDED_IN / AHEAD),
-                "COURSE_CACHE": str(kernel_cache(self.sandbox.folder)),
+                env.GRADING.name: "autograde",
+                env.EXAMINED.name: "1",
+                env.PREDICTED.name: str(self.sandbox.folder / HANDED_IN / PREDICTIONS_FOLDER),
+                env.CACHE.name: str(kernel_cache(self.sandbox.folder)),
             }
             | self.parent.environment,
             [connection | {"ip": str(self._sockets)}, str(self.sandbox.folder), str(cache_dir())],

@@ -16,6 +16,7 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 
+from course_utils import env
 from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.cells import SECRETS, is_test
 from course_utils.grading.examine.job import Examined, Job
@@ -25,19 +26,24 @@ from course_utils.grading.examine.notebook import BoundedExecute
 from course_utils.grading.examine.test_runner import ENDED, TestRunner
 from course_utils.grading.sandbox import gpus
 from course_utils.grading.sandbox.limits import LAST_SECONDS
-from course_utils.submission.contract import AHEAD, ANSWER_MIME, RETRAIN
+from course_utils.submission.contract import ANSWER_MIME, PREDICTIONS_FOLDER
+from course_utils.submission.messages import Answer, Question
 
 ANSWERS = "course_utils.submission.responder"
 
 
-def examine(job: Job, on_test: Callable[[str], None] = lambda name: None) -> Examined:
+def examine(
+    job: Job, on_test: Callable[[str], None] = lambda name: None, threads: int | None = None
+) -> Examined:
     """Execute a submission and carry out its tests.
 
     Parameters
     ----------
     job : Job
     on_test : callable
-        Is told the name of each test that begins.
+        Receives the name of each test that begins.
+    threads : int, optional
+        CPU threads of each program; default: those of this process.
 
     Raises
     ------
@@ -47,7 +53,8 @@ def examine(job: Job, on_test: Callable[[str], None] = lambda name: None) -> Exa
         Where the lecturer's own cells do not run.
     """
     with gpus.one() as gpu:
-        return _Execution(job, on_test, gpu).run()
+        given = {} if threads is None else {env.THREADS.name: str(threads)}
+        return _Execution(job, on_test, gpu | given).run()
 
 
 @contextlib.contextmanager
@@ -55,7 +62,7 @@ def staged(files: dict[str, bytes]) -> Iterator[Path]:
     """Write a submission's files into a new folder, for everybody to read."""
     with tempfile.TemporaryDirectory(prefix="handed-in-") as place:
         os.chmod(place, 0o755)
-        (Path(place) / AHEAD).mkdir()
+        (Path(place) / PREDICTIONS_FOLDER).mkdir()
         for name, content in files.items():
             path = Path(place) / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,13 +79,15 @@ class _Execution(BoundedExecute):
 
     shutdown_kernel = "immediate"
 
-    def __init__(self, job: Job, on_test: Callable[[str], None], gpu: dict[str, str]) -> None:
+    def __init__(
+        self, job: Job, on_test: Callable[[str], None], environment: dict[str, str]
+    ) -> None:
         super().__init__(
             timeout=job.timeout,
             total_timeout=job.total_timeout,
             kernel_manager_class=SandboxKernelManager,
         )
-        self._job, self._on_test, self._gpu = job, on_test, gpu
+        self._job, self._on_test, self._environment = job, on_test, environment
         self._outcomes: list[tuple[NotebookNode, list[NotebookNode]]] = []
         # Names that hidden tests define: no student's cell gives them a meaning, at any time.
         self._hidden = hidden_names(filter(is_test, job.cells))
@@ -94,11 +103,12 @@ class _Execution(BoundedExecute):
             Where the lecturer's own cells do not run.
         """
         nb = new_notebook(cells=copy.deepcopy(self._job.cells))
-        environment = self._gpu | ({RETRAIN: "1"} if self._job.retrain else {})
+        again = {env.TRAIN_AGAIN.name: "1"} if self._job.retrain else {}
+        environment = self._environment | again
         with staged(self._job.files) as handed_in, contextlib.ExitStack() as runners:
 
             def begin() -> TestRunner:
-                runner = TestRunner(handed_in, environment)
+                runner = TestRunner(handed_in, environment, self._job.with_my_rights)
                 runners.callback(runner.close)
                 problem = runner.prepare(self._job.given, self.total_timeout)
                 if problem:
@@ -106,7 +116,7 @@ class _Execution(BoundedExecute):
                 return runner
 
             self._tests = begin()
-            in_time = self._tests.predict(handed_in / AHEAD, self.total_timeout)
+            in_time = self._tests.predict(handed_in / PREDICTIONS_FOLDER, self.total_timeout)
             if not in_time:
                 # What needs no network is examined all the same.
                 self._tests.close()
@@ -123,7 +133,7 @@ class _Execution(BoundedExecute):
             examined = [cell for cell, _ in self._outcomes]
             for cell in nb.cells:
                 if is_test(cell) and not any(cell is other for other in examined):
-                    self._examine(cell, lambda request: {"ended": ENDED})
+                    self._examine(cell, lambda question: Answer(ended=ENDED))
         for cell, outputs in self._outcomes:
             cell.outputs = outputs
         return Examined(nb.cells, self.notes, self._job.provenance())
@@ -139,7 +149,8 @@ class _Execution(BoundedExecute):
 
     def create_kernel_manager(self) -> SandboxKernelManager:
         manager = super().create_kernel_manager()
-        manager.environment = self._gpu
+        manager.environment = self._environment
+        manager.with_my_rights = self._job.with_my_rights
         return manager
 
     def _end_kernel(self) -> None:
@@ -169,23 +180,24 @@ class _Execution(BoundedExecute):
         texts = [cell.source for cell in later if not is_test(cell)]
         return any(re.search(rf"\b{name}\b", text) for text in texts for name in names)
 
-    def _examine(self, cell: NotebookNode, ask: Any) -> None:
+    def _examine(self, cell: NotebookNode, ask: Callable[[Question], Answer]) -> None:
         self._on_test(cell.metadata["nbgrader"]["grade_id"])
         outputs = self._tests.examine(cell.source, ask, self.timeout)
         self._outcomes.append((cell, outputs))
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Pass a question on to the notebook's program, and return its answer."""
-        if request["name"] in self._hidden:
-            return {}
-        asked = json.dumps(json.dumps(request))
+    def _ask(self, question: Question) -> Answer:
+        """Pass a question on to the notebook's kernel, and return its answer."""
+        if question.name in self._hidden:
+            return Answer()
+        asked = json.dumps(question.model_dump_json())
         expression = f"__import__('{ANSWERS}', fromlist=['answer']).answer({asked})"
         try:
             number = self.kc.execute(
                 "", silent=True, store_history=False, user_expressions={"answer": expression}
             )
             reply = self.wait_for_reply(number)
-            return reply["content"]["user_expressions"]["answer"]["data"][ANSWER_MIME]
+            said = reply["content"]["user_expressions"]["answer"]["data"][ANSWER_MIME]
+            return Answer.model_validate(said)
         except Exception as error:
-            # Where the time is up the test goes on without the notebook: it may need it no more.
-            return {"ended": f"{ENDED} ({type(error).__name__})"}
+            # If the time is up, the test goes on without the notebook, which it may not need.
+            return Answer(ended=f"{ENDED} ({type(error).__name__})")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import socket
 from collections.abc import Callable
@@ -14,15 +13,17 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
+from course_utils import env
 from course_utils.grading.examine.kernel import data_folders
 from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.bubblewrap import open_sandbox
 from course_utils.grading.sandbox.layout import WORK
 from course_utils.grading.sandbox.limits import PREDICTOR_LIMITS
 from course_utils.runtime import cache_dir
-from course_utils.submission.contract import GRADING
+from course_utils.submission.messages import Answer, Order, Question, Reply
 
 ENDED = "The notebook's program ended before this test."
+EXAMINER_ENDED = "the program that carries out the tests has ended."
 
 
 class TestRunner:
@@ -33,10 +34,15 @@ class TestRunner:
     handed_in : Path
         Its files.
     environment : dict of str
-        Added to what its programs get.
+        Added to the environment of its programs.
+    with_my_rights : bool
+        Whether these run with the lecturer's rights, without a sandbox.
     """
 
-    def __init__(self, handed_in: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, handed_in: Path, environment: dict[str, str], with_my_rights: bool = False
+    ) -> None:
+        self._with_my_rights = with_my_rights
         self._sandboxes = contextlib.ExitStack()
         cache = cache_dir()
         cache.mkdir(parents=True, exist_ok=True)
@@ -56,7 +62,7 @@ class TestRunner:
         fork_server.shared().start(
             "course_utils.grading.inside.examiner:run",
             examiner.ticket(),
-            {GRADING: "autograde", "COURSE_CACHE": str(cache)} | environment,
+            {env.GRADING.name: "autograde", env.CACHE.name: str(cache)} | environment,
             [str(examiner.folder)],
             [far.fileno(), for_examiner.fileno()],
         )
@@ -66,7 +72,8 @@ class TestRunner:
 
     def prepare(self, cells: list[str], seconds: float) -> str:
         """Run the lecturer's own cells; return what went wrong, if anything did."""
-        return self._order({"prepare": cells}, _nobody, seconds) or ""
+        reply = self._order(Order(command="prepare", content=cells), _nobody, seconds)
+        return reply.problem if reply else EXAMINER_ENDED
 
     def predict(self, folder: Path, seconds: float) -> bool:
         """Have the handed-in networks predict ahead; what they made of it lies in `folder` then.
@@ -74,13 +81,13 @@ class TestRunner:
         Return whether they came to an end in time; if not, nothing can be examined any more.
         """
         inside = self._examiner.folder / WORK
-        self._order({"predict": str(inside)}, _nobody, seconds)
+        self._order(Order(command="predict", content=str(inside)), _nobody, seconds)
         for path in self._examiner.outside(inside).glob("*.npy"):
             shutil.copyfile(path, folder / path.name)
         return not self._connection.closed
 
     def examine(
-        self, source: str, ask: Callable[[dict[str, Any]], dict[str, Any]], seconds: float
+        self, source: str, ask: Callable[[Question], Answer], seconds: float
     ) -> list[NotebookNode]:
         """Carry out a test and return its cell's outputs.
 
@@ -92,21 +99,22 @@ class TestRunner:
         seconds : float
             It may take.
         """
-        outcome = self._order({"examine": source}, ask, seconds)
-        if not isinstance(outcome, dict):
+        reply = self._order(Order(command="examine", content=source), ask, seconds)
+        outcome = reply.outcome if reply else None
+        if outcome is None:
             return [_error("TestStopped", "The test did not come to its end.")]
         outputs = []
-        if outcome["printed"]:
-            outputs.append(new_output("stream", name="stdout", text=outcome["printed"]))
-        if "grade" in outcome:
-            outputs.append(new_output("execute_result", data=outcome["grade"], execution_count=1))
-        if "error" in outcome:
-            outputs.append(_error(*outcome["error"]))
+        if outcome.printed:
+            outputs.append(new_output("stream", name="stdout", text=outcome.printed))
+        if outcome.grade is not None:
+            outputs.append(new_output("execute_result", data=outcome.grade, execution_count=1))
+        if outcome.error is not None:
+            outputs.append(_error(*outcome.error))
         return outputs
 
     def forget(self, names: list[str]) -> None:
         """Say that the student's notebook has given names a new meaning."""
-        self._order({"forget": names}, _nobody, seconds=10)
+        self._order(Order(command="forget", content=names), _nobody, seconds=10)
 
     def close(self) -> None:
         """End everything."""
@@ -114,34 +122,30 @@ class TestRunner:
         self._sandboxes.close()
 
     def _open(self, **settings: Any) -> Any:
-        return self._sandboxes.enter_context(contextlib.closing(open_sandbox(**settings)))
+        return self._sandboxes.enter_context(
+            contextlib.closing(open_sandbox(self._with_my_rights, **settings))
+        )
 
     def _order(
-        self,
-        order: dict[str, Any],
-        ask: Callable[[dict[str, Any]], dict[str, Any]],
-        seconds: float,
-    ) -> Any:
-        """Give an order, answer what is asked back, and return what came of it; else None."""
+        self, order: Order, ask: Callable[[Question], Answer], seconds: float
+    ) -> Reply | None:
+        """Give an order, answer the questions that come back, and return the reply, or None."""
         try:
-            self._send(order)
+            self._connection.send_bytes(order.to_bytes())
             while self._connection.poll(seconds):
-                message = json.loads(self._connection.recv_bytes())
-                if "done" in message:
-                    return message["done"]
-                self._send(ask(message["ask"]))
-        except (EOFError, OSError):
+                reply = Reply.from_bytes(self._connection.recv_bytes())
+                if reply.question is None:
+                    return reply
+                self._connection.send_bytes(ask(reply.question).to_bytes())
+        except (EOFError, OSError, ValueError):
             pass
-        # Whatever it still says belongs to an order that was given up.
+        # Anything that still arrives belongs to an order that was given up.
         self._connection.close()
         return None
 
-    def _send(self, message: dict[str, Any]) -> None:
-        self._connection.send_bytes(json.dumps(message).encode())
 
-
-def _nobody(request: dict[str, Any]) -> dict[str, Any]:
-    return {"ended": ENDED}
+def _nobody(question: Question) -> Answer:
+    return Answer(ended=ENDED)
 
 
 def _error(name: str, message: str) -> NotebookNode:

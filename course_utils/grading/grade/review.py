@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import keras
 import numpy as np
 
+from course_utils import env
 from course_utils.data import Dataset
 from course_utils.evaluation import Evaluation, evaluate
-from course_utils.submission.contract import RETRAIN
 from course_utils.submission.predictions import score
 from course_utils.submission.trained import Trained
 from course_utils.training import train
@@ -40,7 +39,7 @@ def reasons_to_review(trained: Trained, scored: Evaluation, threshold: float, da
         reasons.append(f"a layer is called {named[0]}, as in a ready-made network")
     if trained.model.input_shape[1:] == data.x_val.shape[1:]:
         reasons += _compared_with_validation(trained, scored, data)
-    if os.environ.get(RETRAIN) == "1":
+    if env.TRAIN_AGAIN.is_on:
         again = _train_again(trained, data)
         if abs(again - scored.accuracy) > RETRAIN_TOLERANCE:
             reasons.append(f"trained again it reached {again:.1%}, not {scored.accuracy:.1%}")

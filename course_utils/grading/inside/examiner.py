@@ -10,7 +10,6 @@ import ast
 import builtins
 import contextlib
 import io
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,19 +28,20 @@ from course_utils.grading.sandbox.limits import MAX_PRINTED
 from course_utils.submission import predictions
 from course_utils.submission import trained as trained_networks
 from course_utils.submission.codec import pack, unpack
+from course_utils.submission.messages import Answer, Order, Question, Reply, TestOutcome
 
 
 class Names(dict):
     """A test's global names: those defined here, then those of the student's notebook."""
 
-    def __init__(self, ask: Callable[[dict[str, Any]], Any]) -> None:
+    def __init__(self, ask: Callable[[Question], Any]) -> None:
         super().__init__(__name__="__main__")
         self._ask = ask
 
     def __missing__(self, name: str) -> Any:
         if hasattr(builtins, name):
             raise KeyError(name)
-        return self._ask({"name": name})
+        return self._ask(Question(name=name))
 
 
 class Examiner:
@@ -61,7 +61,7 @@ class Examiner:
 
     def serve(self) -> None:
         """Do what the grader says until it closes the line."""
-        orders = {
+        orders: dict[str, Callable[[Any], Reply]] = {
             "prepare": self._prepare,
             "predict": self._predict,
             "examine": self._examine,
@@ -69,19 +69,19 @@ class Examiner:
         }
         with contextlib.suppress(EOFError):
             while True:
-                ((order, content),) = self._receive().items()
-                self._send({"done": orders[order](content)})
+                order = Order.from_bytes(self._connection.recv_bytes())
+                self._send(orders[order.command](order.content))
 
-    def _prepare(self, cells: list[str]) -> str:
-        """Run the lecturer's own cells; return what went wrong."""
+    def _prepare(self, cells: list[str]) -> Reply:
+        """Run the lecturer's own cells; reply with what went wrong."""
         for source in cells:
             _, error = self._run(source)[1:]
             if error:
-                return f"{type(error).__name__}: {error}"
+                return Reply(problem=f"{type(error).__name__}: {error}")
         self._given = set(self._names)
-        return ""
+        return Reply()
 
-    def _predict(self, folder: str) -> None:
+    def _predict(self, folder: str) -> Reply:
         """Have every network predict what the lecturer's cells have loaded for it, into files.
 
         The tests ask for it later, and so does the notebook, which then need not predict.
@@ -96,27 +96,28 @@ class Examiner:
                         predictions.score(trained.model, data.x_val, data.y_val, data.class_names)
                         predictions.score(trained.model, data.x_test, data.y_test, data.class_names)
         predictions.save_predictions(Path(folder))
+        return Reply()
 
-    def _examine(self, source: str) -> dict[str, Any]:
-        """Run a test and return what it printed, its grade, or its error."""
+    def _examine(self, source: str) -> Reply:
+        """Run a test; reply with its output, and its grade or its error."""
         self._asked.clear()
         printed, value, error = self._run(source)
-        outcome: dict[str, Any] = {"printed": printed[:MAX_PRINTED]}
+        grade = said = None
         if error is not None:
-            outcome["error"] = [type(error).__name__, str(error)[:1000]]
+            said = type(error).__name__, str(error)[:1000]
         elif isinstance(value, Grade):
-            # An answer can stand in it, of any length.
-            shortened = replace(value, message=value.message[:MAX_PRINTED])
-            outcome["grade"] = shortened._repr_mimebundle_()
-        return outcome
+            # The message can quote an answer of any length.
+            grade = replace(value, message=value.message[:MAX_PRINTED])._repr_mimebundle_()
+        return Reply(outcome=TestOutcome(printed=printed[:MAX_PRINTED], grade=grade, error=said))
 
-    def _forget(self, names: list[str]) -> None:
+    def _forget(self, names: list[str]) -> Reply:
         """Leave names to the student's notebook again: a cell has given them a new meaning.
 
         Those of the lecturer's own cells keep theirs.
         """
         for name in set(names) - self._given:
             self._names.pop(name, None)
+        return Reply()
 
     def _run(self, source: str) -> tuple[str, Any, Exception | None]:
         """Run a cell; return what it printed, its last expression's value, and its error."""
@@ -135,21 +136,21 @@ class Examiner:
                 error = raised
         return printed.getvalue(), value, error
 
-    def _ask(self, request: dict[str, Any]) -> Any:
-        """Ask the student's notebook for a value; the same name is asked for once a test."""
-        name = request["name"]
+    def _ask(self, question: Question) -> Any:
+        """Ask the student's notebook for a value; in one test, each name is asked for once."""
+        name = question.name
         if name not in self._asked:
-            answer = self._answer_to(request)
-            if "value" not in answer:
+            answer = self._answer_to(question)
+            if answer.value is None:
                 raise NameError(f"name {name!r} is not defined")
-            self._asked[name] = self._unpacked(answer["value"], name)
+            self._asked[name] = self._unpacked(answer.value, name)
         return self._asked[name]
 
-    def _answer_to(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._send({"ask": request})
-        answer = self._receive()
-        if "ended" in answer:
-            raise SubmissionError(answer["ended"])
+    def _answer_to(self, question: Question) -> Answer:
+        self._send(Reply(question=question))
+        answer = Answer.from_bytes(self._connection.recv_bytes())
+        if answer.ended is not None:
+            raise SubmissionError(answer.ended)
         return answer
 
     def _unpacked(self, text: str, name: str) -> Any:
@@ -160,20 +161,16 @@ class Examiner:
         )
 
     def _call(self, name: str, arguments: str, without: tuple[str, ...]) -> tuple[Any, list]:
-        asked = {"name": name, "arguments": arguments, "without": without}
-        answer = self._answer_to(asked)
-        if "error" in answer:
-            kind, message = map(str, answer["error"])
+        answer = self._answer_to(Question(name=name, arguments=arguments, without=without))
+        if answer.error is not None:
+            kind, message = answer.error
             raise _error_type(kind)(message)
-        if "value" not in answer:
+        if answer.value is None or answer.arguments is None:
             raise NameError(f"name {name!r} is not defined")
-        return self._unpacked(answer["value"], name), unpack(answer["arguments"])
+        return self._unpacked(answer.value, name), unpack(answer.arguments)
 
-    def _send(self, message: dict[str, Any]) -> None:
-        self._connection.send_bytes(json.dumps(message).encode())
-
-    def _receive(self) -> dict[str, Any]:
-        return json.loads(self._connection.recv_bytes())
+    def _send(self, reply: Reply) -> None:
+        self._connection.send_bytes(reply.to_bytes())
 
 
 class RemoteFunction:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.grading.sandbox.layout import HANDED_IN, WORK, kernel_cache
-from course_utils.submission.contract import AHEAD
+from course_utils.submission.contract import PREDICTIONS_FOLDER
 
 
 def run(connection: dict[str, Any], folder: str, cache: str) -> None:
@@ -17,7 +17,7 @@ def run(connection: dict[str, Any], folder: str, cache: str) -> None:
     from ipykernel.kernelapp import IPKernelApp
 
     submission = Path(folder) / WORK / "submission"
-    handed_in, ignore = Path(folder) / HANDED_IN, shutil.ignore_patterns(AHEAD)
+    handed_in, ignore = Path(folder) / HANDED_IN, shutil.ignore_patterns(PREDICTIONS_FOLDER)
     shutil.copytree(handed_in, submission, copy_function=shutil.copyfile, ignore=ignore)
     _link_cache(Path(cache), kernel_cache(Path(folder)))
     file = Path(folder) / WORK / "connection.json"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import json
 import os
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -24,6 +23,7 @@ from course_utils.grading.inside.model_archive import checked_structure, read_st
 from course_utils.grading.sandbox.layout import HANDED_IN
 from course_utils.grading.sandbox.limits import MAX_ANSWER_BYTES
 from course_utils.runtime import setup
+from course_utils.submission.messages import OpenedNetwork, PredictorRequest
 from course_utils.submission.predictions import images_digest, weights_digest
 
 # What lies between the layers takes a quarter of the memory that it takes with `EVALUATION_BATCH`,
@@ -55,13 +55,15 @@ class Predictor:
         """
         if path.name in self._models:
             return self._models[path.name]
-        told = json.loads(self._ask({"open": path.name}))
+        told = OpenedNetwork.from_bytes(
+            self._ask(PredictorRequest(command="open", network=path.name))
+        )
         # Looked at here once more: what comes from there is not trusted either.
-        model = build(told["structure"], path.name)
-        if model.count_params() != told["parameters"]:
+        model = build(told.structure, path.name)
+        if model.count_params() != told.parameters:
             raise SubmissionError(f"{path.name} holds other weights than its structure has.")
         model.predict = functools.partial(self._predict, path.name)
-        model.weights_digest = told["digest"]
+        model.weights_digest = told.digest
         self._models[path.name] = model
         return model
 
@@ -70,7 +72,9 @@ class Predictor:
         digest = images_digest(x)
         if digest not in self._sent:
             self._send(x, digest)
-        probabilities = _to_array(self._ask({"predict": name, "images": digest}))
+        probabilities = _to_array(
+            self._ask(PredictorRequest(command="predict", network=name, images=digest))
+        )
         if probabilities.ndim != 2 or len(probabilities) != len(x):
             raise SubmissionError(f"{name} does not give one row of probabilities for each image.")
         return probabilities
@@ -80,12 +84,15 @@ class Predictor:
         with os.fdopen(os.memfd_create("images"), "wb") as file:
             file.write(np.ascontiguousarray(x))
             file.flush()
-            self._ask({"images": digest, "shape": x.shape, "dtype": str(x.dtype)}, file.fileno())
+            request = PredictorRequest(
+                command="images", images=digest, shape=x.shape, dtype=str(x.dtype)
+            )
+            self._ask(request, file.fileno())
         self._sent.add(digest)
 
-    def _ask(self, request: dict[str, Any], file: int | None = None) -> bytes:
+    def _ask(self, request: PredictorRequest, file: int | None = None) -> bytes:
         try:
-            self._connection.send_bytes(json.dumps(request).encode())
+            self._connection.send_bytes(request.to_bytes())
             if file is not None:
                 send_handle(self._connection, file, None)
             failed = self._connection.recv_bytes(MAX_ANSWER_BYTES)
@@ -126,17 +133,15 @@ def serve(descriptor: int, folder: str) -> None:
         setup()
     with contextlib.suppress(EOFError):
         while True:
-            request = json.loads(connection.recv_bytes())
+            request = PredictorRequest.from_bytes(connection.recv_bytes())
             try:
-                if "shape" in request:
-                    images[request["images"]] = _receive_images(connection, request)
+                if request.command == "images":
+                    images[request.images] = _receive_images(connection, request)
                     answer = b""
-                elif "predict" in request:
-                    answer = _to_bytes(
-                        predict(models[request["predict"]], images[request["images"]])
-                    )
+                elif request.command == "predict":
+                    answer = _to_bytes(predict(models[request.network], images[request.images]))
                 else:
-                    answer = _open(Path(folder) / HANDED_IN / request["open"], models)
+                    answer = _open(Path(folder) / HANDED_IN / request.network, models)
                 failed = b""
             except SubmissionError as error:
                 answer, failed = b"", str(error).encode()
@@ -147,10 +152,9 @@ def serve(descriptor: int, folder: str) -> None:
             connection.send_bytes(answer)
 
 
-def _receive_images(connection: Connection, request: dict[str, Any]) -> np.ndarray:
+def _receive_images(connection: Connection, request: PredictorRequest) -> np.ndarray:
     with os.fdopen(recv_handle(connection), "rb") as file:
-        shape = tuple(request["shape"])
-        return np.asarray(np.memmap(file, request["dtype"], "r", shape=shape))
+        return np.asarray(np.memmap(file, request.dtype, "r", shape=request.shape))
 
 
 def predict(model: keras.Model, x: np.ndarray) -> np.ndarray:
@@ -184,12 +188,9 @@ def _open(path: Path, models: dict[str, keras.Model]) -> bytes:
                 "Train again."
             ) from error
         models[path.name] = model
-    told = {
-        "structure": structure,
-        "parameters": model.count_params(),
-        "digest": weights_digest(model),
-    }
-    return json.dumps(told).encode()
+    return OpenedNetwork(
+        structure=structure, parameters=model.count_params(), digest=weights_digest(model)
+    ).to_bytes()
 
 
 def _first_line(error: Exception) -> str:

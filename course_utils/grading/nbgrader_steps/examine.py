@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
 from nbgrader.preprocessors.base import NbGraderPreprocessor
-from traitlets import Int
+from traitlets import Bool, Float, Int, default
 
+from course_utils import env
 from course_utils.grading.examine.job import Job, read_files
 from course_utils.grading.examine.store import PROVENANCE, load_or_examine
 from course_utils.grading.nbgrader_steps.notes import add_note
 from course_utils.grading.nbgrader_steps.repair import NOTHING_TO_RUN, lecturers_notebook
 from course_utils.grading.sandbox.limits import MAX_FILES_BYTES
-from course_utils.submission.contract import RETRAIN
 
 # The lecturer's cells with this tag run where the tests run, too.
 FOR_TESTS = "for-tests"
+
+
+# A submission whose networks are trained again may take this many times as long.
+RETRAIN_PATIENCE = 10
 
 
 class Examine(NbGraderPreprocessor):
@@ -28,6 +30,18 @@ class Examine(NbGraderPreprocessor):
 
     timeout = Int(180, help="Seconds for one cell, and for one test.").tag(config=True)
     total_timeout = Int(600, help="Seconds for one submission.").tag(config=True)
+    retrain = Float(
+        min=0, max=1, help="Fraction of the submissions whose networks are trained again."
+    ).tag(config=True)
+    with_my_rights = Bool(help="Run submissions without a sandbox.").tag(config=True)
+
+    @default("retrain")
+    def _retrain(self) -> float:
+        return float(env.RETRAIN.value or 0)
+
+    @default("with_my_rights")
+    def _with_my_rights(self) -> bool:
+        return env.WITH_MY_RIGHTS.is_on
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         job = self.job(nb, resources)
@@ -51,13 +65,16 @@ class Examine(NbGraderPreprocessor):
             most = f"{MAX_FILES_BYTES // 2**20} MB in all are read"
             sentence = f"Too large to be looked at, {most}: {', '.join(too_large[:5])}."
             add_note(nb, sentence, sentence)
+        retrain = _is_sampled(self.retrain, names["student"], names["assignment"])
+        patience = RETRAIN_PATIENCE if retrain else 1
         return Job(
             cells=nb.cells,
             given=_given_cells(lecturers_notebook(self, names)),
             files=files,
-            timeout=self.timeout,
-            total_timeout=self.total_timeout,
-            retrain=_is_sampled(names["student"], names["assignment"]),
+            timeout=patience * self.timeout,
+            total_timeout=patience * self.total_timeout,
+            retrain=retrain,
+            with_my_rights=self.with_my_rights,
         )
 
 
@@ -70,11 +87,8 @@ def _given_cells(source: NotebookNode) -> list[str]:
     ]
 
 
-def _is_sampled(*names: str) -> bool:
-    """Tell whether the lecturer wants this submission's networks trained again."""
-    part = 0.0
-    with contextlib.suppress(ValueError):
-        part = float(os.environ.get(RETRAIN, 0))
-    # Student and assignment name the submission: the same ones are drawn every time.
+def _is_sampled(fraction: float, *names: str) -> bool:
+    """Tell whether a submission is in the sample of this fraction."""
+    # The sample depends on the names of student and assignment only, so it is always the same.
     digest = hashlib.sha256("/".join(names).encode()).digest()
-    return int.from_bytes(digest[:4], "big") / 2**32 < part
+    return int.from_bytes(digest[:4], "big") / 2**32 < fraction

@@ -17,6 +17,7 @@ from nbgrader.converters.base import NbGraderException
 
 from course_utils.errors import SandboxError
 from course_utils.grading.examine.job import plain_files
+from course_utils.grading.nbgrader_steps.examine import Examine
 from course_utils.grading.nbgrader_steps.notes import add_note
 from course_utils.grading.sandbox.bubblewrap import require_sandbox
 from course_utils.grading.sandbox.limits import (
@@ -35,7 +36,7 @@ class SubmissionExporter(NotebookExporter):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         try:
-            require_sandbox()
+            require_sandbox(Examine(parent=self).with_my_rights)
         except SandboxError as error:
             self.log.error(str(error))
             raise NbGraderException(str(error)) from error

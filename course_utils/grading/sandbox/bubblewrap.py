@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from course_utils import env
 from course_utils.errors import SandboxError
 from course_utils.grading.sandbox import gpus, seccomp
 from course_utils.grading.sandbox.layout import (
@@ -32,14 +33,12 @@ from course_utils.grading.sandbox.layout import (
 from course_utils.grading.sandbox.limits import WATCH_SECONDS, Limits
 from course_utils.grading.sandbox.procfs import Process
 from course_utils.grading.sandbox.watch import excess
-
-# With 1 in this variable, submissions run with the rights of whoever grades them.
-WITH_MY_RIGHTS = "COURSE_RUN_SUBMISSIONS_WITH_MY_RIGHTS"
+from course_utils.submission.messages import Ticket
 
 HOW_TO_INSTALL = (
     "Submissions are other people's programs and run only in a sandbox: install bubblewrap "
     "(Debian, Ubuntu: sudo apt-get install bubblewrap; in a checkout: make sandbox). To run them "
-    f"with all your rights instead, at your own risk, set {WITH_MY_RIGHTS}=1."
+    f"with all your rights instead, at your own risk, set {env.WITH_MY_RIGHTS.name}=1."
 )
 
 # Each sandbox that root opens has its own user, because limits on processes count per user.
@@ -114,18 +113,18 @@ class Sandbox:
         self._end()
         self._release()
 
-    def ticket(self) -> dict:
-        """Return what a process needs to `enter`, as JSON values."""
+    def ticket(self) -> Ticket:
+        """Return what a process needs to `enter`."""
         own = os.geteuid()
         user = own if own != 0 or self.writable else FIRST_USER + next(_users) % USERS
-        return {
-            "keeper": self.pid,
-            "user": user,
-            "limits": asdict(self.limits),
-            "trusted": bool(self.writable),
-            "gpu": self._has_gpu,
-            "work": str(self.folder / WORK),
-        }
+        return Ticket(
+            keeper=self.pid,
+            user=user,
+            limits=asdict(self.limits),
+            trusted=bool(self.writable),
+            gpu=self._has_gpu,
+            work=str(self.folder / WORK),
+        )
 
     def outside(self, path: Path) -> Path:
         """Return the path by which a file inside can be reached from outside."""
@@ -216,8 +215,8 @@ class NoSandbox:
         if handed_in:
             (self.folder / HANDED_IN).symlink_to(handed_in)
 
-    def ticket(self) -> dict:
-        return {"keeper": None, "work": str(self.folder / WORK)}
+    def ticket(self) -> Ticket:
+        return Ticket(keeper=None, work=str(self.folder / WORK))
 
     def outside(self, path: Path) -> Path:
         return path
@@ -230,21 +229,26 @@ class NoSandbox:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def open_sandbox(**settings: Any) -> Sandbox | NoSandbox:
+def open_sandbox(with_my_rights: bool, **settings: Any) -> Sandbox | NoSandbox:
     """Return a new sandbox, or a `NoSandbox` if the lecturer has asked for that.
 
-    Parameters are those of `Sandbox`.
+    Parameters
+    ----------
+    with_my_rights : bool
+        Whether submissions run with the lecturer's rights.
+    **settings
+        Those of `Sandbox`.
 
     Raises
     ------
     SandboxError
         As `Sandbox` does.
     """
-    return NoSandbox(**settings) if os.environ.get(WITH_MY_RIGHTS) == "1" else Sandbox(**settings)
+    return NoSandbox(**settings) if with_my_rights else Sandbox(**settings)
 
 
 @functools.cache
-def require_sandbox() -> None:
+def require_sandbox(with_my_rights: bool) -> None:
     """Make sure that a sandbox can be opened here; success is remembered.
 
     Raises
@@ -252,7 +256,7 @@ def require_sandbox() -> None:
     SandboxError
         As `Sandbox` does.
     """
-    open_sandbox().close()
+    open_sandbox(with_my_rights).close()
 
 
 def find_bubblewrap() -> str:

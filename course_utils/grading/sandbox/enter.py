@@ -10,6 +10,7 @@ from pathlib import Path
 
 from course_utils.grading.sandbox import seccomp
 from course_utils.grading.sandbox.limits import Limits
+from course_utils.submission.messages import Ticket
 
 NAMESPACES = ("user", "ipc", "uts", "net", "cgroup", "pid", "mnt")
 
@@ -19,34 +20,34 @@ PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
 CAPABILITY_VERSION_3 = 0x20080522
 
 
-def enter(ticket: Mapping, report: Callable[[int], None]) -> None:
+def enter(ticket: Ticket, report: Callable[[int], None]) -> None:
     """Enter a sandbox for good; the caller must have a single thread, and call `confine` next.
 
     Only children enter a namespace of processes, so the rest of the program continues in a child.
 
     Parameters
     ----------
-    ticket : dict
+    ticket : Ticket
         From `Sandbox.ticket`.
     report : callable
         Receives the id of the process that continues, as it is known outside.
     """
-    if ticket["keeper"]:
+    if ticket.keeper:
         # If the machine runs out of memory, the submission ends first, and not the grader.
         Path("/proc/self/oom_score_adj").write_text("1000")
-        _join_namespaces(ctypes.CDLL(None, use_errno=True), ticket["keeper"])
+        _join_namespaces(ctypes.CDLL(None, use_errno=True), ticket.keeper)
     child = os.fork()
     if child:
         report(child)
         os._exit(0)
 
 
-def confine(ticket: Mapping, environment: Mapping[str, str]) -> None:
+def confine(ticket: Ticket, environment: Mapping[str, str]) -> None:
     """Give up all rights, inside a sandbox, and replace the environment.
 
     Parameters
     ----------
-    ticket : dict
+    ticket : Ticket
         From `Sandbox.ticket`.
     environment : dict of str
     """
@@ -54,12 +55,12 @@ def confine(ticket: Mapping, environment: Mapping[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.umask(0o022)
-    os.chdir(ticket["work"])
-    if ticket["keeper"]:
-        _limit(Limits(**ticket["limits"]), ticket["gpu"])
-        _drop_rights(ctypes.CDLL(None, use_errno=True), ticket["user"])
-        if not ticket["trusted"]:
-            seccomp.forbid(ticket["gpu"])
+    os.chdir(ticket.work)
+    if ticket.keeper:
+        _limit(Limits(**ticket.limits), ticket.gpu)
+        _drop_rights(ctypes.CDLL(None, use_errno=True), ticket.user)
+        if not ticket.trusted:
+            seccomp.forbid(ticket.gpu)
 
 
 def _join_namespaces(libc: ctypes.CDLL, keeper: int) -> None:

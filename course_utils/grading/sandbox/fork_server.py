@@ -10,19 +10,19 @@ import atexit
 import functools
 import importlib
 import itertools
-import json
 import os
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from course_utils import env
 from course_utils.errors import SandboxError
 from course_utils.grading.sandbox.enter import confine, enter
 from course_utils.runtime import keras_home, start_folder
+from course_utils.submission.messages import Started, Task, Ticket
 
 # Imports everything that the programs need; called once, before the first fork.
 PRELOAD = "course_utils.grading.inside.preload:import_everything"
@@ -30,12 +30,12 @@ MESSAGE_BYTES = 2**16
 MAX_DESCRIPTORS = 4
 START_SECONDS = 120
 # Environment variables that a program receives; it sees no others.
-ENVIRONMENT = ("COURSE_THREADS", "KERAS_BACKEND", "LANG", "TZ", "CUDA_VISIBLE_DEVICES")
+ENVIRONMENT = (env.THREADS.name, env.BACKEND.name, env.GPUS.name, "LANG", "TZ")
 
 # The import must not start a thread, because a fork would lose it.
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
          "TF_NUM_INTRAOP_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/",
-         "TF_NUM_INTEROP_THREADS": "1", "MPLBACKEND": "agg", "COURSE_OFFLINE": "1",
+         "TF_NUM_INTEROP_THREADS": "1", "MPLBACKEND": "agg", env.OFFLINE.name: "1",
          "PYDEVD_DISABLE_FILE_VALIDATION": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true",
          "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # fmt: skip
 
@@ -63,7 +63,7 @@ class ForkServer:
     def start(
         self,
         program: str,
-        ticket: Mapping[str, Any],
+        ticket: Ticket,
         environment: Mapping[str, str],
         arguments: Sequence[Any] = (),
         descriptors: Sequence[int] = (),
@@ -74,7 +74,7 @@ class ForkServer:
         ----------
         program : str
             ``"module:function"``; called with the descriptors, then with the arguments.
-        ticket : dict
+        ticket : Ticket
             From `Sandbox.ticket`.
         environment : dict of str
         arguments : sequence
@@ -82,27 +82,27 @@ class ForkServer:
         descriptors : sequence of int
             Open files that the program receives.
         """
-        task = {
-            "program": program,
-            "ticket": dict(ticket),
-            "environment": handed_on() | dict(environment),
-            "arguments": list(arguments),
-        }
         with self._lock:
-            task["number"] = next(self._numbers)
-            socket.send_fds(self._near, [json.dumps(task).encode()], list(descriptors))
-            answer = self._answer(task["number"])
-        if "error" in answer:
-            raise SandboxError(f"A program could not be started in its sandbox: {answer['error']}")
-        return answer["pid"]
+            task = Task(
+                number=next(self._numbers),
+                program=program,
+                ticket=ticket,
+                environment=handed_on() | dict(environment),
+                arguments=list(arguments),
+            )
+            socket.send_fds(self._near, [task.to_bytes()], list(descriptors))
+            started = self._answer(task.number)
+        if started.error:
+            raise SandboxError(f"A program could not be started in its sandbox: {started.error}")
+        return started.pid
 
-    def _answer(self, number: int) -> dict[str, Any]:
+    def _answer(self, number: int) -> Started:
         """Wait for a task's answer; the answer to a task that was given up may come first."""
         while message := self._near.recv(MESSAGE_BYTES):
-            answer = json.loads(message)
-            if answer["number"] == number:
-                return answer
-        return {"error": "it ended"}
+            started = Started.from_bytes(message)
+            if started.number == number:
+                return started
+        return Started(number=number, error="it ended")
 
     def close(self) -> None:
         """End the fork server; the programs that it has started continue."""
@@ -127,9 +127,9 @@ def handed_on() -> dict[str, str]:
     """Return the environment variables that every program receives."""
     chosen = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     # Absolute paths: a program's working folder is the submission.
-    places = {"COURSE_START": start_folder(), "KERAS_HOME": keras_home()}
-    if data := os.environ.get("COURSE_DATA"):
-        places["COURSE_DATA"] = Path(data).expanduser().absolute()
+    places = {env.START.name: start_folder(), env.KERAS_HOME.name: keras_home()}
+    if env.DATA.path:
+        places[env.DATA.name] = env.DATA.path
     return QUIET | chosen | {name: str(place) for name, place in places.items()}
 
 
@@ -143,33 +143,33 @@ def serve(near: socket.socket) -> None:
             return
         child = os.fork()
         if child == 0:
-            _become(json.loads(message), descriptors, near)
+            _become(Task.from_bytes(message), descriptors, near)
         for descriptor in descriptors:
             os.close(descriptor)
         # The child answers, and ends as soon as its own child has entered the sandbox.
         os.waitpid(child, 0)
 
 
-def _become(task: dict[str, Any], descriptors: list[int], near: socket.socket) -> None:
+def _become(task: Task, descriptors: list[int], near: socket.socket) -> None:
     """Enter the sandbox and run the program there; never returns."""
     status = 1
 
     def answer(**what: Any) -> None:
-        near.send(json.dumps({"number": task["number"]} | what).encode())
+        near.send(Started(number=task.number, **what).to_bytes())
 
     try:
         try:
-            enter(task["ticket"], lambda pid: answer(pid=pid))
+            enter(task.ticket, lambda pid: answer(pid=pid))
         except BaseException as error:
             answer(error=f"{type(error).__name__}: {error}")
             raise
         # Each task has one answer, and it has been sent.
         near.close()
-        confine(task["ticket"], task["environment"])
+        confine(task.ticket, task.environment)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(nowhere, stream)
-        _function(task["program"])(*descriptors, *task["arguments"])
+        _function(task.program)(*descriptors, *task.arguments)
         status = 0
     finally:
         os._exit(status)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
+from course_utils import env
 
 LOOK = """
 import sys
@@ -30,9 +30,9 @@ def visible() -> list[str]:
     """Return the names of the GPUs that this process may, and can, use; there may be none."""
     names = [device.name.removeprefix("nvidia") for device in devices()]
     names = sorted(filter(str.isdigit, names), key=int)
-    if names and VISIBLE in os.environ:
+    if names and env.GPUS.name in os.environ:
         # As the driver does: what comes after a name that is none is left out.
-        names = [name.strip() for name in os.environ[VISIBLE].split(",")]
+        names = [name.strip() for name in os.environ[env.GPUS.name].split(",")]
         names = names[: next((n for n, name in enumerate(names) if name in ("", "-1")), None)]
     return names if names and keras_sees_one() else []
 
@@ -57,7 +57,7 @@ def one() -> Iterator[dict[str, str]]:
         return
     name = _free().get()
     try:
-        yield {VISIBLE: name}
+        yield {env.GPUS.name: name}
     finally:
         _free().put(name)
 

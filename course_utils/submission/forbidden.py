@@ -1,0 +1,30 @@
+"""Making functions fail for a while: a student's function must do without them."""
+
+from __future__ import annotations
+
+import contextlib
+import pkgutil
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def forbidden(names: Iterable[str]) -> Iterator[None]:
+    """Let functions raise `RuntimeError` inside the block.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Dotted names, such as ``"keras.Model.count_params"``.
+    """
+    with contextlib.ExitStack() as restored:
+        for name in names:
+            owner, _, function = name.rpartition(".")
+            holder = pkgutil.resolve_name(owner)
+            restored.callback(setattr, holder, function, getattr(holder, function))
+            setattr(holder, function, _refuse)
+        yield
+
+
+def _refuse(*arguments: Any, **settings: Any) -> None:
+    raise RuntimeError("This function must do without the one that it calls.")
