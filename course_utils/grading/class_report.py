@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from course_utils.errors import AssignmentError
 from course_utils.files import write_atomically
@@ -162,10 +162,15 @@ def accuracy_histogram(name: str, measured: Sequence[dict[str, Any]]) -> Picture
     high = np.ceil(max(*accuracies, threshold)) + 1
     figure = Figure(figsize=(8, 2.8), layout="constrained")
     axis = figure.subplots()
-    axis.hist(accuracies, bins=np.arange(low, high + 0.5), color=PALETTE[0], edgecolor="white")
+    axis.hist(
+        accuracies,
+        bins=[float(edge) for edge in np.arange(low, high + 0.5)],
+        color=PALETTE[0],
+        edgecolor="white",
+    )
     axis.axvline(threshold, color="black", linestyle="--", label=f"asked: {threshold:.0f}%")
     axis.set(title=name, xlabel="test accuracy (%)", ylabel="networks")
-    axis.yaxis.get_major_locator().set_params(integer=True)
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(frameon=False)
     sns.despine(ax=axis)
     reached = sum(accuracy >= threshold for accuracy in accuracies)

@@ -191,8 +191,8 @@ def one_transaction(engine: Engine) -> Iterator[Transaction]:
     of its sessions join one transaction, which their commits do not end.
     """
     with engine.connect() as connection, connection.begin() as transaction:
-        # nbgrader disposes of what it takes for an engine of its own.
-        connection.dispose = lambda: None
+        # nbgrader takes the connection for its own engine, and disposes of it.
+        connection.dispose = lambda: None  # type: ignore[attr-defined]
         with (
             mock.patch.object(nbgrader.api, "create_engine", return_value=connection),
             warnings.catch_warnings(action="ignore", category=SAWarning),

@@ -4,6 +4,7 @@ The names below are imported when they are first asked for, after Keras was, in 
 """
 
 import importlib
+from typing import Any
 
 _HOMES = {
     "Trained": "trained",
@@ -18,7 +19,7 @@ _HOMES = {
 __all__ = sorted([*_HOMES, "check"])
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'course_utils.submission' has no attribute {name!r}")
     importlib.import_module("course_utils.runtime").import_keras()

@@ -57,7 +57,7 @@ def images_digest(x: np.ndarray) -> str:
     if place in _digests:
         return _digests[place][0]
     content = hashlib.sha256(f"{x.shape}{x.dtype}".encode())
-    content.update(np.ascontiguousarray(x))
+    content.update(np.ascontiguousarray(x).data)
     digest = content.hexdigest()
     if not x.flags.writeable:
         # The array is kept with it: its place in memory stays its own.

@@ -90,7 +90,9 @@ def _rubric_problems(source: NotebookNode) -> list[str]:
 
 def _split(source: str) -> tuple[list[str], list[str]]:
     """Return an answer's lines outside and inside its solutions."""
-    given, solved, inside = [], [], False
+    given: list[str] = []
+    solved: list[str] = []
+    inside = False
     for line in source.splitlines():
         if BEGIN_SOLUTION in line or END_SOLUTION in line:
             inside = BEGIN_SOLUTION in line

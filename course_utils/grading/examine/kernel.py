@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import zmq
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Bool, Dict
@@ -42,6 +43,7 @@ class SandboxKernelManager(AsyncKernelManager):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
+        assert self.kernel_spec  # the Python kernel is installed with this library
         self.kernel_spec.metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER}
 
     def client(self, **settings: Any) -> Any:
@@ -58,6 +60,8 @@ class SandboxProvisioner(LocalProvisioner):
     messages on the kernel's sockets.
     """
 
+    parent: SandboxKernelManager
+
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         self.sandbox = open_sandbox(
             self.parent.with_my_rights, readable=data_folders(), handed_in=Path(kwargs["cwd"])
@@ -68,7 +72,7 @@ class SandboxProvisioner(LocalProvisioner):
         self.parent.ip = self._relay.ip
         return await super().pre_launch(**kwargs)
 
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         connection = json.loads(Path(self.parent.connection_file).read_text(encoding="utf-8"))
         self._relay.listen(number for name, number in connection.items() if name.endswith("_port"))
         self.pid = fork_server.shared().start(
@@ -83,7 +87,8 @@ class SandboxProvisioner(LocalProvisioner):
             | self.parent.environment,
             [connection | {"ip": str(self._sockets)}, str(self.sandbox.folder), str(cache_dir())],
         )
-        self.process = Process(self.pid)
+        # It has the methods of a Popen that Jupyter calls.
+        self.process = Process(self.pid)  # type: ignore[assignment]
         return self.connection_info
 
     async def kill(self, restart: bool = False) -> None:

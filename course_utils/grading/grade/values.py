@@ -40,7 +40,7 @@ class Grade:
     review: str = ""
     accuracies: tuple[dict[str, Any], ...] = field(default=())
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         lines = html.escape(self.message).replace("\n", "<br>")
         return {
             "text/plain": f"{self.fraction:.4f}",
@@ -171,4 +171,5 @@ def _matches(got: Any, expected: Any, tolerance: float) -> bool:
         return type(got) is type(expected) and got == expected
     if isinstance(got, bool) or not isinstance(got, numbers.Real):
         return False
-    return abs(got - expected) <= tolerance
+    difference: Any = got - expected
+    return bool(abs(difference) <= tolerance)

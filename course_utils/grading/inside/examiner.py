@@ -125,11 +125,11 @@ class Examiner:
         with contextlib.redirect_stdout(printed):
             try:
                 tree = ast.parse(source)
-                last = (
-                    tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-                )
+                last = tree.body[-1] if tree.body else None
+                if isinstance(last, ast.Expr):
+                    tree.body.pop()
                 exec(compile(tree, "<test>", "exec"), self._names)
-                if last is not None:
+                if isinstance(last, ast.Expr):
                     expression = compile(ast.Expression(last.value), "<test>", "eval")
                     value = eval(expression, self._names)
             except Exception as raised:

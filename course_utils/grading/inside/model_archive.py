@@ -148,7 +148,7 @@ def _strange_class(part: dict[str, Any]) -> str:
     return "" if is_layer or (plain and _is_operation(module, kind)) else f"{kind} of {module}"
 
 
-def _is_operation(module: str, kind: str) -> bool:
+def _is_operation(module: Any, kind: str) -> bool:
     """Tell whether it is a mathematical operation of Keras; none of these takes a function."""
     if (module, kind) == CAST:
         return True

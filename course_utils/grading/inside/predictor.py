@@ -82,7 +82,7 @@ class Predictor:
     def _send(self, x: np.ndarray, digest: str) -> None:
         """Give images to the other process: as a file in memory, which it reads where it is."""
         with os.fdopen(os.memfd_create("images"), "wb") as file:
-            file.write(np.ascontiguousarray(x))
+            file.write(np.ascontiguousarray(x).data)
             file.flush()
             request = PredictorRequest(
                 command="images", images=digest, shape=x.shape, dtype=str(x.dtype)

@@ -63,7 +63,9 @@ def _harmless(text: str, attachments: dict[str, Any]) -> str:
     try:
         renderer = IPythonRenderer(escape=False, attachments=attachments)
         shown = BeautifulSoup(MarkdownWithMath(renderer=renderer).render(text), "html.parser")
-        targets = [tag.get(name) for name in ("href", "src") for tag in shown.find_all(True)]
+        targets = [
+            str(tag.get(name) or "") for name in ("href", "src") for tag in shown.find_all(True)
+        ]
         if not any(_acts(target) for target in targets if target):
             return text
     except Exception as error:

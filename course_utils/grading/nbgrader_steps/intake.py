@@ -41,11 +41,13 @@ class SubmissionExporter(NotebookExporter):
             self.log.error(str(error))
             raise NbGraderException(str(error)) from error
 
-    def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> tuple[str, Any]:
+    def from_filename(  # type: ignore[override]  # NotebookExporter returns a text, too
+        self, filename: str, resources: Any = None, **kw: Any
+    ) -> tuple[str, Any]:
         path = Path(filename)
         notebook, problem = read_notebook(path)
         # Read a second time, it holds the grader's own notes.
-        if self.parent._sanitizing:
+        if self.parent is not None and self.parent._sanitizing:
             _remove_metadata(notebook)
         if problem:
             self.log.warning("%s: %s", path, problem)

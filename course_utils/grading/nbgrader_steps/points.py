@@ -66,7 +66,7 @@ class SaveGrades(SaveAutoGrades):
         weights = {
             cell.metadata["nbgrader"]["grade_id"]: measured["weights"]
             for cell in filter(is_test, nb.cells)
-            for measured in (_grade_of(cell) or {}).get(GRADE_MIME, {}).get("accuracies", ())
+            for measured in _accuracies(cell)
         }
         course = Path(self.parent.parent.coursedir.root)
         self._same = note_weights(course, names["assignment"], names["student"], weights)
@@ -105,6 +105,12 @@ def _grade_of(cell: NotebookNode) -> NotebookNode | None:
     fraction = results[0].data[GRADE_MIME].get("fraction")
     whole = isinstance(fraction, int | float) and math.isfinite(fraction) and 0 <= fraction <= 1
     return results[0].data if whole else None
+
+
+def _accuracies(cell: NotebookNode) -> list[dict[str, Any]]:
+    """Return the accuracies that were measured for a test cell's grade."""
+    grade = _grade_of(cell)
+    return [] if grade is None else list(grade[GRADE_MIME].get("accuracies", ()))
 
 
 def _no_grade(cell: NotebookNode) -> NotebookNode:

@@ -58,10 +58,10 @@ class RepairCells(NbGraderPreprocessor):
         with Gradebook(names["db_url"]) as gradebook:
             notebook = gradebook.find_notebook(names["notebook"], names["assignment"])
             released = {cell.name: cell.source for cell in notebook.source_cells}
-        expected = {}
+        expected: dict[str, NotebookNode] = {}
         for cell in source.cells:
             name = grade_id(cell)
-            if name in released:
+            if name is not None and name in released:
                 cell.source = released[name]
                 expected[name] = cell
         return expected
@@ -101,10 +101,11 @@ def _is_another(nb: NotebookNode, expected: dict[str, NotebookNode]) -> bool:
 
     Two assignments may both have a cell ``q1-test``.
     """
+    pairs = [(cell, expected.get(grade_id(cell) or "")) for cell in nb.cells]
     same = [
-        _first_line(cell.source) == _first_line(SECRETS.sub("", expected[grade_id(cell)].source))
-        for cell in nb.cells
-        if grade_id(cell) in expected and utils.is_locked(expected[grade_id(cell)])
+        _first_line(cell.source) == _first_line(SECRETS.sub("", original.source))
+        for cell, original in pairs
+        if original is not None and utils.is_locked(original)
     ]
     return 2 * sum(same) < len(same)
 
@@ -126,7 +127,7 @@ def _place(nb: NotebookNode, order: list[str], missing: NotebookNode) -> int:
     an answer under another id stands between them, and is what a test that was put back sees.
     """
     places = {grade_id(cell): index for index, cell in enumerate(nb.cells)}
-    here = order.index(grade_id(missing))
+    here = order.index(missing.metadata.nbgrader["grade_id"])
     if utils.is_solution(missing):
         before = [places[name] for name in order[:here] if name in places]
         return max(before, default=-1) + 1

@@ -93,6 +93,7 @@ class Sandbox:
             env={},
         )
         # The sandbox is ready when the first program in it prints a line.
+        assert self._keeper.stdout and self._keeper.stderr  # both are pipes
         if self._keeper.stdout.readline() != b"ready\n":
             reason = self._keeper.stderr.read().decode(errors="replace").strip()
             self._keeper.kill()
@@ -180,7 +181,7 @@ class Sandbox:
 
     def _release(self) -> None:
         self._keeper.wait()
-        for stream in (self._keeper.stdout, self._keeper.stderr):
+        for stream in filter(None, (self._keeper.stdout, self._keeper.stderr)):
             stream.close()
 
     def _watch(self) -> None:
