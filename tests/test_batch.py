@@ -361,7 +361,8 @@ def test_a_single_notebook_has_all_cores(monkeypatch):
     monkeypatch.setattr(local, "NotebookProcess", Process)
     for number in (1, 3):
         jobs = [SimpleNamespace(name=str(n)) for n in range(number)]
-        assert dict(local.execute_here(jobs, 2, print)) == {job.name: "ended" for job in jobs}
+        ended = local.LocalExecutor(2).execute(jobs, print)
+        assert dict(ended) == {job.name: "ended" for job in jobs}
     assert shares == [1, 2, 2, 2]
 
 

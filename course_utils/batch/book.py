@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from jupyter_cache import get_cache
@@ -23,23 +24,26 @@ from course_utils.files import write_atomically
 
 
 def book_cache_path(root: Path) -> Path:
-    """Return where `jupyter-book build` in `root` looks, unless ``_config.yml`` says otherwise."""
+    """Return the folder in which `jupyter-book build` looks for the outputs of notebooks.
+
+    It is this one unless ``_config.yml`` names another.
+    """
     return root / "_build" / ".jupyter_cache"
 
 
 def store_in_book_cache(
     path: Path, source: NotebookNode, executed: NotebookNode, seconds: float, cache_path: Path
 ) -> None:
-    """Make an executed notebook the one that the book shows, executing nothing.
+    """Make the book show the outputs of an executed notebook, without executing anything.
 
     Parameters
     ----------
     path : Path
         The source file.
     source, executed : NotebookNode
-        What it holds, and the same code as papermill executed it.
+        The file's content, and the same code as papermill executed it.
     seconds : float
-        How long that took.
+        The duration of the execution.
     cache_path : Path
         See `book_cache_path`.
     """
@@ -47,8 +51,8 @@ def store_in_book_cache(
     shown = graft(source, executed)
     if _holds(cache, shown):
         return
-    # The order matters: whenever this is killed, the cache holds all of the old outputs,
-    # all of the new ones, or none. (`cache_notebook_bundle` announces outputs, then writes them.)
+    # The order matters: whenever this process is killed, the cache holds all old outputs, all new
+    # ones, or none. (`cache_notebook_bundle` would announce the outputs before it writes them.)
     content, hashkey = cache.create_hashed_notebook(shown)
     _forget_record(cache, hashkey)
     file = cache.path / "executed" / hashkey / "base.ipynb"
@@ -59,7 +63,7 @@ def store_in_book_cache(
 
 
 def drop_from_book_cache(source: NotebookNode, cache_path: Path) -> None:
-    """Make the book forget a notebook whose outputs no longer hold."""
+    """Make the book forget a notebook whose outputs are no longer valid."""
     cache = get_cache(cache_path)
     _, hashkey = cache.create_hashed_notebook(source)
     _forget_record(cache, hashkey)
@@ -67,7 +71,7 @@ def drop_from_book_cache(source: NotebookNode, cache_path: Path) -> None:
 
 
 def _holds(cache: JupyterCacheAbstract, shown: NotebookNode) -> bool:
-    """Tell whether the cache already answers with exactly these outputs."""
+    """Tell whether the cache already holds exactly these outputs."""
     try:
         _, found = cache.merge_match_into_notebook(shown)
     except KeyError:
@@ -75,7 +79,7 @@ def _holds(cache: JupyterCacheAbstract, shown: NotebookNode) -> bool:
     return _outputs(found) == _outputs(shown)
 
 
-def _outputs(notebook: NotebookNode) -> list:
+def _outputs(notebook: NotebookNode) -> list[Any]:
     return [[cell.outputs, cell.execution_count] for cell in code_cells(notebook)]
 
 
@@ -87,24 +91,26 @@ def _forget_record(cache: JupyterCacheAbstract, hashkey: str) -> None:
     NbCacheRecord.remove_record(record.pk, cache.db)
 
 
-# Sphinx writes escape sequences for colours even where there is no terminal.
+# Escape sequences for colours, which Sphinx writes even without a terminal.
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
 class Build:
-    """How a build of the book ended.
+    """The result of building the book.
 
     Attributes
     ----------
     passed : bool
         Whether there was neither an error nor a warning.
     seconds : float
+        The duration of the build.
     warnings : str
-        All that the build complained about.
+        All errors and warnings of the build.
     log : Path
-        Everything that it printed.
+        The file with everything that the build printed.
     first_page : Path
+        The file to open in a browser.
     """
 
     passed: bool
@@ -115,12 +121,12 @@ class Build:
 
 
 def build_book(root: Path) -> Build:
-    """Run ``jupyter-book build . -n -W --keep-going`` in `root`, strictly.
+    """Run ``jupyter-book build . -n -W --keep-going`` in `root`: warnings are errors.
 
     Raises
     ------
     RunError
-        If `root` is not a book's folder, or Jupyter Book is not installed.
+        If `root` is not the folder of a book, or Jupyter Book is not installed.
     """
     for name in ("_config.yml", "_toc.yml"):
         if not (root / name).is_file():
@@ -129,7 +135,8 @@ def build_book(root: Path) -> Build:
     if not command.exists():
         raise RunError("Jupyter Book is not installed here: pip install -r requirements.txt.")
     build = root / "_build"
-    # Kept parse results hide the warnings of pages that did not change, and with them failures.
+    # Sphinx does not repeat the warnings of pages that it has parsed before: failures would be
+    # hidden.
     shutil.rmtree(build / ".doctrees", ignore_errors=True)
     started = time.monotonic()
     process = subprocess.run(

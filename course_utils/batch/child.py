@@ -1,28 +1,29 @@
-"""The process that executes one notebook, started by `process`: ``python -m ...worker``.
+"""The process that executes one notebook: ``python -m course_utils.batch.child``.
 
-It reads its orders as one line of JSON on standard input and writes events as lines of JSON
-on standard output. Everything that papermill, the kernel or a library prints goes to standard
-error, which `process` sends to the notebook's log file.
+`NotebookProcess` starts it. It reads its orders as one line of JSON on standard input and writes
+events as lines of JSON on standard output. Everything that papermill, the kernel or a library
+prints goes to standard error, which is the notebook's log file.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
-import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 import nbformat
 import psutil
 from nbclient.exceptions import DeadKernelError
-from papermill.engines import NBClientEngine, papermill_engines
+from nbformat import NotebookNode
+from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import execute_notebook
 from papermill.iorw import LocalHandler, papermill_io
 
 from course_utils.batch.notebooks import STAMP, is_injected
+from course_utils.children import read_orders
 from course_utils.files import write_atomically
 
 ENGINE = "course"
@@ -31,10 +32,9 @@ AUTOSAVE_SECONDS = 5
 
 
 def main() -> None:
-    """Execute the notebook that standard input orders."""
+    """Execute the notebook that the orders name."""
     events = _take_stdout()
-    orders = json.loads(sys.stdin.readline())
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    orders = read_orders()
 
     def send(**event: Any) -> None:
         events.write(json.dumps(event) + "\n")
@@ -48,7 +48,7 @@ def main() -> None:
         send(event="failed", error=_last_line(error.ename, error.evalue))
     except DeadKernelError:
         send(event="failed", error="the kernel died; often the memory is full (the log says more)")
-    except Exception as error:  # what goes wrong outside the cells: kernel not found, full disk ...
+    except Exception as error:  # An error outside the cells: kernel not found, full disk ...
         send(event="failed", error=_last_line(type(error).__name__, str(error)))
         raise
     else:
@@ -56,19 +56,10 @@ def main() -> None:
 
 
 def _take_stdout() -> TextIO:
-    """Keep standard output for events; the kernel, which inherits it, gets standard error."""
+    """Reserve standard output for events; whatever else is printed goes to standard error."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return events
-
-
-def _die_with_parent() -> None:
-    """Wait for the end of standard input, which comes when the parent dies, however it dies."""
-    # Not sys.stdin.read(): Python cannot shut down while another thread holds its buffer.
-    os.read(0, 1)
-    for child in psutil.Process().children(recursive=True):
-        child.kill()
-    os._exit(1)
 
 
 def _execute(orders: dict[str, Any]) -> None:
@@ -86,32 +77,34 @@ def _execute(orders: dict[str, Any]) -> None:
 
 
 def _verbatim(path: str) -> str:
-    """Escape braces, which papermill would fill with parameters."""
+    """Escape braces, which papermill would replace by parameters."""
     return path.replace("{", "{{").replace("}", "}}")
 
 
 def _last_line(name: str, message: str) -> str:
-    """Return an exception as the last line of its traceback shows it."""
+    """Return an exception in the form of its traceback's last line."""
     first = next(iter(message.strip().splitlines()), "")
     return f"{name}: {first}" if first else name
 
 
 class _WholeFiles(LocalHandler):
-    """Papermill's file writer, except that a reader never sees half a file."""
+    """Writes papermill's files as a whole, so that a reader never sees half a file."""
 
     def write(self, buf: str, path: str) -> None:
         write_atomically(Path(path), buf)
 
 
-def _watched_engine(send: Any) -> type[NBClientEngine]:
-    """Return papermill's engine, made to announce each code cell before it runs."""
+def _watched_engine(send: Callable[..., None]) -> type[NBClientEngine]:
+    """Return papermill's engine, extended to announce each code cell before it runs."""
 
     class WatchedEngine(NBClientEngine):
         @classmethod
-        def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
+        def execute_managed_notebook(
+            cls, nb_man: NotebookExecutionManager, kernel_name: str, **kwargs: Any
+        ) -> NotebookNode | None:
             start = nb_man.cell_start
 
-            def announce(cell, cell_index=None, **more):
+            def announce(cell: NotebookNode, cell_index: int, **more: Any) -> None:
                 if cell.cell_type == "code" and not is_injected(cell):
                     send(event="cell", processes=_descendants(), **_position(nb_man.nb, cell_index))
                 return start(cell, cell_index, **more)
@@ -122,8 +115,8 @@ def _watched_engine(send: Any) -> type[NBClientEngine]:
     return WatchedEngine
 
 
-def _position(notebook: nbformat.NotebookNode, index: int) -> dict[str, Any]:
-    """Return where a cell stands in the source, which lacks papermill's injected cell."""
+def _position(notebook: NotebookNode, index: int) -> dict[str, Any]:
+    """Return a cell's position in the source, which lacks papermill's injected cell."""
     cells = notebook.cells
     return {
         "number": sum(not is_injected(cell) for cell in cells[: index + 1]),
@@ -133,7 +126,10 @@ def _position(notebook: nbformat.NotebookNode, index: int) -> dict[str, Any]:
 
 
 def _descendants() -> list[list[float]]:
-    """Return the kernel and its children, so that the parent can end them if we cannot."""
+    """Return the ids and start times of the kernel and its children.
+
+    The parent can then end them if this process no longer can.
+    """
     found = []
     for process in psutil.Process().children(recursive=True):
         try:

@@ -1,21 +1,19 @@
-"""Executing one notebook in a process of its own, and ending that process for certain."""
+"""Executing one notebook in its own process, and reliably ending that process."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 import psutil
 
 from course_utils.batch.executors.protocol import Execution, Job
-from course_utils.paths import CHECKOUT
+from course_utils.children import child_environment, start_child
 from course_utils.runtime import available_cores
 
 SECONDS_TO_DIE = 10
@@ -28,9 +26,9 @@ class NotebookProcess:
     ----------
     job : Job
     at_once : int
-        How many such processes share the machine.
+        How many such processes share the machine's cores.
     settings : mapping, optional
-        Environment variables that the child gets in place of this process' own.
+        Environment variables that replace this process's own in the child.
     """
 
     def __init__(self, job: Job, at_once: int, settings: Mapping[str, str] | None = None) -> None:
@@ -40,17 +38,17 @@ class NotebookProcess:
         self._known: list[list[float]] = []
         self._killed = threading.Event()
 
-    def run(self, on_cell: Callable[[dict], None]) -> Execution:
-        """Execute the notebook, calling `on_cell` with the position of each cell it starts."""
+    def run(self, on_cell: Callable[[dict[str, Any]], None]) -> Execution:
+        """Execute the notebook; call `on_cell` with the position of each cell that starts."""
         result = Execution(error="the process that ran it was ended")
         started = time.monotonic()
         self._job.log.parent.mkdir(parents=True, exist_ok=True)
         with self._job.log.open("w") as log:
-            self._start(log)
+            process = self._start(log)
 
         try:
             with self._deadline(result):
-                for line in self._process.stdout:
+                for line in process.stdout:
                     self._take(json.loads(line), result, on_cell)
         finally:
             self.kill()
@@ -75,25 +73,27 @@ class NotebookProcess:
         finally:
             timer.cancel()
 
-    def _start(self, log: Any) -> None:
-        self._process = psutil.Popen(
-            [sys.executable, "-m", "course_utils.batch.child"],
-            stdin=subprocess.PIPE,
+    def _start(self, log: TextIO) -> psutil.Popen:
+        self._process = process = start_child(
+            "course_utils.batch.child",
+            self._job.orders,
+            environment=self._environment,
             stdout=subprocess.PIPE,
             stderr=log,
-            text=True,
-            env=self._environment,
-            # Ctrl-C in the terminal reaches the parent alone, which then ends its children.
+            # Ctrl-C in the terminal reaches only the parent, which then ends its children.
             start_new_session=True,
         )
-        if self._killed.is_set():  # `kill` came before there was anything to kill
+        if self._killed.is_set():  # `kill` was called before there was a process.
             self.kill()
-            return
-        with contextlib.suppress(BrokenPipeError):  # it has died; its log says why
-            self._process.stdin.write(json.dumps(self._job.orders) + "\n")
-            self._process.stdin.flush()
+        return process
 
-    def _take(self, event: dict, result: Execution, on_cell: Callable[[dict], None]) -> None:
+    def _take(
+        self,
+        event: dict[str, Any],
+        result: Execution,
+        on_cell: Callable[[dict[str, Any]], None],
+    ) -> None:
+        """Record an event of the child in the result."""
         kind = event.pop("event")
         if kind == "cell":
             self._known = event.pop("processes")
@@ -105,7 +105,7 @@ class NotebookProcess:
             result.error = event["error"]
 
     def kill(self) -> None:
-        """End the child, its kernel and whatever these started; nothing can refuse."""
+        """Kill the child, its kernel and all processes that they started."""
         self._killed.set()
         if self._process is None:
             return
@@ -119,7 +119,7 @@ class NotebookProcess:
         psutil.wait_procs(doomed[1:], timeout=SECONDS_TO_DIE)
 
     def _known_processes(self) -> list[psutil.Process]:
-        """Return the kernel and its children, found even when the child between has died."""
+        """Return the kernel and its children, even if the child that started them has died."""
         found = []
         for pid, created in self._known:
             try:
@@ -139,11 +139,9 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _environment(at_once: int) -> dict[str, str]:
-    """Return the environment of a child and its kernel: this library, quiet, its share of cores."""
-    environment = dict(os.environ)
+    """Return the environment of a child and its kernel, with their share of the cores."""
+    environment = child_environment()
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    path = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), path]))
     if at_once > 1:
         share = str(max(1, available_cores() // at_once))
         for name in ("COURSE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

@@ -22,13 +22,26 @@ from course_utils.fingerprint import (
 )
 from course_utils.thresholds import load_thresholds
 
-# Parts of the library that no notebook runs. The thresholds are part of the keys of the notebooks
+# Parts of the library that no notebook runs. The thresholds enter only the keys of the notebooks
 # that read them.
 NOT_IN_NOTEBOOKS = ("batch", "grading", "cli", "doctor.py", "thresholds.toml")
 
 
 def environment(data_path: str | None, folder: Path) -> dict[str, Any]:
-    """Return what all notebooks in a folder share: library, versions, backend, devices, data."""
+    """Return the part of the key that all notebooks in a folder share.
+
+    Parameters
+    ----------
+    data_path : str or None
+        The parameter ``data_path`` of the notebooks.
+    folder : Path
+        The folder of the notebooks.
+
+    Returns
+    -------
+    dict
+        The library's digest, the versions of packages, the backend, the GPUs and the data.
+    """
     return {
         "library": digest_of_library(without=NOT_IN_NOTEBOOKS),
         "versions": package_versions(),
@@ -51,12 +64,12 @@ def notebook_key(
     notebook : NotebookNode
         The source.
     folder : Path
-        The folder of the source. A notebook may import the Python files there, and read the run
-        records in ``records/``.
+        The folder of the source. A notebook may import the Python files in this folder and read
+        the run records in its subfolder ``records``.
     parameters : mapping
         The parameters that papermill injects.
     shared : mapping
-        From `environment`.
+        The result of `environment`.
     """
     content = executed_content(notebook)
     return digest_of_json(
@@ -71,16 +84,16 @@ def notebook_key(
 
 
 def data_keys(data_path: str | None, folder: Path) -> dict[str, str]:
-    """Return, for each data set, a key of what a notebook in `folder` would load.
+    """Return, for each data set, a key of the files that a notebook in `folder` would load.
 
-    The key is made from the files' names, sizes and times; nothing is read.
+    The key is made from the names, sizes and modification times of the files; no file is read.
     """
     with contextlib.chdir(folder):
         return {name: _data_key(name, data_path) for name in SPECS}
 
 
 def _data_key(dataset: str, data_path: str | None) -> str:
-    # Nothing is known of a download in advance; afterwards the data are on another rung.
+    # A download is not known in advance, and afterwards its data are found on another rung.
     found = [r for r in find_sources(dataset, data_path) if r.found and r.rung != "download"]
     if not found or not found[0].location:
         return found[0].rung if found else "none"

@@ -1,4 +1,4 @@
-"""Notebook files: finding them, reading them, and putting outputs under changed text."""
+"""Notebook files: finding them, reading them, and combining outputs with changed text."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
 from course_utils.errors import NotebookError
 
-# The tags that change what executing a cell does; all others only change how it looks.
+# Tags that change how a cell is executed; all others only change how it looks.
 EXECUTION_TAGS = ("parameters", "raises-exception", "skip-execution")
 INJECTED_TAG = "injected-parameters"
-# Where an executed notebook says what it came from (see `runner`).
+# Key of the metadata entry in which an executed notebook keeps the key of its outputs.
 STAMP = "course_run"
 
 
@@ -39,15 +40,15 @@ def chapters(root: Path) -> list[Path]:
 
 
 def find_notebooks(places: Iterable[str | Path]) -> dict[str, Path]:
-    """Return the notebooks that files and folders stand for, by the name each will run under.
+    """Return the notebooks in files and folders, each under its name in the run.
 
-    The name is the file's, without ``.ipynb``; where two files share it, it is their path
-    from the folder that holds them all.
+    The name is the file's name without ``.ipynb``. If several files share a name, they are named
+    by their paths relative to the folder that contains all notebooks.
 
     Raises
     ------
     NotebookError
-        For a place that does not exist, is no notebook, or is a folder without notebooks.
+        If a place does not exist, is not a notebook, or is a folder without notebooks.
     """
     paths = list(dict.fromkeys(path for place in places for path in _expand(Path(place))))
     times = Counter(path.stem for path in paths)
@@ -87,7 +88,7 @@ def read_notebook(path: Path) -> NotebookNode:
         nbformat.validate(notebook)
     except OSError as error:
         raise NotebookError(f"{path} cannot be read: {error.strerror}.") from error
-    except Exception as error:  # nbformat lets many kinds through for malformed files
+    except Exception as error:  # Malformed files make nbformat raise many types of exceptions.
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise NotebookError(
             f"{path} is not a valid notebook ({reason}): restore it, or save it again from Jupyter."
@@ -96,19 +97,19 @@ def read_notebook(path: Path) -> NotebookNode:
 
 
 def code_cells(notebook: NotebookNode) -> Iterator[NotebookNode]:
-    """Yield the code cells, without the one that papermill injected."""
+    """Yield the code cells, except the one that papermill injected."""
     for cell in notebook.cells:
         if cell.cell_type == "code" and not is_injected(cell):
             yield cell
 
 
 def is_injected(cell: NotebookNode) -> bool:
-    """Tell whether papermill wrote this cell, to set the parameters."""
+    """Tell whether papermill inserted this cell to set the parameters."""
     return INJECTED_TAG in cell.metadata.get("tags", [])
 
 
-def executed_content(notebook: NotebookNode) -> list:
-    """Return all of a notebook that its outputs depend on: code, in order, and the kernel."""
+def executed_content(notebook: NotebookNode) -> list[Any]:
+    """Return everything in a notebook that its outputs depend on: the kernel and the code."""
     cells = [
         [cell.source, [tag for tag in EXECUTION_TAGS if tag in cell.metadata.get("tags", [])]]
         for cell in code_cells(notebook)
@@ -117,7 +118,7 @@ def executed_content(notebook: NotebookNode) -> list:
 
 
 def parameter_names(notebook: NotebookNode) -> set[str] | None:
-    """Return the names that the cell tagged ``parameters`` sets; None without such a cell."""
+    """Return the names that the cell tagged ``parameters`` sets; None if no cell has this tag."""
     for cell in code_cells(notebook):
         if "parameters" in cell.metadata.get("tags", []):
             return _assigned_names(cell.source)
@@ -135,10 +136,10 @@ def _assigned_names(source: str) -> set[str] | None:
 
 
 def graft(source: NotebookNode, executed: NotebookNode) -> NotebookNode:
-    """Return `source` with the outputs of `executed`, as if it had been executed itself.
+    """Return `source` with the outputs of `executed`, as if `source` itself had been executed.
 
-    Both hold the same code in the same order. All else (text, tags, cell ids) is `source`'s,
-    and papermill's injected cell is dropped.
+    Both must contain the same code in the same order. Everything else (text, tags, cell ids) comes
+    from `source`; papermill's injected cell is dropped.
     """
     result = copy.deepcopy(source)
     for cell, ran in zip(code_cells(result), code_cells(executed), strict=True):
@@ -151,9 +152,9 @@ def graft(source: NotebookNode, executed: NotebookNode) -> NotebookNode:
 
 
 def refresh_text(source: NotebookNode, executed: NotebookNode) -> NotebookNode:
-    """Return `executed` with all but the code and its outputs taken anew from `source`.
+    """Return `executed` with everything but the code and its outputs replaced from `source`.
 
-    Unlike `graft`, this keeps what papermill added: the injected cell and its metadata.
+    Unlike `graft`, this keeps the cell and the metadata that papermill added.
     """
     result = graft(source, executed)
     for cell, ran in zip(code_cells(result), code_cells(executed), strict=True):
@@ -166,7 +167,7 @@ def refresh_text(source: NotebookNode, executed: NotebookNode) -> NotebookNode:
 
 
 def _insert_injected(result: NotebookNode, executed: NotebookNode) -> None:
-    """Put the injected cell of `executed` behind the same code cell in `result`."""
+    """Insert the injected cell of `executed` after the same code cell in `result`."""
     code = [cell for cell in executed.cells if cell.cell_type == "code"]
     for index, cell in enumerate(code):
         if is_injected(cell):
@@ -176,11 +177,11 @@ def _insert_injected(result: NotebookNode, executed: NotebookNode) -> None:
 
 
 def same_text(source: NotebookNode, executed: NotebookNode) -> bool:
-    """Tell whether `executed` still shows the text and tags of `source`."""
+    """Tell whether `executed` has the same text and tags as `source`."""
     return _text(source) == _text(executed)
 
 
-def _text(notebook: NotebookNode) -> list:
+def _text(notebook: NotebookNode) -> list[Any]:
     return [
         [
             cell.cell_type,

@@ -1,4 +1,4 @@
-"""The report of a batch run: how each notebook ended, its metrics and the verdicts on them."""
+"""The report of a batch run: each notebook's outcome, its metrics and their verdicts."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from nbformat import NotebookNode
 from course_utils.files import write_atomically
 from course_utils.reporting import find_report
 
+# Suffix of the name of a threshold that is an upper bound.
 AT_MOST = "_at_most"
-# Parameters that make a run smaller than the thresholds are meant for.
+# Parameters that make a run too small to be judged by the thresholds.
 QUICK_PARAMETERS = ("limit", "epochs")
-# The verdicts.
+# Verdicts on a metric.
 MET = "met"
 MISSED = "missed"
 NOT_REPORTED = "not reported"
 STAND_IN = "not judged (stand-in)"
 QUICK_TRY = "not judged (quick try)"
 FAILURES = (MISSED, NOT_REPORTED)
-# The verdicts' name in the report that a notebook displays.
+# Key of the verdicts in the report that a notebook displays.
 VERDICTS = "verdicts"
 
 
@@ -36,7 +37,7 @@ class Metric:
     ----------
     name : str
     value : float or None
-        None if the notebook did not report it though a threshold asks for it.
+        None if there is a threshold for the metric, but the notebook did not report it.
     threshold : float or None
     at_most : bool
         Whether the threshold is an upper bound.
@@ -68,11 +69,16 @@ def judge(
     Parameters
     ----------
     report : mapping or None
-        What the notebook said through `course_utils.report`.
+        The content that the notebook displayed with `course_utils.report`.
     bounds : mapping
-        The notebook's own part of the thresholds.
+        The notebook's thresholds.
     quick : bool
         Whether the run was smaller than its profile.
+
+    Returns
+    -------
+    list of Metric
+        First those with a threshold, then the others, in the order of the report.
     """
     report = report or {}
     values = report.get("metrics", {})
@@ -89,7 +95,13 @@ def judge(
 
 
 def store_verdicts(executed: NotebookNode, metrics: Iterable[Metric]) -> bool:
-    """Keep the verdicts in a notebook's own report, from which every page shows them.
+    """Store the verdicts in the notebook's own report, from which the book displays them.
+
+    Parameters
+    ----------
+    executed : NotebookNode
+        The executed notebook, which is changed in place.
+    metrics : iterable of Metric
 
     Returns
     -------
@@ -105,7 +117,7 @@ def store_verdicts(executed: NotebookNode, metrics: Iterable[Metric]) -> bool:
 
 
 def stored_verdicts(report: Mapping[str, Any]) -> list[Metric]:
-    """Return the verdicts in a notebook's report; none if `course run` has not judged it."""
+    """Return the verdicts in a notebook's report; empty if `course run` has not judged it."""
     return [Metric(**verdict) for verdict in report.get(VERDICTS, ())]
 
 
@@ -115,7 +127,7 @@ def _verdict(value: float | None, threshold: float, at_most: bool) -> str:
     return MET if (value <= threshold if at_most else value >= threshold) else MISSED
 
 
-# How an execution ended.
+# Statuses of a notebook.
 EXECUTED = "executed"
 UNCHANGED = "unchanged"
 FAILED = "failed"
@@ -127,22 +139,22 @@ FAILED_STATUSES = (FAILED, TIMED_OUT, NOT_RUN)
 
 @dataclass
 class Outcome:
-    """How one notebook ended.
+    """The outcome of one notebook.
 
     Attributes
     ----------
     name, path : str
-        Its name in the run, and its source file.
+        The notebook's name in the run, and its source file.
     status : str
-        ``"executed"``, ``"unchanged"`` (an earlier run's outputs still hold), ``"failed"``,
-        ``"timed out"`` or ``"not run"`` (the whole run was interrupted).
+        ``"executed"``, ``"unchanged"`` (the outputs of an earlier run are still valid),
+        ``"failed"``, ``"timed out"`` or ``"not run"`` (the whole run was interrupted).
     seconds : float or None
-        Of the execution that made the outputs, which may be an earlier run's.
+        The duration of the execution that produced the outputs, perhaps in an earlier run.
     output : str
-        The executed notebook; empty after a failure.
+        The path of the executed notebook; empty after a failure.
     metrics : list of Metric
     source, runtime, versions : dict
-        As the notebook reported them.
+        The values that the notebook reported.
     error : str
         One sentence; empty after success.
     """
@@ -168,19 +180,19 @@ class Outcome:
 
 @dataclass
 class Report:
-    """A batch run.
+    """The report of a batch run.
 
     Attributes
     ----------
     profile : str
     parameters : dict
-        As given to every notebook, the profile included.
+        The parameters of every notebook, including the profile.
     started : str
-        UTC, ISO 8601.
+        The time at which the run started: UTC, ISO 8601.
     seconds : float
         Wall-clock time of this run.
     notebooks : list of Outcome
-        In the order asked for.
+        The notebooks in the order in which they were given.
     """
 
     profile: str

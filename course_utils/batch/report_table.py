@@ -1,4 +1,4 @@
-"""The table that a batch run prints at its end."""
+"""The table that a batch run prints when it has ended."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from rich.table import Table
 from course_utils.batch.report import FAILED_STATUSES, FAILURES, MET, Metric, Outcome, Report
 from course_utils.reporting import format_metric
 
-# What holds for a whole notebook, and is the same for most: moved below a narrow table.
+# Columns that are the same for most notebooks; below a narrow table, they become lines of text.
 WHERE = ("data source", "device")
 
 COLUMNS = ("notebook", "metric", "value", "threshold", "verdict", "seconds", *WHERE, "run")
 
+# Number of characters in a line from which on a table has all columns.
 WIDE = 115
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print the run as a table: a row for each metric, or one for a notebook without."""
+    """Print the run as a table: one row per metric, or one for a notebook without metrics."""
     wide = console.width >= WIDE
     columns = [name for name in COLUMNS if wide or name not in WHERE]
     wrapped = ("verdict", *WHERE) if wide else ("verdict", "metric")

@@ -1,4 +1,4 @@
-"""Running a set of notebooks: read, compare with earlier runs, execute, keep."""
+"""Running a set of notebooks: read them, reuse earlier outputs, and execute the rest."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from nbformat import NotebookNode
 from rich.console import Console
 
 from course_utils.batch.book import book_cache_path, drop_from_book_cache, store_in_book_cache
-from course_utils.batch.executors.local import default_jobs, execute_here
-from course_utils.batch.executors.protocol import Execution, Executions, Job, OnCell
+from course_utils.batch.executors.local import LocalExecutor
+from course_utils.batch.executors.protocol import Execution, Executor, Job
 from course_utils.batch.key import environment, notebook_key
 from course_utils.batch.notebooks import (
     STAMP,
@@ -52,7 +52,7 @@ from course_utils.thresholds import THRESHOLDS, load_thresholds
 
 PROFILES = ("fast", "full")
 
-# A run with any other parameter is an experiment, not what the book should show.
+# Parameters of a run whose outputs the book may show; a run with others is an experiment.
 BOOK_PARAMETERS = {"profile", "data_path"}
 
 
@@ -72,7 +72,7 @@ def run_notebooks(
     thresholds: Path = THRESHOLDS,
     console: Console | None = None,
 ) -> Report:
-    """Execute notebooks with papermill and hold their results against the thresholds.
+    """Execute notebooks with papermill and compare their results with the thresholds.
 
     Parameters
     ----------
@@ -87,48 +87,54 @@ def run_notebooks(
     data : str, optional
         A path, or ``"stand-in"``; becomes the parameter ``data_path``.
     out : Path, optional
-        Default: ``_build/run`` in `root`.
+        The folder for the results. Default: ``_build/run`` in `root`.
     jobs : int, optional
-        How many notebooks run at the same time; they share the cores. Default: `default_jobs`.
+        How many notebooks run at the same time on this machine; they share the cores. Default:
+        see `course_utils.batch.executors.local.default_jobs`.
     scheduler : str, optional
         The address of a Dask scheduler, such as ``"tcp://host:8786"``: its workers execute the
-        notebooks, instead of this machine. They see the same files under the same paths. A
-        worker that dies loses nothing: another one takes its notebook from the start.
+        notebooks, instead of this machine. They must see the same files under the same paths. If
+        a worker dies, another one executes its notebook from the start.
     timeout : float, optional
-        Seconds for each notebook.
+        Seconds for each notebook. Default: no limit.
     again : bool
         Execute unchanged notebooks too.
     for_book : bool
         Show the outputs in the book, whatever the parameters are. Otherwise, runs of chapters
         into the default folder do so, unless their parameters make them an experiment.
     thresholds : Path
-        See ``thresholds.toml``.
+        A file like ``thresholds.toml``.
     console : rich.console.Console, optional
-        Where the progress is shown.
+        Where the progress is shown. Default: standard output.
 
     Returns
     -------
     Report
-        Also written to ``report.json`` in `out`. After Ctrl-C, the notebooks that it kept from
-        ending are ``"not run"``.
+        It is also written to ``report.json`` in `out`. After Ctrl-C, the notebooks that had not
+        ended are ``"not run"``.
 
     Raises
     ------
     CourseError
-        For wrong arguments, before anything runs. A failing notebook raises nothing; a lost
-        scheduler does.
+        For wrong arguments, before anything runs, and for a lost scheduler. A notebook that fails
+        raises nothing: the report says so.
+
+    Examples
+    --------
+    >>> report = run_notebooks(["book/01_the_data.ipynb"], data="stand-in")
+    >>> report.passed
+    True
     """
     root = (root or Path.cwd()).absolute()
     default_out = root / "_build" / "run"
     out = Path(out or default_out).expanduser().absolute()
-    _check(profile, jobs, scheduler, timeout)
+    _check(profile, timeout)
     all_parameters = {"profile": profile, **_data_parameter(data), **(parameters or {})}
     batch = Batch(
         out=out,
         parameters=all_parameters,
         typed=set(parameters or {}),
-        jobs=jobs or default_jobs(),
-        scheduler=scheduler,
+        executor=choose_executor(jobs, scheduler),
         timeout=timeout,
         again=again,
         bounds=load_thresholds(thresholds),
@@ -141,15 +147,25 @@ def run_notebooks(
     for name, path in found.items():
         if batch.output(name) == path:
             raise RunError(f"--out {out} would overwrite {path}: choose another folder.")
-    with _alone_in(out):
+    with _exclusive(out):
         report = Report(profile, all_parameters, _now())
         batch.run(found, report, console or Console())
     return report
 
 
-def _check(profile: str, jobs: int | None, scheduler: str | None, timeout: float | None) -> None:
-    if profile not in PROFILES:
-        raise RunError(f"Unknown profile {profile!r}: choose one of {', '.join(PROFILES)}.")
+def choose_executor(jobs: int | None, scheduler: str | None) -> Executor:
+    """Return the executor for these options: a scheduler's workers, or else this machine.
+
+    Parameters
+    ----------
+    jobs, scheduler
+        As for `run_notebooks`.
+
+    Raises
+    ------
+    RunError
+        If the options are wrong or do not go together.
+    """
     if jobs is not None and jobs < 1:
         raise RunError(f"--jobs is {jobs}: at least one notebook must run at a time.")
     if jobs is not None and jobs > 1 and scheduler is not None:
@@ -157,12 +173,23 @@ def _check(profile: str, jobs: int | None, scheduler: str | None, timeout: float
             f"--jobs {jobs} is for this machine: with --scheduler, as many notebooks run at a time "
             "as its workers have threads."
         )
+    if scheduler is not None:
+        # Importing Dask takes most of a second, which a run on this machine can do without.
+        from course_utils.batch.executors.dask import DaskExecutor
+
+        return DaskExecutor(scheduler)
+    return LocalExecutor(jobs)
+
+
+def _check(profile: str, timeout: float | None) -> None:
+    if profile not in PROFILES:
+        raise RunError(f"Unknown profile {profile!r}: choose one of {', '.join(PROFILES)}.")
     if timeout is not None and timeout <= 0:
         raise RunError(f"--timeout is {timeout:g}: give a number of seconds above 0.")
 
 
 def _data_parameter(data: str | None) -> dict[str, str]:
-    """Return the parameter for the data; absolute, since notebooks run in their own folder."""
+    """Return the parameter for the data, an absolute path, since notebooks run in their folders."""
     if data is None or data == STAND_IN:
         return {} if data is None else {"data_path": data}
     path = Path(data).expanduser().absolute()
@@ -172,6 +199,7 @@ def _data_parameter(data: str | None) -> dict[str, str]:
 
 
 def fit_for_book(parameters: Mapping[str, Any]) -> bool:
+    """Tell whether the book may show the outputs of a run with these parameters."""
     return set(parameters) <= BOOK_PARAMETERS and parameters.get("data_path") != STAND_IN
 
 
@@ -180,8 +208,8 @@ def _now() -> str:
 
 
 @contextlib.contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    """Hold an output folder for one run at a time, and clear what a killed one left."""
+def _exclusive(out: Path) -> Iterator[None]:
+    """Lock an output folder for one run, and delete the temporary files of a killed run."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out / ".lock")
@@ -202,7 +230,7 @@ def _alone_in(out: Path) -> Iterator[None]:
 
 @dataclass
 class _Task:
-    """A notebook to be run: its source and the key of its outputs."""
+    """A notebook to run: its source and the key of its outputs."""
 
     outcome: Outcome
     path: Path
@@ -216,13 +244,33 @@ class _Task:
 
 @dataclass
 class Batch:
-    """The settings that all notebooks of a run share, and the steps of the run."""
+    """A run of several notebooks: the settings that they share, and the steps of the run.
+
+    Attributes
+    ----------
+    out : Path
+        The folder for the results.
+    parameters : dict
+        The parameters of every notebook.
+    typed : set of str
+        The names of the parameters that the user gave, which a notebook must have.
+    executor : Executor
+    timeout : float or None
+        Seconds for each notebook.
+    again : bool
+        Whether to execute unchanged notebooks too.
+    bounds : dict
+        The thresholds of each notebook.
+    book : Path
+        The folder of the chapters.
+    book_cache : Path or None
+        Where the book looks for outputs; None if it should not show this run.
+    """
 
     out: Path
     parameters: dict[str, Any]
     typed: set[str]
-    jobs: int
-    scheduler: str | None
+    executor: Executor
     timeout: float | None
     again: bool
     bounds: dict[str, dict[str, float]]
@@ -230,7 +278,7 @@ class Batch:
     book_cache: Path | None
 
     def run(self, found: Mapping[str, Path], report: Report, console: Console) -> None:
-        """Bring every notebook's outputs up to date, filling the report as they end."""
+        """Bring every notebook's outputs up to date, and fill in the report as they end."""
         started = time.monotonic()
         report.notebooks = [Outcome(name, str(path)) for name, path in found.items()]
 
@@ -251,8 +299,9 @@ class Batch:
             jobs = [self._job(task) for task in waiting.values()]
             show_cell = functools.partial(_show_cell, progress)
             with (
-                contextlib.suppress(KeyboardInterrupt),  # the rest of the outcomes say "not run"
-                contextlib.closing(self._execute_all(jobs, show_cell)) as executions,
+                # After Ctrl-C, the notebooks that have not ended stay "not run".
+                contextlib.suppress(KeyboardInterrupt),
+                contextlib.closing(self.executor.execute(jobs, show_cell)) as executions,
             ):
                 for name, execution in executions:
                     task = waiting[name]
@@ -262,6 +311,7 @@ class Batch:
         save()
 
     def output(self, name: str) -> Path:
+        """Return the path of the executed notebook of this name."""
         return self.out / f"{name}.ipynb"
 
     def _partial(self, name: str) -> Path:
@@ -271,7 +321,7 @@ class Batch:
         return self.out / "logs" / f"{name}.log"
 
     def _read(self, outcomes: list[Outcome]) -> list[_Task]:
-        """Read the sources; one that is no notebook has failed."""
+        """Read the sources; a file that is not a notebook has failed."""
         tasks = []
         for outcome in outcomes:
             path = Path(outcome.path)
@@ -284,11 +334,13 @@ class Batch:
 
     def _check_parameter_names(self, tasks: list[_Task]) -> None:
         """Refuse a parameter that no notebook has: papermill would ignore it."""
-        declared = [parameter_names(task.source) for task in tasks]
-        if not declared or None in declared:
-            return
-        known = set().union(*declared)
-        if unknown := sorted(self.typed - known):
+        known: set[str] = set()
+        for task in tasks:
+            names = parameter_names(task.source)
+            if names is None:
+                return
+            known |= names
+        if tasks and (unknown := sorted(self.typed - known)):
             raise RunError(
                 f"No notebook has the parameter {unknown[0]!r}: choose from "
                 f"{', '.join(sorted(known))}."
@@ -303,7 +355,7 @@ class Batch:
             task.key = notebook_key(task.source, folder, self.parameters, shared[folder])
 
     def _reuse(self, task: _Task) -> bool:
-        """Take an earlier run's outputs if they still hold, under the source's present text."""
+        """Reuse an earlier run's outputs if they are still valid, and update their text."""
         output = self.output(task.name)
         try:
             executed = read_notebook(output)
@@ -316,15 +368,6 @@ class Batch:
             write_atomically(output, nbformat.writes(executed))
         self._accept(task, executed, UNCHANGED)
         return True
-
-    def _execute_all(self, jobs: list[Job], on_cell: OnCell) -> Executions:
-        """Execute notebooks here or on a cluster, and yield each as it ends; closing ends all."""
-        if self.scheduler is None:
-            return execute_here(jobs, self.jobs, on_cell)
-        # Dask takes most of a second to import, which a run on this machine need not spend.
-        from course_utils.batch.executors.dask import execute_on_workers
-
-        return execute_on_workers(jobs, self.scheduler, on_cell)
 
     def _job(self, task: _Task) -> Job:
         partial = self._partial(task.name)
@@ -340,7 +383,7 @@ class Batch:
         return Job(task.name, orders, self._log(task.name), self.timeout)
 
     def _finish(self, task: _Task, execution: Execution) -> None:
-        """Keep a success's outputs; say what happened to a failure."""
+        """Keep the outputs of a success, or report what happened in a failure."""
         partial = self._partial(task.name)
         if not execution.error:
             self.output(task.name).parent.mkdir(parents=True, exist_ok=True)
@@ -350,11 +393,11 @@ class Batch:
         task.outcome.status = TIMED_OUT if execution.timed_out else FAILED
         task.outcome.seconds = round(execution.seconds, 3)
         task.outcome.error = self._explain(task, execution)
-        if self._is_for_book(task):
-            drop_from_book_cache(task.source, self.book_cache)
+        if cache := self._book_cache_for(task):
+            drop_from_book_cache(task.source, cache)
 
     def _explain(self, task: _Task, execution: Execution) -> str:
-        """Return one sentence: notebook, cell, what happened, and where to look."""
+        """Return one sentence about a failure: notebook, cell, error, and where to look."""
         where = "before its first cell"
         if position := execution.position:
             where = "in cell {number} of {count} ({cell})".format(**position)
@@ -368,7 +411,7 @@ class Batch:
         return f"{task.path} {happened}, {where}; {kept}the log is {self._log(task.name)}."
 
     def _accept(self, task: _Task, executed: NotebookNode, status: str) -> None:
-        """Fill a success's outcome, and show its outputs in the book."""
+        """Fill in the outcome of a success, and show the outputs in the book."""
         outcome = task.outcome
         report = find_report(executed.cells) or {}
         outcome.status = status
@@ -381,11 +424,12 @@ class Batch:
         outcome.metrics = judge(report, self.bounds.get(task.path.stem, {}), quick=quick)
         if store_verdicts(executed, outcome.metrics):
             write_atomically(self.output(task.name), nbformat.writes(executed))
-        if self._is_for_book(task):
-            store_in_book_cache(task.path, task.source, executed, outcome.seconds, self.book_cache)
+        if cache := self._book_cache_for(task):
+            store_in_book_cache(task.path, task.source, executed, outcome.seconds, cache)
 
-    def _is_for_book(self, task: _Task) -> bool:
-        return self.book_cache is not None and task.path.parent == self.book
+    def _book_cache_for(self, task: _Task) -> Path | None:
+        """Return the book's cache if the book shows this notebook's outputs."""
+        return self.book_cache if task.path.parent == self.book else None
 
 
 def _show_cell(progress: Progress, name: str, position: dict[str, Any]) -> None:

@@ -1,1 +1,1 @@
-"""Executors: each runs notebooks somewhere, and is one file."""
+"""Executors: each one runs notebooks in its own way, and is one file."""

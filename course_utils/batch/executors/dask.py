@@ -1,9 +1,10 @@
-"""Executing notebooks on the workers of a Dask scheduler.
+"""The executor for the workers of a Dask scheduler.
 
-A worker runs what this machine would: one `NotebookProcess` per notebook. It reads the source and
-writes what it made under the caller's own paths, so all machines share a file system; Dask carries
-no more than the orders, the progress and how it ended. Dask gives the notebooks of a dead worker
-to another one; a worker whose notebook nobody waits for any longer ends its process by itself.
+A worker does what this machine would do: it runs one `NotebookProcess` per notebook. It reads the
+source and writes the outputs under the caller's own paths, so all machines must share a file
+system; Dask carries only the orders, the progress and the results. Dask hands the notebooks of a
+dead worker to another one. A worker ends a notebook's process by itself as soon as nobody waits
+for the notebook any longer.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from dask.typing import Key
 from distributed import Future, KilledWorker, Reschedule, Worker, as_completed, get_worker
 from distributed.core import Status
 from distributed.utils import sync
@@ -26,63 +28,76 @@ from course_utils.errors import RunError
 
 SECONDS_BETWEEN_LOOKS = 0.2
 
-# What the key of the outputs counts: the caller's, whatever a worker was started with.
+# Environment variables that are part of the key of a notebook's outputs. The caller's values hold,
+# whatever values a worker was started with.
 SETTINGS = ("KERAS_BACKEND", "COURSE_DATA", "COURSE_OFFLINE")
 
 
-def execute_on_workers(jobs: list[Job], scheduler: str, on_cell: OnCell) -> Executions:
-    """Execute notebooks, one per thread of the workers, and yield each as it ends.
+class DaskExecutor:
+    """Executes notebooks on the workers of a Dask scheduler, one per thread of a worker.
 
     Parameters
     ----------
-    jobs : list of Job
     scheduler : str
-        Its address.
-    on_cell : callable
-        Called, in any thread, with a notebook's name and the position of each cell it starts.
-
-    Raises
-    ------
-    RunError
-        If the scheduler cannot be reached, has no workers, or is lost.
+        The scheduler's address, such as ``"tcp://host:8786"``.
     """
-    settings = {name: os.environ.get(name, "") for name in SETTINGS}
-    topic = f"course-{uuid.uuid4().hex}"
-    with connected(scheduler) as client:
-        client.subscribe_topic(topic, lambda event: on_cell(*event[1]))
-        # Not pure: a key of its own for each, however alike another run's orders are.
-        names = {client.submit(execute, job, topic, settings, pure=False): job.name for job in jobs}
-        try:
-            for future in as_completed(names, loop=client.loop):
-                yield names[future], _result(future, scheduler)
-        finally:
-            client.cancel(list(names))
+
+    def __init__(self, scheduler: str) -> None:
+        self._scheduler = scheduler
+
+    def execute(self, jobs: list[Job], on_cell: OnCell) -> Executions:
+        """See `Executor.execute`.
+
+        Raises
+        ------
+        RunError
+            If the scheduler cannot be reached, has no workers, or is lost.
+        """
+        settings = {name: os.environ.get(name, "") for name in SETTINGS}
+        topic = f"course-{uuid.uuid4().hex}"
+        with connected(self._scheduler) as client:
+            client.subscribe_topic(topic, lambda event: on_cell(*event[1]))
+            # With pure=False, each task has its own key, even if another run's orders are equal.
+            names = {
+                client.submit(execute_here, job, topic, settings, pure=False): job.name
+                for job in jobs
+            }
+            try:
+                for future in as_completed(names, loop=client.loop):
+                    yield names[future], _result(future, self._scheduler)
+            finally:
+                client.cancel(list(names))
 
 
 def _result(future: Future, scheduler: str) -> Execution:
+    """Return a finished task's result; a worker that failed becomes a failed execution."""
     try:
         return future.result()
     except KilledWorker:
         return Execution(error="every worker that tried it died; often the memory is full")
-    except Exception as error:  # of the worker, not of the notebook: another version, a full disk
+    except Exception as error:  # The worker failed, not the notebook: old version, full disk ...
         if future.status == "error":
             return Execution(error=f"its worker had a {type(error).__name__}: {error}")
         raise RunError(
             f"The scheduler at {scheduler} was lost: start it again, and run the same command, "
-            "which goes on where this one was."
+            "which continues where this one stopped."
         ) from error
 
 
-def execute(job: Job, topic: str, settings: Mapping[str, str]) -> Execution:
-    """Execute a notebook in a thread of a Dask worker.
+def execute_here(job: Job, topic: str, settings: Mapping[str, str]) -> Execution:
+    """Execute a notebook in a thread of the Dask worker that calls this function.
 
     Parameters
     ----------
     job : Job
     topic : str
-        Under which the caller hears of each cell that starts.
+        The Dask topic on which the caller learns about each cell that starts.
     settings : mapping
         Environment variables of the caller.
+
+    Returns
+    -------
+    Execution
     """
     worker = get_worker()
     for path in (job.orders["notebook"], Path(job.orders["partial"]).parent):
@@ -95,7 +110,7 @@ def execute(job: Job, topic: str, settings: Mapping[str, str]) -> Execution:
     with _while_wanted(worker, worker.get_current_task(), process) as unwanted:
         execution = process.run(lambda position: worker.log_event(topic, (job.name, position)))
     if unwanted.is_set():
-        raise Reschedule  # heard only if Dask meanwhile wants it again
+        raise Reschedule  # This has an effect only if Dask wants the task again by now.
     return execution
 
 
@@ -106,10 +121,10 @@ def _notebooks_at_once(worker: Worker) -> int:
 
 
 @contextlib.contextmanager
-def _while_wanted(worker: Worker, key: str, process: NotebookProcess) -> Iterator[threading.Event]:
-    """Kill the process if the worker is told to stop, or the caller interrupted, killed or lost.
+def _while_wanted(worker: Worker, key: Key, process: NotebookProcess) -> Iterator[threading.Event]:
+    """Kill the process if the worker is told to stop, or the caller is interrupted or lost.
 
-    Dask only marks such a task: a thread cannot be ended from outside.
+    Dask itself only marks such a task, because a thread cannot be ended from outside.
     """
     ended, unwanted = threading.Event(), threading.Event()
 

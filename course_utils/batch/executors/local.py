@@ -1,7 +1,7 @@
-"""Executing notebooks on this machine.
+"""The executor for this machine.
 
-In threads that each wait for a `NotebookProcess`, as a thread of a Dask worker does in `cluster`;
-a Dask cluster on this machine would add seconds to the start of every run, and nothing else.
+Each thread of a pool waits for one `NotebookProcess`, as a thread of a Dask worker does. A Dask
+cluster on this machine would do the same, but would take seconds to start.
 """
 
 from __future__ import annotations
@@ -17,40 +17,44 @@ from course_utils.runtime import available_cores
 
 
 def default_jobs() -> int:
-    """Return how many notebooks to run at the same time: two, or one where that is not faster.
+    """Return how many notebooks to run at the same time: two, or one where two are not faster.
 
-    A notebook leaves cores idle while it imports, draws and evaluates, which another one can use.
-    On a single core, or where notebooks would share a GPU's memory, they run one by one.
+    A notebook leaves cores idle while it imports, draws and evaluates, and another notebook can
+    use them. On a single core, or where notebooks would share a GPU's memory, they run one by one.
     """
     has_gpu = any(Path("/dev").glob("nvidia[0-9]*"))
     return 1 if has_gpu else min(2, available_cores())
 
 
-def execute_here(jobs: list[Job], at_once: int, on_cell: OnCell) -> Executions:
-    """Execute notebooks, some at once, and yield each as it ends.
+class LocalExecutor:
+    """Executes notebooks in child processes of this one.
 
     Parameters
     ----------
-    jobs : list of Job
-    at_once : int
-    on_cell : callable
-        Called, in any thread, with a notebook's name and the position of each cell it starts.
+    at_once : int, optional
+        How many notebooks run at the same time; they share the cores. Default: `default_jobs`.
     """
-    share = min(at_once, len(jobs))
-    processes = {job.name: NotebookProcess(job, share) for job in jobs}
-    stopped = threading.Event()
 
-    def execute(name: str) -> tuple[str, Execution]:
-        if stopped.is_set():
-            return name, Execution(error="stopped")
-        return name, processes[name].run(functools.partial(on_cell, name))
+    def __init__(self, at_once: int | None = None) -> None:
+        self._at_once = at_once or default_jobs()
 
-    with ThreadPoolExecutor(at_once) as pool:
-        futures = [pool.submit(execute, name) for name in processes]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            stopped.set()
-            for process in processes.values():
-                process.kill()
+    def execute(self, jobs: list[Job], on_cell: OnCell) -> Executions:
+        """See `Executor.execute`."""
+        share = min(self._at_once, len(jobs))
+        processes = {job.name: NotebookProcess(job, share) for job in jobs}
+        stopped = threading.Event()
+
+        def execute(name: str) -> tuple[str, Execution]:
+            if stopped.is_set():
+                return name, Execution(error="stopped")
+            return name, processes[name].run(functools.partial(on_cell, name))
+
+        with ThreadPoolExecutor(self._at_once) as pool:
+            futures = [pool.submit(execute, name) for name in processes]
+            try:
+                for future in as_completed(futures):
+                    yield future.result()
+            finally:
+                stopped.set()
+                for process in processes.values():
+                    process.kill()

@@ -1,26 +1,32 @@
-"""What every executor takes and gives."""
+"""The definition of an executor: what it takes, what it yields, and how it is stopped.
+
+To add an executor, write a file with a class that has the method of `Executor`, and choose it in
+`course_utils.batch.run.choose_executor`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass
 class Execution:
-    """One notebook's execution.
+    """The result of executing one notebook.
 
     Attributes
     ----------
     error : str
-        Empty after success.
+        What went wrong; empty after success.
     timed_out : bool
+        Whether the notebook took longer than its job's timeout.
     position : dict
-        The cell last started: ``number``, ``count`` and ``cell`` (its id).
+        The cell that was started last: ``number`` and ``count`` (from 1), and ``cell`` (its id).
+        Empty if no cell was started.
     seconds : float
-        Wall-clock time, the start of the kernel included.
+        Wall-clock time, including the start of the kernel.
     """
 
     error: str = ""
@@ -31,18 +37,20 @@ class Execution:
 
 @dataclass(frozen=True)
 class Job:
-    """One notebook to be executed, on whichever machine.
+    """One notebook to execute, on any machine.
 
     Attributes
     ----------
     name : str
-        As in `Outcome`.
+        The notebook's name in the run, as in `Outcome`.
     orders : dict
-        For `worker`: ``notebook``, ``partial``, ``folder``, ``parameters``, ``stamp``.
+        The orders for `course_utils.batch.child`, as JSON values: ``notebook`` (the source),
+        ``partial`` (the file to write), ``folder`` (the working directory), ``parameters`` and
+        ``stamp``.
     log : Path
-        Where all that the child prints goes.
+        The file that receives everything the child process prints.
     timeout : float or None
-        Seconds.
+        Seconds; None means no limit.
     """
 
     name: str
@@ -51,8 +59,41 @@ class Job:
     timeout: float | None
 
 
-# What hears that a notebook has come to a cell: the name, the cell's position.
-OnCell = Callable[[str, dict], None]
+# Called when a notebook starts a cell, with the notebook's name and the cell's position.
+OnCell = Callable[[str, dict[str, Any]], None]
 
-# Each notebook's name and how it ended, as they end; closing it ends those that still run.
-Executions = Generator[tuple[str, Execution]]
+# Pairs of a notebook's name and its result, in the order in which the notebooks end.
+Executions = Generator[tuple[str, Execution], None, None]
+
+
+class Executor(Protocol):
+    """Executes notebooks: in child processes of this one, on a cluster, or in any other way.
+
+    Whatever the executor, each notebook runs as a `NotebookProcess`, so outputs, logs and time
+    limits are the same everywhere.
+    """
+
+    def execute(self, jobs: list[Job], on_cell: OnCell) -> Executions:
+        """Execute notebooks, and yield each result as soon as the notebook has ended.
+
+        Closing the generator, before or after its end, ends every notebook that still runs.
+
+        Parameters
+        ----------
+        jobs : list of Job
+            Notebooks with different names; there may be none.
+        on_cell : callable
+            Called whenever a notebook starts a cell, from any thread.
+
+        Yields
+        ------
+        name : str
+            The name of the job.
+        execution : Execution
+
+        Raises
+        ------
+        RunError
+            If the executor itself fails. A notebook that fails is a result, not an exception.
+        """
+        ...
