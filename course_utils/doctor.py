@@ -15,7 +15,7 @@ from typing import NamedTuple
 import psutil
 
 from course_utils import runtime
-from course_utils.data import find_sources
+from course_utils.data import SPECS, find_sources
 from course_utils.errors import CourseError
 
 PYTHONS = ((3, 11), (3, 13))
@@ -41,7 +41,7 @@ def checks() -> Iterator[Check]:
     yield _memory()
     yield _disk("disk, here", Path.cwd())
     yield _disk("disk, cache", runtime.cache_dir())
-    for dataset in ("cifar10", "mnist"):
+    for dataset in SPECS:
         yield from _data(dataset)
     yield _browser()
 

@@ -25,7 +25,8 @@ from archives import (
 )
 
 from course_utils.data import download, find_sources, load_cifar10, load_mnist
-from course_utils.data.catalogue import SPECS, Download
+from course_utils.data.catalogue import SPECS
+from course_utils.data.spec import Download
 from course_utils.errors import CacheError
 from course_utils.runtime import cache_dir
 

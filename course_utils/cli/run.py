@@ -163,11 +163,10 @@ def typed_parameters(pairs: list[str] | None) -> dict[str, Any]:
 
 def _prepare_data(path: str | None, console: Console) -> None:
     """Load the data once: a download or a first decoding is seen here, and not per chapter."""
-    from course_utils.data import load_cifar10, load_mnist
+    from course_utils.data import load
+    from course_utils.data.catalogue import DEFAULT, SPECS
 
-    sources = [load_cifar10(path).source]
-    if path is None:
-        sources.append(load_mnist().source)
+    sources = [load(name, path).source for name in (SPECS if path is None else [DEFAULT])]
     console.print(f"Data: {', '.join(source.name for source in sources)}", highlight=False)
 
 

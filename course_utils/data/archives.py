@@ -6,6 +6,7 @@ archive has no effect.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import lzma
 import os
@@ -13,14 +14,14 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from course_utils.errors import DataError
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".zip")
 
-# All that the readers of the standard library raise for a cut or damaged file.
+# Errors that the readers of the standard library raise for a cut or damaged file.
 DAMAGE = (
     EOFError,
     OSError,
@@ -42,12 +43,13 @@ def members(path: Path, wanted: re.Pattern[str], at_most: int) -> Iterator[tuple
     wanted : re.Pattern
         Searched in each file's name inside `path`, with ``/`` between folders.
     at_most : int
-        Bytes of all wanted files together, so that a small archive cannot fill the memory.
+        Limit of the wanted files together, in bytes, so that a small archive cannot fill the
+        memory.
 
     Raises
     ------
     DataError
-        For anything that is no archive, or a damaged one, or one with too much in it.
+        For a path that is no archive, or a damaged one, or one with too much in it.
     """
     try:
         total = 0
@@ -72,7 +74,10 @@ def members(path: Path, wanted: re.Pattern[str], at_most: int) -> Iterator[tuple
         ) from error
 
 
-def _open_members(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple]:
+def _open_members(
+    path: Path, wanted: re.Pattern[str]
+) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
+    """Yield name, size in bytes and a function that reads it, for each file that matches."""
     if path.is_dir():
         for name, entry in walk(path):
             if wanted.search(name):
@@ -81,12 +86,14 @@ def _open_members(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple]:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 if not info.is_dir() and wanted.search(info.filename):
-                    yield info.filename, info.file_size, lambda i=info: archive.read(i)
+                    yield info.filename, info.file_size, functools.partial(archive.read, info)
     else:
         with tarfile.open(path) as archive:
             for member in archive:
                 if member.isreg() and wanted.search(member.name):
-                    yield member.name, member.size, archive.extractfile(member).read
+                    file = archive.extractfile(member)
+                    assert file is not None, "a regular file has content"
+                    yield member.name, member.size, file.read
 
 
 def walk(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.DirEntry]]:
@@ -106,7 +113,14 @@ def walk(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.DirEntry]]:
 
 
 def content(path: Path, at_most: int) -> bytes:
-    """Return what a plain or gzip-compressed file holds.
+    """Return the content of a plain or gzip-compressed file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; a name that ends in ``.gz`` is decompressed.
+    at_most : int
+        Limit of the content, in bytes.
 
     Raises
     ------
@@ -117,7 +131,7 @@ def content(path: Path, at_most: int) -> bytes:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             data = file.read(at_most + 1)
             if path.suffix == ".gz" and len(data) <= at_most:
-                file.read(1)  # the end of the stream: only there its checksum is compared
+                file.read(1)  # gzip compares the checksum at the end of the stream
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; check the path.") from None
     except DAMAGE as error:
@@ -133,6 +147,6 @@ def content(path: Path, at_most: int) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    """Return an error's first line, or its kind where it says nothing."""
+    """Return an error's first line, or its type if it has no text."""
     lines = str(error).splitlines()
     return lines[0].rstrip(": ") if lines else type(error).__name__

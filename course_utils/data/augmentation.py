@@ -14,22 +14,29 @@ def augment(images: np.ndarray, augmentation: Augmentation, rng: np.random.Gener
     Parameters
     ----------
     images : numpy.ndarray
-        Shape ``(n, height, width, channels)``; uint8 where `augmentation` is affine, otherwise
-        any dtype.
+        Images, shape ``(n, height, width, channels)``; uint8 if `augmentation` is affine,
+        otherwise any dtype.
     augmentation : Augmentation
-        What may change.
+        The kinds and the limits of the changes.
     rng : numpy.random.Generator
-        Where the random numbers come from.
+        The source of the random numbers.
 
     Returns
     -------
     numpy.ndarray
-        Same shape and dtype as `images`.
+        The new images, in the shape and dtype of `images`.
 
     Raises
     ------
     DataError
         For images that an affine map cannot be applied to.
+
+    Examples
+    --------
+    >>> images = np.zeros((2, 32, 32, 3), "uint8")
+    >>> augmentation = Augmentation(horizontal_flip=True, shift=2)
+    >>> augment(images, augmentation, np.random.default_rng(0)).shape
+    (2, 32, 32, 3)
     """
     if augmentation.horizontal_flip and not augmentation.is_affine:
         images = random_flip(images, rng)
@@ -49,7 +56,7 @@ def random_flip(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def random_shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:
-    """Move each image by up to `pixels` along both axes; reflection fills the border."""
+    """Move each image by up to `pixels` along both axes, and fill the border by reflection."""
     n, height, width, _ = images.shape
     margin = (pixels, pixels)
     padded = np.pad(images, ((0, 0), margin, margin, (0, 0)), mode="reflect")
@@ -61,7 +68,10 @@ def random_shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> n
 def random_affine(
     images: np.ndarray, augmentation: Augmentation, rng: np.random.Generator
 ) -> np.ndarray:
-    """Turn, move, shear, scale and mirror each image about its centre, by amounts drawn for it."""
+    """Rotate, move, shear, scale and mirror each image about its centre, by random amounts.
+
+    Parameters are those of `augment`; images are uint8.
+    """
     n, height, width, _ = images.shape
 
     def drawn(limit: float, count: int = 1) -> np.ndarray:

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -20,27 +21,51 @@ CONTENT = "The decoded images (up to 190 MB)"
 _DESCRIPTION = "meta.json"
 
 Arrays = Mapping[str, np.ndarray]
-Meta = dict[str, object]
+
+
+class Meta(TypedDict, total=False):
+    """The description of a cached data set, as JSON holds it.
+
+    Attributes
+    ----------
+    location : str
+        The file or folder that was decoded.
+    kind, detail : str
+        The format of the files, from `course_utils.data.spec.Decoded`.
+    sha256 : str
+        The digest of the source, if it is one file.
+    fingerprint : str
+        Sixteen hexadecimal digits of the arrays' content; added when they are written.
+    files : dict of list of int
+        Size in bytes and time in nanoseconds of each array's file; added when they are written.
+    """
+
+    location: str
+    kind: str
+    detail: str
+    sha256: str
+    fingerprint: str
+    files: dict[str, list[int]]
 
 
 def load_or_make(key: str, make: Callable[[], tuple[Arrays, Meta]]) -> tuple[Arrays, Meta]:
     """Return a data set from the cache; make it first if it is not there.
 
-    Of several processes that ask at once, one makes it while the others wait.
+    If several processes ask at once, one makes it while the others wait.
 
     Parameters
     ----------
     key : str
-        Names what is cached; another source or another version has another key.
+        Name of what is cached; another source or another version has another key.
     make : callable
-        Returns the six arrays and a description that JSON can hold.
+        A function that returns the six arrays and their description.
 
     Returns
     -------
     arrays : mapping of str to numpy.ndarray
         Images mapped from their files, read-only; labels in memory.
-    meta : dict
-        The description, with ``"fingerprint"`` added: sixteen hexadecimal digits of the arrays.
+    meta : Meta
+        The description, with the fingerprint of the arrays.
 
     Raises
     ------
@@ -85,13 +110,13 @@ def _write(folder: Path, arrays: Arrays, meta: Meta) -> None:
     temporary = folder.with_name(f".{folder.name}.part")
     with storing(CONTENT, folder.parent):
         try:
-            # What a killed process left under this name goes first.
+            # The remains of a killed process go first.
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             for name in ARRAYS:
                 _save(temporary / f"{name}.npy", arrays[name])
             files = {name: _size_and_time(temporary / f"{name}.npy") for name in ARRAYS}
-            description = {**meta, "fingerprint": _fingerprint(arrays), "files": files}
+            description: Meta = {**meta, "fingerprint": _fingerprint(arrays), "files": files}
             (temporary / _DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             temporary.replace(folder)
@@ -109,18 +134,20 @@ def _save(path: Path, array: np.ndarray) -> None:
         array = np.ascontiguousarray(array)
         header = np.lib.format.header_data_from_array_1_0(array)
         np.lib.format.write_array_header_1_0(file, header)
-        file.write(array.reshape(-1).view(np.uint8))
+        file.write(array.reshape(-1).view(np.uint8).data)
         file.flush()
         os.fsync(file.fileno())
 
 
 def _size_and_time(path: Path) -> list[int]:
+    """Return a file's size in bytes and its time of change in nanoseconds."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
 
 
 def _fingerprint(arrays: Arrays) -> str:
+    """Return sixteen hexadecimal digits of the arrays' content."""
     digest = hashlib.sha256()
     for name in ARRAYS:
-        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8))
+        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()[:16]

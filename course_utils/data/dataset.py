@@ -9,6 +9,7 @@ import numpy as np
 from course_utils.data.splits import split, stratified
 from course_utils.errors import DataError
 
+# Names of a data set's parts: an attribute is ``x_`` or ``y_`` and a part.
 PARTS = ("train", "val", "test")
 
 
@@ -19,16 +20,16 @@ class Source:
     Attributes
     ----------
     name : str
-        What figures and records print, such as ``"CIFAR-10 (Python archive)"``.
+        The name that figures and records print, such as ``"CIFAR-10 (Python archive)"``.
     kind : str
-        The format: ``"python"``, ``"binary"``, ``"images"``, ``"idx"``, ``"npz"`` or
-        ``"stand-in"``.
+        The format, such as ``"python"`` or ``"images"`` (a key of the data set's
+        `course_utils.data.spec.Spec.kinds`), or ``"stand-in"``.
     location : str
         The file or folder; empty for the stand-in.
     fingerprint : str
         Sixteen hexadecimal digits that are the same wherever images and labels are the same.
     is_stand_in : bool
-        Whether the images are drawn by this program instead of photographed.
+        Whether the images are drawn by this program instead of being real ones.
     """
 
     name: str
@@ -68,7 +69,18 @@ class Dataset:
     source: Source
 
     def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return images and labels of ``"train"``, ``"val"`` or ``"test"``."""
+        """Return the images and labels of one part.
+
+        Parameters
+        ----------
+        name : {"train", "val", "test"}
+            The part.
+
+        Returns
+        -------
+        x, y : numpy.ndarray
+            Images, uint8, ``(n, height, width, channels)``; labels, int64, ``(n,)``.
+        """
         return getattr(self, f"x_{name}"), getattr(self, f"y_{name}")
 
     def limited(self, limit: int) -> Dataset:
@@ -77,7 +89,8 @@ class Dataset:
         Parameters
         ----------
         limit : int
-            At most so many training images, and a fifth as many for validation and for test.
+            The largest number of training images; validation and test keep a fifth as many at
+            most.
 
         Raises
         ------
@@ -89,24 +102,25 @@ class Dataset:
                 f"The limit {limit!r} is no number of images: give a whole number of 5 or more, "
                 "or None for all images."
             )
-        arrays = {}
+        arrays: dict[str, np.ndarray] = {}
         for name in PARTS:
             x, y = self.part(name)
             chosen = stratified(y, min(len(y), limit if name == "train" else limit // 5))
             arrays |= {f"x_{name}": x[chosen], f"y_{name}": y[chosen]}
-        return replace(self, **arrays)
+        return Dataset(**arrays, class_names=self.class_names, source=self.source)
 
-    def with_validation_split(self, part: float) -> Dataset:
-        """Return a copy in which another part of the training images is set aside to validate on.
+    def with_validation_split(self, fraction: float) -> Dataset:
+        """Return a copy with another division into training and validation images.
 
         Parameters
         ----------
-        part : float
-            0 to 1, of the training and validation images together. Every class keeps its share.
+        fraction : float
+            The validation images' fraction, 0 to 1, of the training and validation images
+            together. Every class keeps its share.
         """
         x = np.concatenate([self.x_train, self.x_val])
         y = np.concatenate([self.y_train, self.y_val])
-        kept, chosen = split(y, int(part * len(y)))
+        kept, chosen = split(y, int(fraction * len(y)))
         return replace(self, x_train=x[kept], y_train=y[kept], x_val=x[chosen], y_val=y[chosen])
 
     def __repr__(self) -> str:

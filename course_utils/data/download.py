@@ -1,4 +1,4 @@
-"""Fetch a data set's published files: verified, resumed after a cut, from several sources."""
+"""Download published files: verified, resumed after a cut, from several servers."""
 
 from __future__ import annotations
 
@@ -13,28 +13,36 @@ import pooch
 import requests
 import urllib3
 
-from course_utils.data.catalogue import Download, Spec
+from course_utils import env
+from course_utils.data.spec import Download, Spec
 from course_utils.files import locked, storing
 from course_utils.runtime import cache_dir
 
 CONTENT = "The download"
 
-_PROBE_SECONDS = 3  # without a network, the wait before the stand-in is drawn
-_READ_SECONDS = 20  # a server silent for so long counts as gone
-_ATTEMPTS = 5  # with one server, each going on where the last one was cut
+# Time in which a server must answer, in seconds; without a network, the wait before the stand-in.
+PROBE_SECONDS = 3
+
+# Silence after which a server counts as gone, in seconds.
+_READ_SECONDS = 20
+
+# Attempts with one server, each of which continues where the last one was cut.
+_ATTEMPTS = 5
+
+# Bytes read at a time.
 _BLOCK = 1 << 18
 
-# What a server or the way to it can do wrong. A wrong checksum is pooch's ValueError.
-_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, ValueError)
+# Errors of a server or of the connection to it. A wrong checksum is a ValueError of pooch.
+FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, ValueError)
 
 
 def is_off() -> bool:
     """Tell whether ``COURSE_OFFLINE`` forbids downloads."""
-    return os.environ.get("COURSE_OFFLINE", "0") not in ("", "0")
+    return env.OFFLINE.is_on
 
 
 def describe(spec: Spec) -> tuple[str, bool, str]:
-    """Return location, False (nothing is here yet) and a remark for `find_sources`."""
+    """Return the servers, False (nothing is here yet) and a remark, for `find_sources`."""
     hosts = dict.fromkeys(_host(url) for file in spec.downloads for url in file.urls)
     size = sum(file.size for file in spec.downloads) / 1e6
     remark = "switched off by COURSE_OFFLINE" if is_off() else f"{size:,.0f} MB, not tried here"
@@ -44,19 +52,19 @@ def describe(spec: Spec) -> tuple[str, bool, str]:
 def fetch(spec: Spec) -> Path | None:
     """Download a data set into the user's cache.
 
-    Several processes that call this at once download once. A cut download is kept as
-    ``<name>.part`` and continued, by another server if need be.
+    If several processes call this at once, one of them downloads. A cut download is kept as
+    ``<name>.part`` and continued, from another server if necessary.
 
     Parameters
     ----------
     spec : Spec
-        What to fetch.
+        The data set.
 
     Returns
     -------
     pathlib.Path or None
-        The file, or the folder of several; None if downloads are switched off, no server
-        answers within a few seconds, or none sends what was published.
+        The file, or the folder of several; None if downloads are switched off, if no server
+        answers within a few seconds, or if none sends the published bytes.
 
     Raises
     ------
@@ -69,62 +77,77 @@ def fetch(spec: Spec) -> Path | None:
     with storing(CONTENT, folder), locked(folder / f".{spec.key}", CONTENT):
         if len(spec.downloads) == 1:
             (file,) = spec.downloads
-            return folder / file.name if _fetch_file(file, folder) else None
+            return folder / file.name if fetch_file(file, folder) else None
         return _fetch_folder(spec, folder / spec.key)
 
 
 def _fetch_folder(spec: Spec, folder: Path) -> Path | None:
-    """Get several files; their folder appears when all are there."""
-    hidden = folder.with_name(f".{folder.name}.part")  # the ladder passes over hidden folders
+    """Download several files; their folder appears when all of them are complete."""
+    hidden = folder.with_name(f".{folder.name}.part")  # the ladder skips hidden folders
     if folder.exists():
         folder.replace(hidden)
-    if not all(_fetch_file(file, hidden) for file in spec.downloads):
+    if not all(fetch_file(file, hidden) for file in spec.downloads):
         return None
     hidden.replace(folder)
     return folder
 
 
-def _fetch_file(file: Download, folder: Path) -> bool:
-    """Get one file from the first server that sends it whole; tell whether one did."""
+def fetch_file(file: Download, folder: Path) -> bool:
+    """Download one file from the first server that sends all of it.
+
+    The file appears in the folder under its name when it is complete and its size and checksum
+    are right; a wrong file is removed. Why a server failed is printed, one line for each. The
+    caller keeps other processes out.
+
+    Returns
+    -------
+    bool
+        Whether a server sent it.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written or is full.
+    """
     for url in _answering(file.urls):
         try:
             pooch.get_logger().setLevel("ERROR")  # pooch would write its notes to stderr
             pooch.retrieve(
                 url,
-                known_hash=f"md5:{file.md5}",
+                known_hash=f"md5:{file.md5}" if file.md5 else None,
                 fname=file.name,
                 path=folder,
                 downloader=_Resuming(file, folder / f"{file.name}.part"),
             )
             return True
-        except _FAILURES as error:
+        except FAILURES as error:
             print(f"{_host(url)} did not deliver {file.name}: {_reason(error)}.")
     return False
 
 
 def _answering(urls: tuple[str, ...]) -> list[str]:
-    """Return those URLs whose server answers at all, asked all at once, in the given order."""
-    answered = set()
+    """Return the URLs whose servers answer, in the given order; all are asked at once."""
+    answered: set[str] = set()
 
     def probe(url: str) -> None:
         try:
-            requests.head(url, timeout=_PROBE_SECONDS, allow_redirects=True)
+            requests.head(url, timeout=PROBE_SECONDS, allow_redirects=True)
             answered.add(url)
-        except _FAILURES:
+        except FAILURES:
             pass
 
-    # A name server that does not answer can hold a thread for longer: it is left behind.
+    # Daemon threads: one that waits for a name server that does not answer is abandoned.
     threads = [threading.Thread(target=probe, args=(url,), daemon=True) for url in urls]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + _PROBE_SECONDS
+    deadline = time.monotonic() + PROBE_SECONDS
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     return [url for url in urls if url in answered]
 
 
 class _Resuming:
-    """A downloader for pooch that goes on where an earlier, cut download stopped."""
+    """A downloader for pooch that continues where an earlier, cut download stopped."""
 
     def __init__(self, file: Download, part: Path) -> None:
         self.file = file
@@ -134,35 +157,37 @@ class _Resuming:
         try:
             self._complete(url)
             os.replace(self.part, output_file)
-        except requests.RequestException:  # also an OSError, but of the network's
+        except requests.RequestException:  # an OSError, too, but no fault of the disk
             raise
         except OSError:
             self.part.unlink(missing_ok=True)  # a full disk: leave nothing behind
             raise
 
     def _complete(self, url: str) -> None:
-        """Append to the part file until it is whole, while every attempt brings some more."""
+        """Append to the part file until it is complete, as long as every attempt adds bytes."""
         for attempt in range(_ATTEMPTS):
             before = self._have()
             if before == self.file.size:
                 return
             try:
                 self._append(url, before)
-            except _FAILURES:
+            except FAILURES:
                 if attempt == _ATTEMPTS - 1 or self._have() <= before:
                     raise
         if self._have() != self.file.size:
             raise ValueError(f"it sent {self._have():,} bytes of {self.file.size:,}")
 
     def _have(self) -> int:
+        """Return the size of the part file in bytes."""
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _append(self, url: str, start: int) -> None:
+        """Request the bytes from `start` on, or all of them if the server cannot continue."""
         headers = {"Accept-Encoding": "identity"}
         if 0 < start < self.file.size:
             headers["Range"] = f"bytes={start}-"
         with requests.get(
-            url, headers=headers, stream=True, timeout=(_PROBE_SECONDS, _READ_SECONDS)
+            url, headers=headers, stream=True, timeout=(PROBE_SECONDS, _READ_SECONDS)
         ) as response:
             response.raise_for_status()
             continued = response.status_code == 206 and self._starts_at(response, start)
@@ -179,12 +204,13 @@ class _Resuming:
                 progress.end()
 
     def _starts_at(self, response: requests.Response, start: int) -> bool:
+        """Tell whether a partial answer is the rest of this file."""
         expected = rf"bytes {start}-\d+/({self.file.size}|\*)"
         return bool(re.fullmatch(expected, response.headers.get("Content-Range", "")))
 
 
 class _Progress:
-    """One line on standard output that is written over at every percent."""
+    """One line on standard output that is overwritten at every percent."""
 
     def __init__(self, file: Download, host: str) -> None:
         self.file = file
@@ -192,6 +218,7 @@ class _Progress:
         self.shown = -1
 
     def show(self, have: int) -> None:
+        """Show how much of the file is there, given in bytes."""
         percent = 100 * have // self.file.size
         if percent != self.shown:
             self.shown = percent
@@ -200,11 +227,13 @@ class _Progress:
             print(f"\r{line}", end="", flush=True)
 
     def end(self) -> None:
+        """End the line, if there is one."""
         if self.shown >= 0:
             print()
 
 
 def _host(url: str) -> str:
+    """Return the server's name in an address."""
     return urlsplit(url).netloc
 
 

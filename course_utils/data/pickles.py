@@ -1,7 +1,7 @@
 """Read CIFAR-10's Python batches without running code that hides in them.
 
-Loading a pickle calls whatever functions it names. The official batches name three, all of
-NumPy's; this reader knows these, plus one that Python 3 writes, and refuses every other name.
+Loading a pickle calls the functions that it names. The official batches name three, all of
+NumPy; this reader knows these, and one that Python 3 writes, and refuses every other name.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _PLAIN_DTYPE = re.compile(r"[|<>=]?[biu][1248]")
 
 
 class _ArrayType:
-    """Stands for ``numpy.ndarray`` in a pickle, where it is only an argument, never called."""
+    """A substitute for ``numpy.ndarray`` in a pickle, where it is an argument, never called."""
 
 
-def _reconstruct(kind: object, shape: object, dtype: object) -> np.ndarray:
+def _reconstruct(kind: object, shape: object, dtype: object) -> object:
     """Make the empty array that a pickle fills afterwards."""
     if kind is not _ArrayType or shape != (0,):
         raise pickle.UnpicklingError("an unusual array")
@@ -54,6 +54,8 @@ _ALLOWED = {
 
 
 class _BatchUnpickler(pickle.Unpickler):
+    """An unpickler that refuses every name but the allowed ones."""
+
     def find_class(self, module: str, name: str) -> object:
         try:
             return _ALLOWED[module, name]
@@ -69,13 +71,19 @@ def load_batch(data: bytes, where: str) -> dict[bytes, object]:
     data : bytes
         The pickle.
     where : str
-        What the error message calls it.
+        The name that the error message gives it.
+
+    Returns
+    -------
+    dict
+        Images under ``b"data"`` and labels under ``b"labels"``, if it is a batch; neither is
+        checked here.
 
     Raises
     ------
     DataError
-        If the pickle is damaged or holds anything but numbers, text, lists, dictionaries and
-        integer arrays.
+        If the pickle is damaged, or holds something other than numbers, text, lists,
+        dictionaries and integer arrays.
     """
     try:
         batch = _BatchUnpickler(io.BytesIO(data), encoding="bytes").load()

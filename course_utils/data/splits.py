@@ -17,12 +17,12 @@ def stratified(labels: np.ndarray, count: int) -> np.ndarray:
     labels : numpy.ndarray
         Integer labels, shape ``(n,)``, in any order.
     count : int
-        How many to choose, at most ``n``.
+        Number of images to choose, at most ``n``.
 
     Returns
     -------
     numpy.ndarray
-        ``count`` different indices into `labels`, ascending, int64. Each class has its exact
+        `count` different indices into `labels`, ascending, int64. Each class has its exact
         share of them, rounded up or down.
     """
     by_class = np.argsort(labels, kind="stable")
@@ -30,12 +30,19 @@ def stratified(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 def split(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Set `count` images aside, stratified.
+    """Set images aside so that every class keeps its share.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        Integer labels, shape ``(n,)``.
+    count : int
+        Number of images to set aside, at most ``n``.
 
     Returns
     -------
     kept, chosen : numpy.ndarray
-        Indices into `labels`, ascending; together they are all of them.
+        Indices into `labels`, int64, ascending; together they are all indices.
     """
     chosen = stratified(labels, count)
     kept = np.setdiff1d(np.arange(len(labels)), chosen, assume_unique=True)
