@@ -1,10 +1,14 @@
 """MobileNet's weights, its features and its last block."""
 
+import base64
 import hashlib
+import http.server
 import os
 import shutil
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 
 import h5py
 import keras
@@ -73,6 +77,76 @@ def test_weights_that_keras_downloaded_earlier_are_used(nowhere):
     downloaded.parent.mkdir(parents=True)
     downloaded.touch()
     assert transfer.find_weights() == downloaded
+
+
+@pytest.fixture
+def published(nowhere, monkeypatch):
+    """A server of MobileNetV2's weights: `body` is what it sends, `announced` its checksum."""
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        with h5py.File.in_memory() as file:
+            file["weights"] = np.arange(1000.0)
+            file.flush()
+            body = whole = file.id.get_file_image()
+        announced = hashlib.md5(whole)
+
+        def do_HEAD(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(self.whole)))
+            if self.announced:
+                md5 = base64.b64encode(self.announced.digest()).decode()
+                self.send_header("x-goog-hash", f"crc32c=AAAAAA==,md5={md5}")
+            self.end_headers()
+
+        def do_GET(self):
+            self.do_HEAD()
+            self.wfile.write(self.body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/{MOBILENET_V2.file_name}"
+    monkeypatch.setitem(transfer.CUTS, "out_relu", replace(MOBILENET_V2, url=url))
+    monkeypatch.setenv("COURSE_OFFLINE", "0")
+    yield Server
+    server.shutdown()
+    server.server_close()
+
+
+def downloaded_weights(folder):
+    return sorted(path.name for path in folder.rglob("*.h5"))
+
+
+def test_weights_are_downloaded_once_into_keras_folder(published, nowhere, capfd):
+    path = transfer.find_weights("out_relu")
+    assert path == nowhere / "keras" / "models" / MOBILENET_V2.file_name
+    assert path.read_bytes() == published.whole
+    published.body = b""
+    assert transfer.find_weights("out_relu") == path
+    assert not capfd.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["cut", "wrong bytes", "wrong bytes without a checksum"])
+def test_a_damaged_download_is_refused_and_not_kept(published, nowhere, damage):
+    size = len(published.whole)
+    published.body = published.whole[: size // 2] if damage == "cut" else bytes(size)
+    if damage.endswith("without a checksum"):
+        published.announced = None
+    with pytest.raises(DataError, match=r"MobileNetV2's .* was cut or damaged on its way; try"):
+        transfer.find_weights("out_relu")
+    assert downloaded_weights(nowhere) == []
+    published.body = published.whole
+    transfer.find_weights("out_relu")
+    assert downloaded_weights(nowhere) == [MOBILENET_V2.file_name]
+
+
+def test_a_folder_that_the_weights_cannot_be_stored_in_is_named(published, nowhere, monkeypatch):
+    (nowhere / "file").touch()
+    monkeypatch.setenv("KERAS_HOME", str(nowhere / "file"))
+    with pytest.raises(CacheError, match="KERAS_HOME"):
+        transfer.find_weights("out_relu")
 
 
 @pytest.mark.parametrize("place", ["data/weights", "shared/data/weights", "elsewhere/weights"])

@@ -1,6 +1,6 @@
 """Transfer learning: a network trained on ImageNet, its features, and its last blocks.
 
-The name of the layer to cut at chooses the network, MobileNet or MobileNetV2 of
+The name of the layer to cut at determines the network: MobileNet or MobileNetV2 of
 `keras.applications`.
 
 Howard, A. G. and others (2017): MobileNets. https://arxiv.org/abs/1704.04861

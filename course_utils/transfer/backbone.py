@@ -11,8 +11,10 @@ from keras import layers
 from course_utils.errors import DataError
 from course_utils.transfer.weights import LAST, WEIGHTS_NAME, find_weights, network_of
 
+# Height and width, in pixels, to which images are enlarged.
 SIZE = 96
 
+# Values of the pixels 0 and 255 with which the weights were trained.
 IMAGENET_RANGE = (-1.0, 1.0)
 
 
@@ -26,7 +28,7 @@ def backbone(
 ) -> keras.Model:
     """Return a network up to a layer, frozen, with its ImageNet weights.
 
-    Enlarging the images and scaling their values are layers of the model.
+    The model enlarges the images and scales their values itself.
 
     Parameters
     ----------
@@ -35,22 +37,22 @@ def backbone(
     size : int
         Height and width, in pixels, to which the images are enlarged (bilinear).
     pooled : bool
-        Average the maps over their positions.
+        Whether the maps are averaged over their positions.
     value_range : tuple of float
-        What the values 0 and 255 of a pixel become. The weights were trained with -1 and 1.
+        The values that the pixels 0 and 255 become. The weights were trained with -1 and 1.
     image_shape : tuple of int
-        Of one image.
+        Height, width and channels of one image.
 
     Returns
     -------
     keras.Model
-        Takes ``uint8`` images ``(n, *image_shape)``; returns float32 maps ``(n, h, w, c)``, or
-        ``(n, c)`` where they are pooled.
+        A model from images, uint8, ``(n, *image_shape)``, to maps, float32, ``(n, h, w, c)``, or
+        ``(n, c)`` if they are pooled.
 
     Raises
     ------
     DataError
-        For an unknown `cut`, or where `find_weights` finds none.
+        For an unknown `cut`, or if `find_weights` finds no weights.
     """
     low, high = value_range
     with _float32():
@@ -81,29 +83,30 @@ def tail(
     Parameters
     ----------
     cut : str
-        The layer whose maps go in, one of `CUTS` but the last one of its network.
+        The layer whose maps are the input: one of `CUTS`, but not the last layer of a network.
     size : int
-        Of the images that the maps were computed from.
+        Height and width, in pixels, of the images that the maps were computed from.
     head : keras.Model, optional
-        Takes pooled features of the last layer: ``(n, 1024)``, or ``(n, 1280)`` of MobileNetV2.
-        A copy of it, with its weights, becomes the head. Without it: one new dense layer with a
-        softmax.
+        A model on the pooled features of the last layer, ``(n, 1024)`` for MobileNet and
+        ``(n, 1280)`` for MobileNetV2. A copy of it, with its weights, becomes the head. Default:
+        one new dense layer with a softmax.
     frozen_batchnorm : bool
-        Keep the BatchNorm layers in inference mode, with the averages of ImageNet, and do not
-        train their weights.
+        Whether the BatchNorm layers stay in inference mode, with the averages of ImageNet, and
+        their weights are not trained.
     classes : int
-        Of the new head.
+        Number of classes of the default head.
 
     Returns
     -------
     keras.Model
-        Takes maps ``(n, h, w, c)`` of the cut; returns probabilities.
+        A model from the cut's maps, ``(n, h, w, c)``, to the head's output, which is
+        probabilities, float32, ``(n, classes)``, by default.
 
     Raises
     ------
     DataError
-        For an unknown `cut`, one with nothing after it, a head that does not fit, or where
-        `find_weights` finds none.
+        For an unknown `cut`, a cut with nothing after it, a head that does not fit, or if
+        `find_weights` finds no weights.
     """
     last = network_of(cut).last
     if cut == last:
@@ -133,7 +136,7 @@ def tail(
 
 @contextlib.contextmanager
 def _float32() -> Iterator[None]:
-    """Build layers in float32: features are the same on every machine, but for rounding."""
+    """Build layers in float32, so that features differ between machines by rounding only."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
@@ -143,7 +146,7 @@ def _float32() -> Iterator[None]:
 
 
 def _pretrained(cut: str, size: int) -> keras.Model:
-    """Return the network that a layer is in, up to its last layer that is used."""
+    """Return the network of a layer, up to the last layer that is used."""
     chosen = network_of(cut)
     weights = find_weights(cut)
     build = getattr(keras.applications, chosen.application)

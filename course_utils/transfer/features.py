@@ -12,7 +12,6 @@ import keras
 import numpy as np
 
 from course_utils.data import Dataset
-from course_utils.data.dataset import PARTS
 from course_utils.errors import DataError
 from course_utils.files import locked, storing
 from course_utils.runtime import cache_dir
@@ -21,9 +20,10 @@ from course_utils.transfer.weights import find_weights, network_of, sha256
 
 CONTENT = "Features of a pretrained network"
 
-# Raise it when the same images give other features than before.
+# Version of the features; raise it when the same images give other ones than before.
 _CACHE_VERSION = "1"
 
+# Images that the network is applied to at a time.
 _BATCH = 100
 
 
@@ -36,28 +36,30 @@ def features(
     value_range: tuple[float, float] = IMAGENET_RANGE,
     verbose: bool = True,
 ) -> np.ndarray:
-    """Run the frozen network once over images, and keep what it returns in the cache folder.
+    """Apply the frozen network to images once, and keep its output in the cache folder.
 
-    Of several processes that ask for the same at once, one computes it while the others wait.
+    If several processes ask for the same features at once, one computes them while the others
+    wait.
 
     Parameters
     ----------
     x : numpy.ndarray
-        Images, uint8, shape ``(n, height, width, 3)``.
+        Images, uint8, shape ``(n, height, width, 3)``, at least one.
     cut, pooled, size, value_range
-        As for `backbone`.
+        Settings of the network, as for `backbone`.
     verbose : bool
-        Print one line where the features are computed.
+        Whether to print one line if the features have to be computed.
 
     Returns
     -------
     numpy.ndarray
-        float16, shape ``(n, h, w, c)`` or ``(n, c)``, mapped from the file, read-only.
+        Features, float16, shape ``(n, h, w, c)``, or ``(n, c)`` if they are pooled; mapped from
+        the file, read-only.
 
     Raises
     ------
     DataError
-        For images of another kind, and as `backbone` does.
+        For images of another dtype or shape, and in the cases of `backbone`.
     CacheError
         If the cache folder cannot be written or is full.
     """
@@ -88,37 +90,53 @@ def features(
 
 
 def feature_data(
-    data: Dataset, cut: str = "conv_pw_11_relu", pooled: bool = False, **settings
+    data: Dataset,
+    cut: str = "conv_pw_11_relu",
+    pooled: bool = False,
+    *,
+    size: int = SIZE,
+    value_range: tuple[float, float] = IMAGENET_RANGE,
+    verbose: bool = True,
 ) -> Dataset:
-    """Return a copy of a data set with features in the place of its images.
+    """Return a copy of a data set with features in place of its images.
 
     Parameters
     ----------
     data : Dataset
-    cut, pooled, **settings
-        As for `features`.
+        The data set, with colour images.
+    cut, pooled, size, value_range, verbose
+        Settings, as for `features`.
 
     Returns
     -------
     Dataset
-        Its labels, classes and source are those of `data`.
+        The features, float16, with the labels, classes and source of `data`.
 
     Raises
     ------
     DataError
-        As `features` does.
+        In the cases of `features`.
+    CacheError
+        If the cache folder cannot be written or is full.
     """
-    arrays = {f"x_{name}": features(data.part(name)[0], cut, pooled, **settings) for name in PARTS}
-    return replace(data, **arrays)
+
+    def made(x: np.ndarray) -> np.ndarray:
+        return features(x, cut, pooled, size=size, value_range=value_range, verbose=verbose)
+
+    return replace(
+        data, x_train=made(data.x_train), x_val=made(data.x_val), x_test=made(data.x_test)
+    )
 
 
-def _key(settings: tuple, x: np.ndarray) -> str:
+def _key(settings: tuple[object, ...], x: np.ndarray) -> str:
+    """Return a key of features: their settings, and shape and content of the images."""
     digest = hashlib.sha256(repr((settings, x.shape)).encode())
-    digest.update(x.reshape(-1))
+    digest.update(x.reshape(-1).data)
     return digest.hexdigest()[:24]
 
 
 def _read(path: Path) -> np.ndarray | None:
+    """Return the features of a file, or None if it is missing or damaged."""
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
@@ -136,7 +154,7 @@ def _write(path: Path, model: keras.Model, x: np.ndarray) -> None:
                 np.lib.format.write_array_header_1_0(file, header)
                 for start in range(0, len(x), _BATCH):
                     batch = model.predict_on_batch(x[start : start + _BATCH])
-                    file.write(np.ascontiguousarray(batch, dtype="<f2"))
+                    file.write(np.ascontiguousarray(batch, dtype="<f2").data)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, path)

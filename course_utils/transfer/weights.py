@@ -1,27 +1,43 @@
-"""The ImageNet weights of the pretrained networks: where they are, and whether they are intact."""
+"""The ImageNet weights of the pretrained networks: where they are, and whether they are intact.
+
+Three kinds of files are used, and they are verified to different degrees.
+
+- The course's own file, `WEIGHTS_NAME`, is compared with a SHA-256 digest that is written here.
+- The files of `keras.applications` have no published digest: Keras downloads these two unchecked.
+  A download of this module is compared with the size and the MD5 that the server announces for it,
+  and must be a readable HDF5 file. This detects a file that was cut or damaged on its way, not one
+  that was replaced on the server.
+- A file that Keras itself downloaded earlier is used as it is. Whether its layers are those of the
+  network is checked when it is loaded, by `course_utils.transfer.backbone`.
+"""
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
+import h5py
 import requests
 from filelock import FileLock
 
-from course_utils import paths
+from course_utils import env, paths
 from course_utils.data import download
-from course_utils.errors import DataError
+from course_utils.data.spec import Download
+from course_utils.errors import CacheError, DataError
 from course_utils.runtime import keras_home, start_folder
 
+# MobileNet up to its block 12, in the format of `keras.Model.save_weights`.
 WEIGHTS_NAME = "mobilenet_1_0_224_tf_no_top.block12.h5"
 
 WEIGHTS_SHA256 = "0567055c8c3a31bff67feeb0591e9c1360fbcbaf58023aae64b0374db4e20280"
 
+# The address at which `keras.applications` finds its weights.
 PUBLISHED = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
@@ -32,11 +48,11 @@ class Pretrained:
     Attributes
     ----------
     application : str
-        Its name in `keras.applications`.
+        Name of the network in `keras.applications`.
     url : str
-        Of the weights, without the classifier.
+        Address of the weights without the classifier.
     last : str
-        The last layer that is used.
+        Name of the last layer that is used.
     """
 
     application: str
@@ -62,7 +78,7 @@ MOBILENET_V2 = Pretrained(
     last="out_relu",
 )
 
-# The layers to cut at, and the network that each is in.
+# The layers to cut at, and the network of each.
 CUTS = {f"conv_pw_{block}_relu": MOBILENET for block in range(1, 13)} | dict.fromkeys(
     ("block_12_add", "block_13_project_BN", "block_14_add", "block_15_add", "out_relu"),
     MOBILENET_V2,
@@ -70,22 +86,27 @@ CUTS = {f"conv_pw_{block}_relu": MOBILENET for block in range(1, 13)} | dict.fro
 
 LAST = MOBILENET.last
 
-_PROBE_SECONDS = 3
-
 
 def find_weights(cut: str = LAST) -> Path:
-    """Return the file with the ImageNet weights of the network that a layer is in.
+    """Return the file with the ImageNet weights of a layer's network; download it if necessary.
 
     Parameters
     ----------
     cut : str
-        One of `CUTS`.
+        The name of the layer, one of `CUTS`.
+
+    Returns
+    -------
+    pathlib.Path
+        An HDF5 file.
 
     Raises
     ------
     DataError
-        For an unknown `cut`, where there are no weights and none can be downloaded, or where
-        the local file is damaged.
+        For an unknown `cut`, if there are no weights and none can be downloaded, or if the local
+        or the downloaded file is damaged.
+    CacheError
+        If the download cannot be stored.
     """
     network = network_of(cut)
     if network is MOBILENET:
@@ -99,6 +120,13 @@ def find_weights(cut: str = LAST) -> Path:
 
 
 def network_of(cut: str) -> Pretrained:
+    """Return the network of a layer.
+
+    Raises
+    ------
+    DataError
+        For a layer that is not in `CUTS`.
+    """
     if cut not in CUTS:
         raise DataError(f"There is no layer {cut!r} to cut at: choose one of {', '.join(CUTS)}.")
     return CUTS[cut]
@@ -106,8 +134,8 @@ def network_of(cut: str) -> Pretrained:
 
 def _folders() -> Iterator[Path]:
     """Yield the folders that may hold the weights."""
-    if place := os.environ.get("COURSE_DATA"):
-        yield Path(place).expanduser() / "weights"
+    if env.DATA.value:
+        yield Path(env.DATA.value).expanduser() / "weights"
     here = start_folder()
     starts = list(dict.fromkeys([here, *here.parents, paths.CHECKOUT]))
     for rung in ("data/weights", "../shared/data/weights"):
@@ -116,38 +144,86 @@ def _folders() -> Iterator[Path]:
 
 
 def _published(network: Pretrained) -> Path:
-    """Return the file that `keras.applications` uses; download it if it is not there."""
-    home = keras_home()
-    path = home / "models" / network.file_name
+    """Return the file that `keras.applications` uses; download it if it is not there.
+
+    It stands in Keras' own folder, so that Keras and the course share it.
+    """
+    path = keras_home() / "models" / network.file_name
     if path.is_file():
         return path
     local = (
-        f"put {WEIGHTS_NAME} into data/weights, name the folder above it in COURSE_DATA, or "
+        f"put {WEIGHTS_NAME} into data/weights, name the folder above it in {env.DATA.name}, or "
         if network is MOBILENET
         else ""
     )
     missing = (
-        f"{network.application}'s ImageNet weights are not to hand: {local}connect to the internet."
+        f"{network.application}'s ImageNet weights are not available: {local}connect to the "
+        "internet."
     )
     if download.is_off():
         raise DataError(missing)
     try:
-        requests.head(network.url, timeout=_PROBE_SECONDS).raise_for_status()
+        file = _announced(network)
+    except download.FAILURES as error:
+        raise DataError(missing) from error
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
-            keras.utils.get_file(path.name, network.url, cache_subdir="models", cache_dir=str(home))
-    except Exception as error:  # Keras raises a plain Exception for what the server did
-        raise DataError(missing) from error
+            # Another process may have downloaded it meanwhile.
+            if not path.is_file() and not _fetch(file, path):
+                raise DataError(
+                    f"{network.application}'s ImageNet weights could not be downloaded: "
+                    f"{network.url} was cut or damaged on its way; try again."
+                )
+    except OSError as error:
+        raise CacheError(
+            f"{network.application}'s ImageNet weights could not be stored in {path.parent} "
+            f"({error.strerror or error}); free some space there, or set {env.KERAS_HOME.name} to "
+            "another folder."
+        ) from error
     return path
 
 
+def _announced(network: Pretrained) -> Download:
+    """Ask the server for the size and the MD5 of its file; Google's storage announces both.
+
+    Raises
+    ------
+    requests.RequestException
+        If the server does not answer within a few seconds, or does not have the file.
+    ValueError
+        If it does not announce a size.
+    """
+    response = requests.head(
+        network.url, timeout=download.PROBE_SECONDS, headers={"Accept-Encoding": "identity"}
+    )
+    response.raise_for_status()
+    size = int(response.headers.get("Content-Length", ""))
+    md5 = re.search(r"\bmd5=([A-Za-z0-9+/]{22}==)", response.headers.get("x-goog-hash", ""))
+    digest = base64.b64decode(md5[1]).hex() if md5 else ""
+    return Download(network.file_name, size, digest, (network.url,))
+
+
+def _fetch(file: Download, path: Path) -> bool:
+    """Download a file of weights, and tell whether it arrived intact; otherwise it is removed."""
+    if not download.fetch_file(file, path.parent):
+        return False
+    try:
+        h5py.File(path).close()  # HDF5 compares the file's size with the one that it holds
+    except OSError:
+        path.unlink()
+        return False
+    return True
+
+
 def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
     status = path.stat()
     return _sha256_of(path, status.st_size, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=8)
 def _sha256_of(path: Path, size: int, changed: int) -> str:
-    """Read a file once for each size and time that it has."""
+    """Digest a file; the arguments are the cache's key, so that a changed file is read again."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
