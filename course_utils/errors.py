@@ -1,14 +1,14 @@
-"""What goes wrong, by kind. Every message is one sentence or two: what is wrong, what to do."""
+"""The errors of the course; each message says in one or two sentences what is wrong, what to do."""
 
 from __future__ import annotations
 
 
 class CourseError(Exception):
-    """Any error of the course; the command line prints its message without a traceback."""
+    """Base class of the course's errors; the command line prints them without a traceback."""
 
 
 class DataError(CourseError):
-    """A data source is missing, damaged, or not what it should be."""
+    """A data source is missing, damaged, or something else than it should be."""
 
 
 class CacheError(DataError):
@@ -16,11 +16,11 @@ class CacheError(DataError):
 
 
 class RuntimeSetupError(CourseError):
-    """The wanted backend, precision or device cannot be had."""
+    """The backend, precision or device that was asked for is not available."""
 
 
 class UnknownDesignError(CourseError):
-    """No design of that name is in the zoo."""
+    """The zoo has no network of that name."""
 
 
 class RecipeError(CourseError):
@@ -28,7 +28,7 @@ class RecipeError(CourseError):
 
 
 class RecordError(CourseError):
-    """A run's record is missing, unreadable or of another kind."""
+    """A run's record is missing, unreadable, or something else than a record."""
 
 
 class NotebookError(CourseError):
@@ -40,7 +40,7 @@ class RunError(CourseError):
 
 
 class SubmissionError(CourseError):
-    """What a student hands in is missing, damaged, or not what the question asks for."""
+    """A student's answer is missing, damaged, or something else than the question asks for."""
 
 
 class AssignmentError(CourseError):
@@ -48,4 +48,4 @@ class AssignmentError(CourseError):
 
 
 class SandboxError(AssignmentError):
-    """Submissions cannot be run behind walls here."""
+    """Submissions cannot be isolated on this machine."""

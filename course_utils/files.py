@@ -1,4 +1,4 @@
-"""Writing files so that no reader ever sees half of one, and no two processes write the same."""
+"""Writing files so that no reader sees half of one, and no two processes write the same one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,26 @@ from course_utils.errors import CacheError
 
 
 def write_atomically(path: Path, text: str) -> Path:
-    """Write `text` (UTF-8) under a temporary name beside `path`, then rename it.
+    """Write a text file under a temporary name in the same folder, then rename it.
 
-    Missing folders are made. If anything fails, an earlier file stays as it was.
+    Missing folders are made. If writing fails, an earlier file stays as it was.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    text : str
+        Its new content, written as UTF-8.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    OSError
+        If the file or a folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -35,10 +52,17 @@ def write_atomically(path: Path, text: str) -> Path:
 def locked(path: Path, content: str) -> Iterator[None]:
     """Keep other processes from making the same cached file or folder; they wait.
 
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file or folder; the lock stands beside it, under its name with ``.lock``.
+    content : str
+        A name for the content, with which the error message begins.
+
     Raises
     ------
     CacheError
-        As `storing` does, where the lock cannot be written.
+        If the lock cannot be written.
     """
     with storing(content, path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,12 +76,19 @@ def locked(path: Path, content: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def storing(content: str, folder: Path) -> Iterator[None]:
-    """Turn the system's refusals to write into a cache folder into one sentence.
+    """Turn the system's errors of writing into a cache folder into one sentence.
+
+    Parameters
+    ----------
+    content : str
+        A name for the content, with which the error message begins.
+    folder : pathlib.Path
+        The cache folder.
 
     Raises
     ------
     CacheError
-        For every `OSError` of the block.
+        For every `OSError` in the block.
     """
     try:
         yield

@@ -1,8 +1,9 @@
-"""How a network is trained: everything but its layers and its data."""
+"""The settings of a training: everything except the network's layers and the data."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -30,7 +31,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def __init__(self, **values):
+    def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -41,33 +42,44 @@ class Settings(BaseModel):
                 f"{type(self).__name__} cannot have {what}: {first['msg']}."
             ) from error
 
-    def __repr_args__(self):
+    def __repr_args__(self) -> Sequence[tuple[str, Any]]:
+        """Return the settings that are in use: those that are set, or differ from their default."""
         defaults = {name: field.default for name, field in type(self).model_fields.items()}
         return [(name, value) for name, value in self if value or value != defaults[name]]
 
 
 class Augmentation(Settings):
-    """Which changes to draw, for each image anew in every epoch.
+    """Random changes of training images, drawn anew for each image in every epoch.
 
-    `rotation` to `height_shift` mean what they meant to the ``ImageDataGenerator`` of old Keras,
-    which the documents used: every amount is drawn uniformly, images are interpolated bilinearly,
-    and the border's pixels fill what comes from outside.
+    `rotation` to `height_shift` have the meaning that they had in the ``ImageDataGenerator`` of
+    old Keras, which the documents used: every amount is drawn uniformly, images are interpolated
+    bilinearly, and positions outside an image have the value of the nearest pixel.
 
     Attributes
     ----------
     horizontal_flip : bool
-        Mirror every second image, left to right.
+        Whether each image is mirrored left to right with probability one half.
     shift : int
-        Move the image by up to so many whole pixels in each direction; the border is filled by
-        reflection.
+        Largest shift in each direction, in whole pixels; the border is filled by reflection.
     rotation : float
-        Turn the image by up to so many degrees, either way.
+        Largest angle in both directions, in degrees, 0 to 180.
     zoom : float
-        Scale height and width, each by its own factor from ``1 - zoom`` to ``1 + zoom``.
+        Largest change of scale, 0 to 1: height and width are scaled independently, by factors
+        from ``1 - zoom`` to ``1 + zoom``.
     shear : float
-        Shear by up to so many degrees, either way.
+        Largest angle of shear in both directions, in degrees, 0 to 90.
     width_shift, height_shift : float
-        Move the image by up to that part of its width or height, either way.
+        Largest shift in both directions, as a fraction of the width and of the height.
+
+    Raises
+    ------
+    RecipeError
+        For a setting that does not exist, or a value that it cannot have.
+
+    Examples
+    --------
+    >>> Augmentation(horizontal_flip=True, shift=2)
+    Augmentation(horizontal_flip=True, shift=2)
     """
 
     horizontal_flip: bool = False
@@ -80,26 +92,32 @@ class Augmentation(Settings):
 
     @property
     def is_affine(self) -> bool:
-        """Whether images are turned, scaled, sheared or moved by parts of a pixel."""
+        """Whether images are rotated, scaled, sheared or moved by fractions of a pixel."""
         return any((self.rotation, self.zoom, self.shear, self.width_shift, self.height_shift))
 
 
 class EarlyStopping(Settings):
-    """Stop when the monitored figure no longer improves.
+    """The condition under which training stops: the monitored metric no longer improves.
 
     Attributes
     ----------
     monitor : {"val_accuracy", "val_loss", "either"}
-        The figure, measured on the validation set after each epoch. ``"either"`` watches both,
-        and stops when the first of them no longer improves.
+        The metric, measured on the validation set after each epoch. With ``"either"`` both are
+        monitored, and training stops when one of them no longer improves.
     patience : int
-        Epochs without improvement before training stops.
+        Number of epochs without improvement after which training stops.
     min_delta : float
-        The least change that counts as an improvement.
+        The smallest change that counts as an improvement.
     keep_best : bool
-        Go back to the weights of the best epoch; otherwise those of the last one stay.
+        Whether the weights of the best epoch are restored; otherwise those of the last one stay.
     target : float, optional
-        Stop as soon as the validation accuracy reaches it.
+        A validation accuracy, 0 to 1, at which training stops at once.
+
+    Raises
+    ------
+    RecipeError
+        For a setting that does not exist, a value that it cannot have, or ``"either"`` with
+        `keep_best`, as two metrics have no common best epoch.
     """
 
     monitor: Literal["val_accuracy", "val_loss", "either"] = "val_accuracy"
@@ -111,7 +129,7 @@ class EarlyStopping(Settings):
     @model_validator(mode="after")
     def _one_best(self) -> EarlyStopping:
         if self.monitor == "either" and self.keep_best:
-            raise ValueError("of two figures there is no best epoch: set keep_best to False")
+            raise ValueError("two metrics have no common best epoch: set keep_best to False")
         return self
 
 
@@ -123,28 +141,42 @@ class Recipe(Settings):
     optimizer : {"sgd", "adam", "adamw"}
         The rule that updates the weights.
     learning_rate : float
-        The rate, or the highest one where a schedule changes it.
+        The learning rate; if a schedule changes it, its highest value.
     momentum, nesterov : float, bool
         Settings of ``"sgd"``.
     weight_decay : float
         Decoupled weight decay, a setting of ``"adamw"``.
     schedule : {"constant", "cosine", "inverse_time"}
-        ``"cosine"`` rises linearly over the first `warmup` part of the steps and falls to
-        zero along a cosine; ``"inverse_time"`` is what old Keras called `decay`:
-        ``learning_rate / (1 + decay * step)``.
+        The course of the learning rate. ``"cosine"`` rises linearly during the fraction `warmup`
+        of the steps and falls to zero along a cosine; ``"inverse_time"`` is the `decay` of old
+        Keras: ``learning_rate / (1 + decay * step)``.
     warmup : float
-        The part of all steps, 0 to 1, in which ``"cosine"`` rises.
+        The fraction of all steps, 0 to 1, in which ``"cosine"`` rises.
     decay : float
         The setting of ``"inverse_time"``.
     batch_size, epochs : int
         Images per step, and passes over the training set.
     steps_per_epoch : int, optional
-        Steps that make an epoch, where it is not a pass over the training set.
+        Number of steps in an epoch. Default: a pass over the training set.
     validation_split : float, optional
-        The part of the training images that is set aside to measure on after each epoch.
-        Default: what the data set itself sets aside. With 0 nothing is measured.
+        The fraction of the training images that is set aside to measure on after each epoch.
+        Default: the data set's own validation images. With 0 nothing is measured.
     augmentation : Augmentation, optional
+        Random changes of the training images. Default: none.
     early_stopping : EarlyStopping, optional
+        The condition under which training stops before the last epoch. Default: none.
+
+    Raises
+    ------
+    RecipeError
+        For a setting that does not exist, a value that it cannot have, or early stopping without
+        validation images.
+
+    Examples
+    --------
+    >>> recipe = Recipe(optimizer="sgd", learning_rate=0.01, momentum=0.9)
+    >>> recipe.replace(epochs=3).epochs
+    3
     """
 
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
@@ -165,15 +197,20 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _something_to_stop_by(self) -> Recipe:
         if self.early_stopping and self.validation_split == 0:
-            raise ValueError("without validation images there is nothing to stop early by")
+            raise ValueError("early stopping needs validation images")
         return self
 
     def __str__(self) -> str:
-        """One line for each setting that is in use."""
+        """Return one line for each setting that is in use."""
         return "\n".join(f"{name:<16} {value}" for name, value in self.__repr_args__())
 
-    def replace(self, **changes) -> Recipe:
+    def replace(self, **changes: Any) -> Recipe:
         """Return a copy with other settings, checked like the original.
+
+        Parameters
+        ----------
+        **changes
+            New values by the names of the settings.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The one place of the numbers that the chapters must reach: ``thresholds.toml``."""
+"""The values that the chapters' numbers must reach; ``thresholds.toml`` is their only place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ THRESHOLDS = Path(__file__).with_suffix(".toml")
 
 
 def load_thresholds(path: Path = THRESHOLDS) -> dict[str, dict[str, float]]:
-    """Return the thresholds: notebook name to ``metric`` or ``metric_at_most`` to number.
+    """Return the thresholds of all chapters.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A TOML file with one table for each notebook.
+
+    Returns
+    -------
+    dict of dict of float
+        By notebook name, then by the name of the metric; a name that ends in ``_at_most`` is an
+        upper bound, any other a lower one.
 
     Raises
     ------

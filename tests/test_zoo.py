@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from course_utils import zoo
+from course_utils.data import SPECS
 from course_utils.errors import RecipeError, UnknownDesignError
 from course_utils.recipes import Recipe
 
@@ -31,6 +32,10 @@ def test_parameter_counts(name, total, frozen):
     model = zoo.build(name)
     assert model.count_params() == total
     assert sum(math.prod(weight.shape) for weight in model.non_trainable_weights) == frozen
+
+
+def test_every_network_is_for_a_data_set_of_the_catalogue():
+    assert {zoo.design(name).dataset for name in zoo.names()} == set(SPECS)
 
 
 def test_the_cnn_by_hand():

@@ -220,8 +220,8 @@ def test_fine_tuning_goes_on_from_the_trained_head():
     [
         ({"validation_split": 1.0}, "validation_split"),
         ({"steps_per_epoch": 0}, "steps_per_epoch"),
-        ({"validation_split": 0.0, "early_stopping": EarlyStopping()}, "nothing to stop early by"),
-        ({"early_stopping": {"monitor": "either"}}, "no best epoch"),
+        ({"validation_split": 0.0, "early_stopping": EarlyStopping()}, "needs validation images"),
+        ({"early_stopping": {"monitor": "either"}}, "no common best epoch"),
         ({"early_stopping": {"target": 1.5}}, "target"),
         ({"augmentation": {"zoom": 1.0}}, "zoom"),
         ({"augmentation": {"rotation": -1.0}}, "rotation"),

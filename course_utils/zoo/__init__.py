@@ -1,6 +1,16 @@
 """Networks by name: every design with the recipe that trains it.
 
 `names` lists them, `design` describes one, `build` makes its Keras model.
+
+Examples
+--------
+>>> from course_utils import zoo
+>>> zoo.names()[:2]
+['tbmi26/mnist-200', 'tbmi26/fully-connected']
+>>> zoo.design("fast/cnn").parameters
+81834
+>>> zoo.build("fast/cnn").output_shape
+(None, 10)
 """
 
 from __future__ import annotations
@@ -22,7 +32,7 @@ _DESIGNS: dict[str, Design] = {
 
 
 def names() -> list[str]:
-    """Return the names of all networks, document by document."""
+    """Return the names of all networks, grouped by document."""
     return list(_DESIGNS)
 
 
@@ -32,7 +42,7 @@ def design(name: str) -> Design:
     Raises
     ------
     UnknownDesignError
-        If there is none; the message offers the nearest names.
+        For a name that is not in the zoo; the message offers the nearest names.
     """
     if name not in _DESIGNS:
         near = difflib.get_close_matches(name, _DESIGNS, n=3, cutoff=0.4)
@@ -46,13 +56,30 @@ def design(name: str) -> Design:
 def build(name: str) -> keras.Model:
     """Return a new, uncompiled model of the network called `name`.
 
-    It takes ``uint8`` images, scales them itself, and returns class probabilities.
+    Returns
+    -------
+    keras.Model
+        A model from images, uint8, ``(n, height, width, channels)``, which it scales itself, to
+        class probabilities, float32, ``(n, classes)``.
+
+    Raises
+    ------
+    UnknownDesignError
+        For a name that is not in the zoo.
+    DataError
+        If it starts with a pretrained backbone, and there are no weights for it.
     """
     return design(name).build()
 
 
 def recipe(name: str) -> Recipe:
-    """Return the recipe of the network called `name`."""
+    """Return the recipe of the network called `name`.
+
+    Raises
+    ------
+    UnknownDesignError
+        For a name that is not in the zoo.
+    """
     return design(name).recipe
 
 

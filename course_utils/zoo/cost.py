@@ -1,4 +1,4 @@
-"""What training a network costs, in floating-point operations."""
+"""The cost of training a network, in floating-point operations."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from course_utils import zoo
 from course_utils.data.catalogue import SPECS
 from course_utils.zoo.blocks import innermost_layers
 
-# A training step computes each layer's outputs, the gradient of its inputs, and of its kernel.
+# Passes of a training step: each layer's outputs, the gradients of its inputs and of its kernel.
 PASSES = 3
 
 
 def forward_flops(model: keras.Model) -> int:
-    """Return the multiplications and additions that a model's kernels need for one image.
+    """Return the number of multiplications and additions of a model's kernels for one image.
 
     Each weight of a kernel counts twice at each position of its output; biases, activations,
-    normalisation and pooling are left out.
+    normalisation and pooling are not counted.
     """
     return sum(
         2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
@@ -29,7 +29,13 @@ def forward_flops(model: keras.Model) -> int:
 
 
 def training_images(name: str) -> int:
-    """Return how many images a network is trained on, by its recipe's validation split."""
+    """Return the number of images that a network is trained on, by its recipe's validation split.
+
+    Raises
+    ------
+    UnknownDesignError
+        For a name that is not in the zoo.
+    """
     design = zoo.design(name)
     data, split = SPECS[design.dataset], design.recipe.validation_split
     return data.train - (data.validation if split is None else int(split * data.train))
@@ -37,7 +43,7 @@ def training_images(name: str) -> int:
 
 @functools.cache
 def training_flops(name: str) -> int:
-    """Return the operations of a network's whole training.
+    """Return the number of operations of a network's whole training.
 
     Parameters
     ----------
@@ -48,10 +54,12 @@ def training_flops(name: str) -> int:
     -------
     int
         Floating-point operations in `Design.expected_epochs`. A frozen backbone counts once per
-        image; the training of a network that this one starts from is left out.
+        image; the training of a network that this one starts from is not counted.
 
     Raises
     ------
+    UnknownDesignError
+        For a name that is not in the zoo.
     DataError
         If the backbone's weights are missing.
     """

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TypedDict
 
 import keras
 
+from course_utils.data.catalogue import DEFAULT
 from course_utils.recipes import Recipe
+
+
+class ParameterCounts(TypedDict):
+    """The numbers of parameters of several designs with the same layers."""
+
+    parameters: int
+    frozen: int
 
 
 @dataclass(frozen=True)
 class Features:
-    """The settings of `course_utils.transfer.features`."""
+    """The settings of `course_utils.transfer.features`.
+
+    Attributes
+    ----------
+    cut : str
+        The last layer of the backbone.
+    pooled : bool
+        Whether the maps are averaged over their positions.
+    size : int
+        Height and width, in pixels, to which the images are enlarged.
+    """
 
     cut: str
     pooled: bool
@@ -22,37 +40,38 @@ class Features:
 
 @dataclass(frozen=True)
 class Design:
-    """An architecture with the recipe it was made for, and what its document reports.
+    """An architecture with its recipe, and the results that its document reports.
 
     Attributes
     ----------
     name : str
-        ``document/network``.
+        The name in the zoo, ``document/network``.
     summary : str
-        One sentence.
+        One sentence about the network.
     build : callable
-        Returns a new, uncompiled `keras.Model`. Where `starts_from` names a network, it takes a
-        trained model of that one.
+        A function that returns a new, uncompiled `keras.Model`. If `starts_from` names a network,
+        it takes a trained model of that network.
     recipe : Recipe
+        The settings of its training.
     parameters, frozen : int
-        How many numbers the model holds, and how many of them training leaves alone (the
-        moving averages of BatchNorm; a frozen backbone).
+        Number of parameters, and number of those that training does not change (the moving
+        averages of BatchNorm; a frozen backbone).
     reported : dict of float
-        What the document reports: ``test_accuracy``, ``val_accuracy``, ``train_accuracy``,
-        each 0 to 1. Empty where it reports nothing.
+        The document's results: ``test_accuracy``, ``val_accuracy``, ``train_accuracy``, each 0
+        to 1; empty if it reports nothing.
     reported_epochs : int, optional
-        After how many epochs its training ended, where the document says so.
+        The number of epochs after which its training ended, if the document reports it.
     note : str
-        What is ours, where the document leaves something open.
+        Our choices, if the document leaves something open.
     misprint : str
-        Where the document contradicts itself, and what is right.
-    dataset : {"cifar10", "mnist"}
-        The images it is for.
+        A contradiction in the document, and the correction.
+    dataset : str
+        The data set that it is for, a key of the catalogue such as ``"cifar10"``.
     starts_from : str
-        The network whose trained weights it starts from, if it starts from any.
+        The network whose trained weights it starts from; empty if it starts anew.
     features : Features, optional
-        What its first layer, a frozen backbone, makes of the images; only the second one is
-        trained.
+        The settings of its first layer, if that is a frozen backbone; only the second layer is
+        trained then.
     """
 
     name: str
@@ -65,11 +84,11 @@ class Design:
     reported_epochs: int | None = None
     note: str = ""
     misprint: str = ""
-    dataset: Literal["cifar10", "mnist"] = "cifar10"
+    dataset: str = DEFAULT
     starts_from: str = ""
     features: Features | None = None
 
     @property
     def expected_epochs(self) -> int:
-        """The number of epochs that its document reports, or else that its recipe asks for."""
+        """The number of epochs that its document reports; otherwise the recipe's."""
         return self.reported_epochs or self.recipe.epochs

@@ -1,7 +1,7 @@
 """The networks of the document `dl`: ten models, each one step from the one before.
 
-Everywhere Adam with its usual rate, batches of 128 images and 30 epochs, where a model's recipe
-says nothing else. The document does not say how many images it validates on (ours: the data
+All use Adam with its default learning rate, batches of 128 images and 30 epochs, unless a model's
+recipe says otherwise. The document does not say how many images it validates on (ours: the data
 set's own validation images), nor how it scales the pixels (ours: 0 to 1).
 """
 
@@ -14,7 +14,7 @@ from keras import layers
 
 from course_utils.recipes import Augmentation, EarlyStopping, Recipe
 from course_utils.zoo.blocks import classifier, convolution, scaled_input
-from course_utils.zoo.design import Design
+from course_utils.zoo.design import Design, ParameterCounts
 
 ADAM = Recipe(optimizer="adam", learning_rate=1e-3, batch_size=128, epochs=30)
 
@@ -27,7 +27,16 @@ def network(
 ) -> keras.Model:
     """Blocks of two 3x3 convolutions and a max-pooling, then dense layers.
 
-    With `batch_normalisation`, after each convolution; `dropout` holds one rate for each block.
+    Parameters
+    ----------
+    filters : tuple of int
+        One number for each block.
+    batch_normalisation : bool
+        Whether BatchNorm follows each convolution.
+    dropout : tuple of float
+        One rate for each block, or none.
+    dense : tuple of int
+        Units of the dense layers before the last one.
     """
     model = keras.Sequential(scaled_input(lowest=0))
     for number, width in enumerate(filters):
@@ -44,7 +53,7 @@ def network(
 
 
 LAST = partial(network, (32, 64, 128), dropout=(0.2, 0.3, 0.4), dense=(128, 64))
-LAST_PARAMETERS = {"parameters": 559_978, "frozen": 896}
+LAST_PARAMETERS: ParameterCounts = {"parameters": 559_978, "frozen": 896}
 
 DESIGNS = [
     Design(

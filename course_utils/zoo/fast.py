@@ -1,8 +1,8 @@
-"""Networks for two CPU cores: what the fast profile of the chapters trains.
+"""Networks for two CPU cores, which the fast profile of the chapters trains.
 
-They and their recipes are ours. Each takes a minute or so where the document's network, or
-its recipe, would take many. The `fast/final-...` ones change one thing each, so that a
-comparison shows what that thing buys.
+They and their recipes are ours. Each takes about a minute, while the document's network, or its
+recipe, would take many. The networks `fast/final-...` change one thing each, so that a comparison
+shows its effect.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def final(
 ) -> keras.Model:
     """A strided convolution, then blocks of convolution, pooling, BatchNorm and ReLU.
 
-    The first convolution moves in steps of two pixels: all that follows sees a quarter of
-    the positions and costs a quarter of the time. `dropout` holds one rate for each block
-    and one for the flattened features.
+    The first convolution moves in steps of two pixels, so that all later layers see a quarter of
+    the positions and cost a quarter of the time. `dropout` holds one rate for each block and one
+    for the flattened features.
     """
     model = keras.Sequential(scaled_input())
     model.add(layers.Conv2D(32, 4, strides=2, padding="same", activation="relu"))

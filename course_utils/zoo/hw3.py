@@ -1,9 +1,9 @@
 """The networks of the document `hw3`: a base model, ablations of it, and transfer learning.
 
-Everywhere Adam with its usual rate, batches of 32 images, 2/9 of the training images for
+All use Adam with its default learning rate, batches of 32 images, 2/9 of the training images for
 validation, and 100 epochs at most: training stops when the validation accuracy has not risen for
-five epochs, and the weights of the last epoch are kept. How the pixels are scaled is not said
-(ours: 0 to 1).
+five epochs, and the weights of the last epoch are kept. The document does not say how the pixels
+are scaled (ours: 0 to 1).
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ def network(
     filters, dense : tuple of int
         One number for each block, and for each dense layer before the last one.
     kernel : int
-        Size of the convolutions' kernels.
+        Height and width of the convolutions' kernels.
     poolings : int
-        Max-poolings at the end of the last block.
+        Number of max-poolings at the end of the last block.
     dropout : float
         Rate after each block and each dense layer.
     l1_l2 : tuple of float, optional
-        Weights of the L1 and of the L2 penalty on every kernel but the last layer's.
+        Weights of the L1 and of the L2 penalty on every kernel except the last layer's.
     """
     penalty = {"kernel_regularizer": regularizers.L1L2(*l1_l2)} if l1_l2 else {}
     model = keras.Sequential(scaled_input(lowest=0))
@@ -74,7 +74,7 @@ def network(
 
 
 def valid_padding() -> keras.Model:
-    """The base model without padding, but in its last convolution; one max-pooling per block."""
+    """The base model, padded in its last convolution only, with one max-pooling per block."""
     model = keras.Sequential(scaled_input(lowest=0))
     for width in (32, 64, 128):
         model.add(convolution(width, padding="valid"))
@@ -99,7 +99,13 @@ def on_features() -> keras.Model:
 
 
 def fine_tuned(previous: keras.Model | None = None) -> keras.Model:
-    """The same network, frozen up to block 11 only, with the trained head of another one."""
+    """The same network, frozen up to block 11 only.
+
+    Parameters
+    ----------
+    previous : keras.Model, optional
+        A trained model of `on_features`, whose head is copied. Default: a new head.
+    """
     tail = transfer.tail(MAPS.cut, MAPS.size, head=previous.layers[-1] if previous else head())
     return keras.Sequential([transfer.backbone(**asdict(MAPS)), tail])
 
@@ -178,20 +184,30 @@ DESIGNS = [
         parameters=337_130,
         note=NO_NUMBER + "accuracy is slightly below that of the base model.",
     ),
-    *(
-        Design(
-            name=f"hw3/dropout-{rate}",
-            summary=f"Dropout of {rate} after each block and each dense layer.",
-            build=partial(network, dropout=rate),
-            recipe=RECIPE,
-            parameters=BASE_PARAMETERS,
-            **reported,
-        )
-        for rate, reported in {
-            0.1: {"note": NO_NUMBER + "0.2 is called the best of the three rates."},
-            0.2: {"reported": {"test_accuracy": 0.79}, "reported_epochs": 31},
-            0.3: {"note": NO_NUMBER + "about as with 0.2, after more epochs."},
-        }.items()
+    Design(
+        name="hw3/dropout-0.1",
+        summary="Dropout of 0.1 after each block and each dense layer.",
+        build=partial(network, dropout=0.1),
+        recipe=RECIPE,
+        parameters=BASE_PARAMETERS,
+        note=NO_NUMBER + "0.2 is called the best of the three rates.",
+    ),
+    Design(
+        name="hw3/dropout-0.2",
+        summary="Dropout of 0.2 after each block and each dense layer.",
+        build=partial(network, dropout=0.2),
+        recipe=RECIPE,
+        parameters=BASE_PARAMETERS,
+        reported={"test_accuracy": 0.79},
+        reported_epochs=31,
+    ),
+    Design(
+        name="hw3/dropout-0.3",
+        summary="Dropout of 0.3 after each block and each dense layer.",
+        build=partial(network, dropout=0.3),
+        recipe=RECIPE,
+        parameters=BASE_PARAMETERS,
+        note=NO_NUMBER + "about as with 0.2, after more epochs.",
     ),
     Design(
         name="hw3/l1l2",

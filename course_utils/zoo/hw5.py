@@ -1,8 +1,8 @@
 """The networks of the document `hw5`: a simple CNN, a larger one, a wide one.
 
-The document trains on all 50,000 images and watches the test images after each epoch; none of its
-choices of when to stop depends on them. Ours trains on all of them, too, and watches nothing.
-Pixels are scaled to 0 to 1. Old Keras' ``decay`` is the learning rate divided by the epochs.
+The document trains on all 50,000 images and measures on the test images after each epoch, but does
+not stop by them. Ours trains on all of them, too, and measures nothing during training. Pixels are
+scaled to 0 to 1. Old Keras' ``decay`` is the learning rate divided by the number of epochs.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ ADAM = Recipe(optimizer="adam", batch_size=128, epochs=100, validation_split=0)
 ZOOMED_AND_FLIPPED = Augmentation(zoom=0.2, horizontal_flip=True)
 
 
-def sgd(epochs: int, batch_size: int, **settings) -> Recipe:
-    """Return the document's recipe with momentum and a falling rate."""
+def sgd(epochs: int, batch_size: int, augmentation: Augmentation | None = None) -> Recipe:
+    """Return the document's recipe with momentum and a falling learning rate."""
     return Recipe(
         optimizer="sgd",
         learning_rate=0.01,
@@ -32,7 +32,7 @@ def sgd(epochs: int, batch_size: int, **settings) -> Recipe:
         batch_size=batch_size,
         epochs=epochs,
         validation_split=0,
-        **settings,
+        augmentation=augmentation,
     )
 
 
@@ -54,8 +54,8 @@ def simple() -> keras.Model:
 def large(dropout_everywhere: bool = True) -> keras.Model:
     """Three blocks of two convolutions, then dense layers with short weight vectors.
 
-    Dropout of 0.2 stands inside each block, before the dense layers and after them; without
-    `dropout_everywhere`, inside the first block and after the dense layers only.
+    Dropout of 0.2 is inside each block, before the dense layers and after each of them; without
+    `dropout_everywhere`, it is inside the first block and after the dense layers only.
     """
     model = keras.Sequential(scaled_input(lowest=0))
     for number, filters in enumerate((32, 64, 128)):
@@ -89,7 +89,7 @@ def wide(dropout: bool = False) -> keras.Model:
 
 
 def wide_from(previous: keras.Model | None = None) -> keras.Model:
-    """The wide network, with the weights of another one of its kind."""
+    """The wide network, with the weights of `previous`, a trained wide network."""
     model = wide()
     if previous:
         model.set_weights(previous.get_weights())

@@ -1,25 +1,28 @@
 """The networks of the document `proyectos`: nineteen steps from 55% to 90%.
 
-It trains on 40,000 images and validates on 10,000, with pixels scaled to 0 to 1, and where it
-stops early it keeps the weights of the last epoch. From project 4 on, training stops when the
-validation accuracy or the validation loss has not improved for some epochs, whichever is first.
+It trains on 40,000 images and validates on 10,000, with pixels scaled to 0 to 1. When training
+stops early, the weights of the last epoch are kept. Project 4 stops when the validation accuracy
+has not improved for some epochs, later ones as soon as either it or the validation loss has not.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import keras
 from keras import layers, regularizers
 
 from course_utils.recipes import Augmentation, EarlyStopping, Recipe
 from course_utils.zoo.blocks import classifier, convolution, scaled_input
-from course_utils.zoo.design import Design
+from course_utils.zoo.design import Design, ParameterCounts
 
 ADAM = Recipe(optimizer="adam", learning_rate=1e-3, batch_size=512, epochs=50, validation_split=0.2)
 
 
-def stopping(patience: int, monitor: str = "either") -> EarlyStopping:
+def stopping(
+    patience: int, monitor: Literal["val_accuracy", "val_loss", "either"] = "either"
+) -> EarlyStopping:
     """Return the document's early stopping."""
     return EarlyStopping(monitor=monitor, patience=patience, keep_best=False)
 
@@ -46,19 +49,19 @@ def network(
     filters : tuple of int
         One number for each block.
     doubled : int
-        So many blocks, from the first one on, have two convolutions; the others have one.
+        Number of blocks, from the first one on, that have two convolutions instead of one.
     dropout : tuple of float
         One rate for each block, or none.
     dense : tuple of int
-        Widths of the dense layers before the last one.
+        Units of the dense layers before the last one.
     batch_normalisation : bool
-        BatchNorm before the first max-pooling.
+        Whether BatchNorm precedes the first max-pooling.
     dense_normalisation : bool
-        BatchNorm after the first dense layer.
+        Whether BatchNorm follows the first dense layer.
     initializer : str
-        Of the convolutions' kernels.
+        Initializer of the convolutions' kernels.
     l2 : float
-        Weight of the L2 penalty on every kernel but the last layer's.
+        Weight of the L2 penalty on every kernel except the last layer's.
     """
     penalty = {"kernel_regularizer": regularizers.L2(l2)} if l2 else {}
     model = keras.Sequential(scaled_input(lowest=0))
@@ -83,7 +86,7 @@ EQUAL_DROPOUT = partial(network, dropout=(0.2, 0.2, 0.2, 0.2), dense=(64,))
 NORMALISED = partial(network, batch_normalisation=True, dense_normalisation=True)
 HE_UNIFORM = partial(NORMALISED, initializer="he_uniform")
 PENALISED = partial(HE_UNIFORM, l2=0.001)
-NORMALISED_PARAMETERS = {"parameters": 1_967_018, "frozen": 1_088}
+NORMALISED_PARAMETERS: ParameterCounts = {"parameters": 1_967_018, "frozen": 1_088}
 
 CONVOLUTION_590_880 = (
     "The document prints 590,880 parameters for the last convolution, from 256 to 256 maps; it "

@@ -1,9 +1,9 @@
 """The networks of the document `tbmi26`, one for each question of its lab.
 
 The document gives the layers of the fully connected network and of the CNN, the optimizer
-(stochastic gradient descent, learning rate 0.01, old Keras' decay 1e-6, Nesterov momentum
-0.9) and, for batch normalisation, 15 epochs. It gives no batch sizes and no other numbers of
-epochs: those are ours.
+(stochastic gradient descent, learning rate 0.01, old Keras' decay 1e-6, Nesterov momentum 0.9)
+and, for batch normalisation, 15 epochs. It gives no batch sizes and no other numbers of epochs:
+those are ours.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def fully_connected(
     activation: str = "tanh",
     shape: tuple[int, ...] = IMAGE,
 ) -> keras.Model:
-    """Dense layers of the given widths on the flattened image."""
+    """Dense layers with `widths` units on the flattened image of the given shape."""
     hidden = [layers.Dense(width, activation=activation) for width in widths]
     return keras.Sequential(
         [*scaled_input(shape), layers.Flatten(), *hidden, class_probabilities()]
@@ -46,7 +46,7 @@ def fully_connected(
 def cnn(dropout: float = 0.0, batch_normalisation: bool = False) -> keras.Model:
     """Three times convolution and max-pooling, then one dense layer of 120 units.
 
-    With `dropout`, that part of the values is dropped after each max-pooling; with
+    With `dropout`, that fraction of the values is dropped after each max-pooling; with
     `batch_normalisation`, each convolution is normalised before its ReLU.
     """
     model = keras.Sequential(scaled_input())
