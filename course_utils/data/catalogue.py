@@ -15,7 +15,7 @@ SPECS: dict[str, Spec] = {
     )
 }
 
-# The data set that is meant where none is named.
+# Key of the data set that is meant if none is named.
 DEFAULT = CIFAR10.key
 
 

@@ -1,4 +1,4 @@
-"""The data ladder: where a data set is looked for, in which order."""
+"""The data ladder: the places where a data set is searched, in their order."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def find_weights(cut: str = LAST) -> Path:
     if network is MOBILENET:
         for folder in _folders():
             path = folder / WEIGHTS_NAME
-            if os.path.isfile(path):  # also False where a folder above may not be read
+            if os.path.isfile(path):  # False, too, if a folder above may not be read
                 if sha256(path) != WEIGHTS_SHA256:
                     raise DataError(f"{path} is damaged: its checksum is wrong; copy it again.")
                 return path

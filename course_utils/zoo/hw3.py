@@ -178,7 +178,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/valid-padding",
-        summary="No padding, but in the last convolution; one max-pooling less.",
+        summary="Padding in the last convolution only; one max-pooling less.",
         build=valid_padding,
         recipe=RECIPE,
         parameters=337_130,
