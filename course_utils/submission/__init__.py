@@ -1,6 +1,6 @@
-"""What a student's notebook uses: training once, handing in, and checks that teach.
+"""Functions for a student's notebook: training once, handing in, and checks that teach.
 
-The names below are imported when they are first asked for, after Keras was, in silence.
+Each name below is imported at its first use, after Keras has been imported without its messages.
 """
 
 import importlib

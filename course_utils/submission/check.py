@@ -1,9 +1,9 @@
-"""Checks that a student runs: what was expected, what came, and where to read about it.
+"""Checks that students run: they show what was expected, what came, and where to read about it.
 
-A failed check raises `CheckFailed`, which shows itself as a few lines without a traceback. While
-a submission is graded a failed check prints them instead: the points come from the grader's own
-tests, and a mistake in one part of a question must not hide the others. In the student's own
-process it then says nothing at all: the examiner checks once more, and its word counts.
+A failed check raises `CheckFailed`, which is displayed as a few lines without a traceback. While a
+submission is graded, a failed check prints these lines instead: the points come from the grader's
+own tests, and a mistake in one part of a question must not hide the others. In the student's
+kernel, checks are then silent, because the examiner runs them again and only its results count.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from course_utils.thresholds import load_thresholds
 
 
 class CheckFailed(SubmissionError):
-    """An answer is not yet what the question asks for."""
+    """Error for an answer that is not yet what the question asks for."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"✗ {self}"]
@@ -43,24 +43,25 @@ def _silent_while_examined(check: Callable[..., None]) -> Callable[..., None]:
 def expect(
     condition: bool, what: str, *, expected: str = "", got: Any = None, read: str = ""
 ) -> None:
-    """Print that a part of the answer is as it should be, or say what is wrong with it.
+    """Print that a part of the answer is right, or say what is wrong with it.
 
     Parameters
     ----------
     condition : bool
+        Whether the part is right.
     what : str
-        The part of the answer: ``"n_train"``, ``"The shape of the output"``.
+        The part of the answer, such as ``"n_train"`` or ``"The shape of the output"``.
     expected : str
         What was expected, without giving the answer away.
     got : object
-        What came; shown unless it is None.
+        What the student has; shown unless it is None.
     read : str
-        Where to read about it: ``"chapter 3, 'Output sizes'"``.
+        Where to read about it, such as ``"chapter 3, 'Output sizes'"``.
 
     Raises
     ------
     CheckFailed
-        Where the condition does not hold, unless the submission is being graded.
+        If the condition is false, unless the submission is being graded.
     """
     if condition:
         print(f"✓ {what}")
@@ -82,7 +83,7 @@ def answered(read: str = "", **answers: Any) -> None:
     Raises
     ------
     CheckFailed
-        For the first that is.
+        If an answer is still ``None``; the message names the first one.
     """
     for name, answer in answers.items():
         if answer is None or answer is Ellipsis:
@@ -98,13 +99,14 @@ def network(model: keras.Model | None, input_shape: tuple[int, ...], read: str =
     ----------
     model : keras.Model or None
     input_shape : tuple of int
-        Of one image.
+        Shape of one image.
     read : str
+        Where to read about it.
 
     Raises
     ------
     CheckFailed
-        Where it is missing, compiled for another shape, or returns no probabilities.
+        If the network is missing, takes another shape, or does not return probabilities.
     """
     if not isinstance(model, keras.Model):
         got = "still None" if model is None else type(model)
@@ -131,7 +133,7 @@ def network(model: keras.Model | None, input_shape: tuple[int, ...], read: str =
     if model.input_shape[1:] != input_shape or model.output_shape != (None, 10):
         return
     images = np.random.default_rng(0).integers(0, 256, (8, *input_shape), dtype="uint8")
-    # Called, not `predict`: for a few images that is ten times as fast.
+    # For a few images, a call of the network is ten times as fast as `predict`.
     outputs = keras.ops.convert_to_numpy(model(images, training=False))
     probabilities = np.asarray(outputs, dtype="float64")
     expect(
@@ -145,21 +147,22 @@ def network(model: keras.Model | None, input_shape: tuple[int, ...], read: str =
 
 @_silent_while_examined
 def trained(question: str, data: Dataset, *, read: str = "") -> None:
-    """Check the network that will be handed in: its files, its limits, its validation accuracy.
+    """Check the network that will be handed in: its files, its limits and its accuracy.
 
-    What it has to reach is the question's in ``thresholds.toml``. The accuracy is checked on
-    the validation images, and graded on others.
+    The file ``thresholds.toml`` contains the limits and the required accuracy. The accuracy is
+    checked on the validation images here, and graded on the test images.
 
     Parameters
     ----------
     question : str
     data : Dataset
     read : str
+        Where to read about it.
 
     Raises
     ------
     CheckFailed
-        For the first thing that does not hold.
+        If the network does not meet a requirement; the message names the first one.
     """
     try:
         found = load_trained(question)

@@ -1,7 +1,8 @@
-"""Answers as plain data: what may pass between a student's program and the one that grades it.
+"""Encoding answers as plain data, to pass them between a student's program and the grader's.
 
-Numbers, texts, lists, dictionaries, arrays, tables and recipes pass as they are; a network as its
-structure, a function as its name, and anything else as the name of its type. No code passes.
+Numbers, texts, lists, dictionaries, arrays, tables and recipes are passed as values. A network is
+passed as its structure, a function as its name, and any other object as the name of its type. No
+code is passed.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import pandas as pd
 from course_utils.errors import SubmissionError
 from course_utils.recipes import Recipe
 
-# How deeply lists may lie in lists.
+# Largest depth of nested lists.
 MAX_DEPTH = 50
 
 
 class Foreign:
-    """Stands for an object that does not pass; equal to nothing but itself."""
+    """Stands for an object that cannot be passed; it is equal only to itself."""
 
 
 def pack(value: Any, is_model: Callable[[Any], bool] = lambda value: False) -> str:
@@ -33,7 +34,8 @@ def pack(value: Any, is_model: Callable[[Any], bool] = lambda value: False) -> s
     ----------
     value : object
     is_model : callable
-        Tells whether a value is a network: where Keras is to hand, the caller knows.
+        Tells whether a value is a network. The caller decides, because this module does not import
+        Keras.
     """
     return json.dumps(_packed(value, is_model, 0))
 
@@ -49,14 +51,14 @@ def unpack(
     ----------
     text : str
     model : callable, optional
-        Builds a network from its structure, as JSON.
+        Builds a network from its structure, which is JSON.
     function : callable, optional
-        Makes something callable from a function's name.
+        Creates a callable from a function's name.
 
     Raises
     ------
     SubmissionError
-        Where it is not in this form.
+        If the text is not in the form that `pack` writes.
     """
     try:
         return _unpacked(json.loads(text), model, function)

@@ -1,4 +1,4 @@
-"""Making functions fail for a while: a student's function must do without them."""
+"""Disabling functions temporarily, because a student's function must not call them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def forbidden(names: Iterable[str]) -> Iterator[None]:
-    """Let functions raise `RuntimeError` inside the block.
+    """Make functions raise `RuntimeError` inside the block.
 
     Parameters
     ----------
@@ -27,4 +27,4 @@ def forbidden(names: Iterable[str]) -> Iterator[None]:
 
 
 def _refuse(*arguments: Any, **settings: Any) -> None:
-    raise RuntimeError("This function must do without the one that it calls.")
+    raise RuntimeError("This function must not call a function that the question forbids.")

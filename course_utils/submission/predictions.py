@@ -1,4 +1,4 @@
-"""What a handed-in network predicts: computed once for the same weights and images."""
+"""Predictions of submitted networks, computed only once for the same weights and images."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from course_utils import env
 from course_utils.evaluation import Evaluation, evaluate
 from course_utils.evaluation import score as score_probabilities
 
-# Digest of weights and images -> what the network made of them.
+# Evaluations of networks: digest of the weights and the images -> evaluation.
 _evaluations: dict[str, Evaluation] = {}
 
-# Place in memory -> digest of the array there, and the array.
+# Digests of arrays: location in memory -> digest of the array, and the array.
 _digests: dict[tuple, tuple[str, np.ndarray]] = {}
 
 
 def score(
     model: keras.Model, x: np.ndarray, y: np.ndarray, class_names: tuple[str, ...]
 ) -> Evaluation:
-    """Score a network on images; it predicts once for the same weights and images.
+    """Score a network on images; the network predicts only once for the same weights and images.
 
     Parameters and result are those of `course_utils.evaluation.evaluate`. While a submission is
-    graded, somebody may have predicted already: then those probabilities are read.
+    graded, the predictor may already have saved the probabilities; they are then read.
     """
     name = hashlib.sha256((weights_digest(model) + images_digest(x)).encode()).hexdigest()
     folder = env.PREDICTED.path
@@ -38,9 +38,9 @@ def score(
 
 
 def weights_digest(model: keras.Model) -> str:
-    """Name a network by its weights alone, in 64 hexadecimal digits.
+    """Return a digest of a network's weights: 64 hexadecimal digits.
 
-    Where another process holds the weights, it has named them.
+    If another process holds the weights, the digest comes from that process.
     """
     if hasattr(model, "weights_digest"):
         return model.weights_digest
@@ -52,7 +52,7 @@ def weights_digest(model: keras.Model) -> str:
 
 
 def images_digest(x: np.ndarray) -> str:
-    """Name an array by its content; one that cannot be written to is read once."""
+    """Return a digest of an array's content; a read-only array is read only once."""
     place = (x.__array_interface__["data"], x.shape, x.strides, str(x.dtype))
     if place in _digests:
         return _digests[place][0]
@@ -60,12 +60,12 @@ def images_digest(x: np.ndarray) -> str:
     content.update(np.ascontiguousarray(x).data)
     digest = content.hexdigest()
     if not x.flags.writeable:
-        # The array is kept with it: its place in memory stays its own.
+        # The array is kept too, so that no other array takes its location in memory.
         _digests[place] = digest, x
     return digest
 
 
 def save_predictions(folder: Path) -> None:
-    """Write the probabilities that were predicted so far where `score` will look for them."""
+    """Save the probabilities that have been predicted so far; `score` reads them later."""
     for name, evaluation in _evaluations.items():
         np.save(folder / f"{name}.npy", evaluation.probabilities, allow_pickle=False)

@@ -1,7 +1,7 @@
-"""Answering the examiner's questions, in the student's kernel.
+"""Answering the examiner's questions in the student's kernel.
 
-The student's code may have changed everything in this process: an answer is something to be
-judged, never a judgement.
+The student's code may have changed anything in this process, so an answer is only ever input to a
+test and never its result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from course_utils.submission.messages import Answer, Question
 
 
 class Displayed:
-    """Shows an answer, under its own MIME type, to Jupyter's protocol."""
+    """Passes an answer through Jupyter's protocol, under its own MIME type."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -48,7 +48,7 @@ def _answer(question: Question) -> Answer:
             value = value(*positional, **named)
     except Exception as error:
         return Answer(error=(type(error).__name__, str(error)[:500]))
-    # An array that was changed in place is changed for the caller, too.
+    # An array that the function changes in place must change for the caller too.
     changed = [each if isinstance(each, np.ndarray) else None for each in positional]
     return Answer(value=_packed(value), arguments=_packed(changed))
 

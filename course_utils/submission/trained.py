@@ -1,7 +1,7 @@
-"""The files that a submission is graded by: a trained model and the record of its training.
+"""Files that a student hands in: a trained network and the record of its training.
 
-``QUESTION.keras`` and ``QUESTION.json`` lie beside the notebook. They are made once, by the
-student, and only read when the notebook is graded.
+``QUESTION.keras`` and ``QUESTION.json`` are beside the notebook. The student creates them once,
+and grading only reads them.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Trained:
     Attributes
     ----------
     question : str
-        Also the name of its files.
+        Name of the question and of the files.
     model : keras.Model
     record : RunRecord
-        How it was trained, and what its author measured.
+        Recipe, log and results of the training.
     """
 
     question: str
@@ -50,7 +50,7 @@ class Trained:
 
     @property
     def history(self) -> History:
-        """What training measured, epoch by epoch."""
+        """Losses and accuracies of the training, epoch by epoch."""
         return History(**self.record.history)
 
     def evaluate(self, data: Dataset) -> Evaluation:
@@ -67,31 +67,32 @@ def train_once(
     *,
     again: bool = False,
 ) -> Trained | None:
-    """Train a network and save it with its record; where both exist, load them instead.
+    """Train a network and save it with its record; if both files exist, load them instead.
 
     Parameters
     ----------
     question : str
-        The question's name, such as ``"a1-q2"``; the files get it.
+        Name of the question and of the files, such as ``"a1-q2"``.
     build_model : callable
-        Returns a new, uncompiled network; ``None`` while it is still to be written.
+        Returns a new, uncompiled network, or ``None`` while the student has not written it.
     data : Dataset
-        Trained on ``x_train``, validated on ``x_val``, tested once on ``x_test``.
+        Data set with ``x_train`` for training, ``x_val`` for validation and ``x_test`` for one
+        test at the end.
     recipe : Recipe
     runtime : Runtime
-        From `setup`; its seed is the run's.
+        Result of `setup`; its seed is used.
     again : bool
-        Train, even if there are files, and replace them.
+        Whether to train even if the files exist, and to replace them.
 
     Returns
     -------
     Trained or None
-        ``None`` while `build_model` returns nothing, or where the files cannot be read.
+        ``None`` if `build_model` returns nothing yet, or the files cannot be read.
 
     Raises
     ------
     SubmissionError
-        For a network that is too large to hand in.
+        If the network is too large to hand in.
     """
     keras.utils.set_random_seed(runtime.seed)
     network = build_model()
@@ -107,7 +108,7 @@ def train_once(
 
 
 def is_graded() -> bool:
-    """Tell whether this notebook is being graded: then nothing is trained."""
+    """Tell whether this notebook is being graded; nothing is trained then."""
     return env.GRADING.value == "autograde"
 
 
@@ -125,13 +126,15 @@ def load_trained(question: str, folder: Path | str = ".") -> Trained:
     Raises
     ------
     SubmissionError
-        Where one is missing, too large, damaged, or belongs to another question.
+        If a file is missing, too large or damaged, or belongs to another question.
     """
     model_file, record_file = model_path(question, folder), record_path(question, folder)
     for path, most in ((model_file, MAX_MODEL_BYTES), (record_file, MAX_JSON_BYTES)):
         _check_size(path, most)
     if not zipfile.is_zipfile(model_file):
-        raise SubmissionError(f"{model_file.name} is damaged: it is no Keras model. Train again.")
+        raise SubmissionError(
+            f"{model_file.name} is damaged: it is not a Keras model. Train again."
+        )
     try:
         record = RunRecord.load(record_file)
     except RecordError as error:
@@ -145,12 +148,12 @@ def load_trained(question: str, folder: Path | str = ".") -> Trained:
 
 
 def open_network(path: Path) -> keras.Model:
-    """Load a network. The examiner puts another function in this one's place.
+    """Load a network; the examiner replaces this function with its own.
 
     Raises
     ------
     SubmissionError
-        Where it cannot be loaded.
+        If the network cannot be loaded.
     """
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
@@ -167,7 +170,7 @@ def read_json(name: str, folder: Path | str = ".") -> Any:
     Raises
     ------
     SubmissionError
-        Where it is missing, too large or no JSON.
+        If the file is missing, too large or not JSON.
     """
     path = record_path(name, folder)
     _check_size(path, MAX_JSON_BYTES)
@@ -183,19 +186,19 @@ def write_json(name: str, content: Any) -> Path:
 
 
 def model_path(question: str, folder: Path | str = ".") -> Path:
-    """Return where a question's network lies."""
+    """Return the path of a question's network."""
     return Path(folder) / f"{question}.keras"
 
 
 def record_path(question: str, folder: Path | str = ".") -> Path:
-    """Return where a question's record lies."""
+    """Return the path of a question's record."""
     return Path(folder) / f"{question}.json"
 
 
 def _load(
     question: str, network: keras.Model | None, data: Dataset, recipe: Recipe, runtime: Runtime
 ) -> Trained | None:
-    """Load what was handed in; say so where it cannot be, or is not what the code builds now."""
+    """Load the existing files; print a note if they are faulty or differ from the current code."""
     try:
         trained = load_trained(question)
     except SubmissionError as error:
@@ -203,14 +206,14 @@ def _load(
         return None
     print(
         f"Loaded {model_path(question).name} ({trained.history.epochs} epochs, trained "
-        f"{trained.record.date[:10]}). To train anew: again=True."
+        f"{trained.record.date[:10]}). To train again, set again=True."
     )
     if network is None:
         return trained
     if network.built and network.count_params() != trained.model.count_params():
         print(
             f"Note: the loaded network has {trained.model.count_params():,} parameters, yours "
-            f"now has {network.count_params():,}. Train anew to hand in the new one."
+            f"now has {network.count_params():,}. Train again to hand in the new one."
         )
     return trained
 
@@ -225,10 +228,10 @@ def _train(
 
 
 def _save(trained: Trained) -> None:
-    """Write both files, the record last: a record without its network cannot be left behind."""
+    """Write both files, the record last, so that a record never exists without its network."""
     path = model_path(trained.question)
     temporary = path.with_name(f".{path.stem}.part.keras")
-    # Rebuilt, it knows no optimizer, which would take twice the room of the weights.
+    # The rebuilt network has no optimizer state, which would take twice the space of the weights.
     bare = type(trained.model).from_config(trained.model.get_config())
     bare.set_weights(trained.model.get_weights())
     try:
@@ -236,8 +239,8 @@ def _save(trained: Trained) -> None:
         size = temporary.stat().st_size
         if size > MAX_MODEL_BYTES:
             raise SubmissionError(
-                f"The network takes {size / 2**20:.0f} MB and a submission may hold "
-                f"{MAX_MODEL_BYTES // 2**20} MB a model: make it smaller."
+                f"The network takes {size / 2**20:.0f} MB, but at most {MAX_MODEL_BYTES // 2**20} "
+                "MB are allowed: make it smaller."
             )
         record_path(trained.question).unlink(missing_ok=True)
         os.replace(temporary, path)
@@ -250,10 +253,10 @@ def _save(trained: Trained) -> None:
 def _check_size(path: Path, most: int) -> None:
     if not path.is_file():
         raise SubmissionError(
-            f"{path.name} is missing: run the cell that makes it, and hand the file in."
+            f"{path.name} is missing: run the cell that creates it, and hand the file in."
         )
     if path.stat().st_size > most:
         raise SubmissionError(
-            f"{path.name} has {path.stat().st_size / 2**20:.0f} MB, more than the "
-            f"{most // 2**20} MB that a submission may hold."
+            f"{path.name} has {path.stat().st_size / 2**20:.0f} MB, but at most "
+            f"{most // 2**20} MB are allowed."
         )
