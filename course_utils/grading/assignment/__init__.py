@@ -1,1 +1,1 @@
-"""An assignment as the lecturer writes it: its cells, its questions, and what is wrong with it."""
+"""Assignments as the lecturer writes them: their cells, their questions and their mistakes."""

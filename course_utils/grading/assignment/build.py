@@ -10,12 +10,17 @@ from course_utils.grading.assignment.course import nbgrader, released_path
 
 
 def build(course: Path, assignment: str) -> Path:
-    """Make the version that students get, with `nbgrader generate_assignment`.
+    """Build the version that students receive, with ``nbgrader generate_assignment``.
+
+    Returns
+    -------
+    Path
+        The notebook that students receive.
 
     Raises
     ------
     AssignmentError
-        Where the assignment is not in order, before or after.
+        If the assignment has mistakes, or the version that was built has.
     """
     _raise_for(check(course, assignment))
     nbgrader(course, "generate_assignment", assignment, "--force")

@@ -1,4 +1,4 @@
-"""What is wrong with an assignment."""
+"""Finding mistakes in an assignment."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ BEGIN_SOLUTION, END_SOLUTION = "### BEGIN SOLUTION", "### END SOLUTION"
 
 END_HIDDEN = "### END HIDDEN TESTS"
 
+# Lines that mark the gaps in a released notebook; `nbgrader_config.py` sets the same.
 GAPS = ("# YOUR CODE HERE", "YOUR ANSWER HERE")
 
+# Line that gives students the name of a value to compute.
 PLACEHOLDER = re.compile(r"^(\w+) = None$")
 
 
 def check(course: Path, assignment: str) -> list[str]:
-    """Return what is wrong with an assignment, a sentence each; empty where nothing is.
+    """Return the mistakes in an assignment, one sentence each; empty if there are none.
 
-    The released notebook is looked at too, if it has been built.
+    The released notebook is checked too if it has been built.
     """
     source = read_source(course, assignment)
     problems = [p for cell in source.cells for p in _cell_problems(cell)]
@@ -40,7 +42,11 @@ def check(course: Path, assignment: str) -> list[str]:
 
 
 def stub_problems(source: NotebookNode, released: NotebookNode) -> list[str]:
-    """Return where a released answer is neither the lecturer's line nor a marked gap."""
+    """Return the mistakes in released answers, one sentence each.
+
+    Every line of a released answer must be the lecturer's or a marked gap, and the solution must
+    set every name that the answer asks for.
+    """
     answers = {_id(cell): cell for cell in source.cells if _is_answer(cell)}
     problems = []
     for cell in released.cells:
@@ -53,7 +59,7 @@ def stub_problems(source: NotebookNode, released: NotebookNode) -> list[str]:
         for line in given:
             name = PLACEHOLDER.match(line)
             if name and not any(re.match(rf"\s*{name[1]} = ", line) for line in solved):
-                problems.append(f"{_id(cell)}: {name[1]} is asked for, and the solution has none")
+                problems.append(f"{_id(cell)}: {name[1]} is asked for, but no solution sets it")
     return problems
 
 
@@ -65,12 +71,12 @@ def _cell_problems(cell: NotebookNode) -> list[str]:
     if graded.get("grade"):
         about = cell.metadata.get("course", {})
         if not about.get("question") or not about.get("objective"):
-            problems.append(f"{_id(cell)}: names no question or no objective")
+            problems.append(f"{_id(cell)}: names no question or no objective in its metadata")
         if graded.get("points", 0) <= 0:
             problems.append(f"{_id(cell)}: has no points")
     is_test = graded.get("grade") and not graded.get("solution")
     if is_test and not cell.source.rstrip().endswith(END_HIDDEN):
-        problems.append(f"{_id(cell)}: does not end in a hidden test, which makes the grade")
+        problems.append(f"{_id(cell)}: does not end in a hidden test, which returns the grade")
     if _is_answer(cell) and cell.cell_type == "code" and BEGIN_SOLUTION not in cell.source:
         problems.append(f"{_id(cell)}: marks no solution")
     return problems
@@ -83,13 +89,13 @@ def _rubric_problems(source: NotebookNode) -> list[str]:
         graded = cell.metadata.get("nbgrader", {})
         if graded.get("grade") and graded.get("solution"):
             if not rubric:
-                problems.append(f"{_id(cell)}: is graded by a person, and has no rubric before it")
+                problems.append(f"{_id(cell)}: is graded by hand but has no rubric before it")
             rubric = False
     return problems
 
 
 def _split(source: str) -> tuple[list[str], list[str]]:
-    """Return an answer's lines outside and inside its solutions."""
+    """Return the lines of an answer outside and inside its solution regions."""
     given: list[str] = []
     solved: list[str] = []
     inside = False

@@ -1,4 +1,4 @@
-"""The folder of an nbgrader course: its assignments, its submissions, its commands."""
+"""The folder of an nbgrader course: its assignments, its submissions and its commands."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from course_utils.errors import AssignmentError
 
 
 def submissions(course: Path, assignment: str, student: str | None = None) -> list[Path]:
-    """Return the folders that were handed in for an assignment, or a student's one.
+    """Return the folders of an assignment's submissions, of all students or of one.
 
     Raises
     ------
     AssignmentError
-        Where nothing was.
+        If there are none.
     """
     read_source(course, assignment)
     found = [
@@ -29,19 +29,19 @@ def submissions(course: Path, assignment: str, student: str | None = None) -> li
         if student in (None, folder.parent.name)
     ]
     if not found:
-        raise AssignmentError(f"Nothing was handed in for {assignment}: {course / 'submitted'}.")
+        raise AssignmentError(f"Nothing was handed in for {assignment} in {course / 'submitted'}.")
     return found
 
 
 def nbgrader(course: Path, *arguments: str, **environment: str) -> str:
-    """Run an nbgrader command in the course's folder and return what it said.
+    """Run an nbgrader command in the course's folder and return its output.
 
     Raises
     ------
     AssignmentError
-        Where it fails, with its last lines.
+        If the command fails; the message contains its last lines.
     """
-    # nbgrader calls alembic by its name, which stands beside this Python's.
+    # nbgrader calls alembic by name, and alembic is installed beside this Python.
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = subprocess.run(
         [sys.executable, "-m", "nbgrader", *arguments],
@@ -58,7 +58,7 @@ def nbgrader(course: Path, *arguments: str, **environment: str) -> str:
 
 
 def complete(folder: Path) -> None:
-    """Put an empty notebook where none was handed in: nbgrader passes such a folder by."""
+    """Write an empty notebook if none was handed in; nbgrader skips a folder without one."""
     if not any(folder.glob("*.ipynb")):
         nbformat.write(new_notebook(), folder / f"{folder.name}.ipynb")
 
@@ -67,22 +67,30 @@ CONFIG = "nbgrader_config.py"
 
 
 def course_folder(start: Path | None = None) -> Path:
-    """Return the folder of the nbgrader course: this one, or ``assignments`` in it.
+    """Return the folder of the nbgrader course: the current one, or ``assignments`` in it.
 
     Raises
     ------
     AssignmentError
-        Where neither is one.
+        If neither has an ``nbgrader_config.py``.
     """
     start = start or Path.cwd()
     for folder in (start, start / "assignments"):
         if (folder / CONFIG).is_file():
             return folder
-    raise AssignmentError(f"There is no {CONFIG} here, nor in ./assignments: go to the course.")
+    raise AssignmentError(
+        f"There is no {CONFIG} here or in ./assignments: change to the folder of the course."
+    )
 
 
 def assignments(course: Path) -> list[str]:
-    """Return the names of all assignments, in order."""
+    """Return the names of all assignments, in order.
+
+    Raises
+    ------
+    AssignmentError
+        If there are none.
+    """
     found = sorted(p.parent.name for p in course.glob("source/*/*.ipynb"))
     if not found:
         raise AssignmentError(f"There is no assignment in {course / 'source'}.")
@@ -95,7 +103,7 @@ def read_source(course: Path, assignment: str) -> NotebookNode:
     Raises
     ------
     AssignmentError
-        Where there is none, or it cannot be read.
+        If there is no such assignment, or its notebook cannot be read.
     """
     path = source_path(course, assignment)
     if not path.is_file():
@@ -108,15 +116,15 @@ def read_source(course: Path, assignment: str) -> NotebookNode:
 
 
 def source_path(course: Path, assignment: str) -> Path:
-    """Return where the lecturer's notebook of an assignment lies."""
+    """Return the path of the lecturer's notebook of an assignment."""
     return course / "source" / assignment / f"{assignment}.ipynb"
 
 
 def released_path(course: Path, assignment: str) -> Path:
-    """Return where nbgrader puts the notebook that students get."""
+    """Return the path at which nbgrader writes the notebook that students receive."""
     return course / "release" / assignment / f"{assignment}.ipynb"
 
 
 def read_released(course: Path, assignment: str) -> NotebookNode:
-    """Read the notebook that students get."""
+    """Read the notebook that students receive."""
     return nbformat.read(released_path(course, assignment), as_version=4)

@@ -1,7 +1,7 @@
-"""Looks for what students must not see: pieces of solutions, hidden tests and rubrics.
+"""Finding leaks: pieces of solutions, hidden tests and rubrics that students must not see.
 
-A piece is found where two of its lines in a row, or one long line, stand in a text, spaces apart.
-Lines that the released notebook shows anyway are no secret.
+A piece is one long line or two consecutive lines. White space is ignored in the search. Lines that
+the released notebook shows anyway are not secret.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ from nbformat import NotebookNode
 
 from course_utils.grading.assignment.cells import SECRETS
 
+# Characters of the shortest line that can belong to a piece, without white space.
 SHORTEST_LINE = 12
 
+# Characters of the shortest line that is a piece by itself, without white space.
 LONG_LINE = 50
 
 TAG = re.compile(r"<[^>]*>")
 
 
 def secrets(source: NotebookNode, released: NotebookNode) -> list[str]:
-    """Return the pieces that must not be seen: each one long line, or two in a row, packed.
+    """Return the pieces that students must not see, without white space.
 
     Parameters
     ----------
     source, released : NotebookNode
-        The lecturer's notebook, and what students get.
+        The lecturer's notebook, and the one that students receive.
     """
     shown = pack(cell.source for cell in released.cells)
     pieces: dict[str, None] = {}
@@ -43,15 +45,15 @@ def secrets(source: NotebookNode, released: NotebookNode) -> list[str]:
 
 
 def leaks(pieces: Iterable[str], text: str) -> list[str]:
-    """Return the pieces that stand in a text (of a notebook, a script, or a built page)."""
+    """Return the pieces that occur in a text (of a notebook, a script or a built page)."""
     packed = _packed(text) + _packed(html.unescape(TAG.sub("", text)))
-    # Notebooks are JSON: their quotes and line ends are escaped.
+    # Notebooks are JSON, in which quotes and line ends are escaped.
     packed += _packed(re.sub(r'\\n|",$|^\s*"', "", text, flags=re.MULTILINE).replace('\\"', '"'))
     return [piece for piece in pieces if piece in packed]
 
 
 def leaks_in_folder(pieces: list[str], folder: Path, endings: tuple[str, ...]) -> dict[str, list]:
-    """Return, for each file of a folder in which something was found, what it was."""
+    """Return the pieces that occur in each file of a folder; files without any are left out."""
     found = {}
     for path in sorted(p for p in folder.rglob("*") if p.suffix in endings and p.is_file()):
         if seen := leaks(pieces, path.read_text(encoding="utf-8", errors="replace")):
@@ -60,7 +62,7 @@ def leaks_in_folder(pieces: list[str], folder: Path, endings: tuple[str, ...]) -
 
 
 def pack(texts: Iterable[str]) -> str:
-    """Join texts and take out every space."""
+    """Join texts and remove all white space."""
     return "".join(_packed(text) for text in texts)
 
 

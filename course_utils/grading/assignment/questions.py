@@ -1,4 +1,4 @@
-"""What the assignments ask: read from the lecturer's notebooks, the only place for it."""
+"""Questions of the assignments, read from the lecturer's notebooks, which are their only source."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Question:
     Attributes
     ----------
     assignment, name : str
-        ``"a2-cnn"``, ``"Q4"``.
+        Such as ``"a2-cnn"`` and ``"Q4"``.
     objective : str
-        What somebody who answers it can do.
+        What a student who answers the question is able to do.
     test : str
-        The graded cell's id.
+        Id of the graded cell.
     points : float
     automatic : bool
-        Graded by a hidden test, or by the lecturer with a rubric.
+        Whether a hidden test grades the answer. If not, the lecturer grades it with a rubric.
     """
 
     assignment: str

@@ -1,1 +1,1 @@
-"""Examining one submission: its notebook runs in a sandbox, its tests outside of it."""
+"""Examining one submission: its notebook runs in a sandbox, and its tests run outside it."""

@@ -1,4 +1,4 @@
-"""What is examined, and what comes of it."""
+"""The input and the result of an examination."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from course_utils.submission.contract import PREDICTIONS_FOLDER
 
 @dataclass(frozen=True)
 class Job:
-    """All that a submission's result depends on; any machine can do it.
+    """Everything that a submission's result depends on; any machine can examine it.
 
     Attributes
     ----------
     cells : list of NotebookNode
-        Of the student's notebook, put right.
+        Cells of the student's notebook, repaired.
     given : list of str
-        The lecturer's cells that the tests stand on.
+        Sources of the lecturer's cells that the tests depend on.
     files : dict of bytes
-        What was handed in beside the notebook: name in the folder -> content.
+        Files that were handed in beside the notebook: path in the folder -> content.
     timeout, total_timeout : int
-        Seconds for one cell, or one test; and for all.
+        Time limits in seconds: for one cell or one test, and for the whole submission.
     retrain : bool
-        Whether the networks are trained again, for comparison.
+        Whether the networks are trained again for comparison.
     with_my_rights : bool
-        Whether it runs with the lecturer's rights, without a sandbox.
+        Whether the submission runs with the lecturer's rights, without a sandbox.
     """
 
     cells: list[NotebookNode]
@@ -52,11 +52,11 @@ class Job:
 
     @cached_property
     def digest(self) -> str:
-        """The job's name: 64 hexadecimal digits, different if anything in the job is different."""
+        """The job's name: 64 hexadecimal digits that change if anything in the job changes."""
         return digest_of_json(self.provenance())
 
     def provenance(self) -> dict[str, Any]:
-        """Return digests and versions of everything that a score of this submission depends on."""
+        """Return digests and versions of everything that the submission's score depends on."""
         cells = [[cell.cell_type, cell.source, cell.metadata] for cell in self.cells]
         settings = [self.given, self.timeout, self.total_timeout, self.retrain, self.with_my_rights]
         return {
@@ -71,16 +71,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Examined:
-    """A submission whose tests were carried out.
+    """The result of examining a submission.
 
     Attributes
     ----------
     cells : list of NotebookNode
-        With their outputs; those of the tests are the examiner's.
+        Cells with their outputs; the outputs of tests come from the examiner.
     notes : list of tuple
-        What went wrong: a sentence for the student, one for the lecturer.
+        Problems, each as a sentence for the student and one for the lecturer.
     provenance : dict
-        From `Job.provenance`.
+        Result of `Job.provenance`.
     """
 
     cells: list[NotebookNode]
@@ -90,7 +90,7 @@ class Examined:
 
 @functools.cache
 def data_digests() -> dict[str, str]:
-    """Return a digest of the content of each data set that is found here."""
+    """Return a digest of each data set's content, as it is found on this machine."""
     return {name: load(spec, None, None).source.fingerprint for name, spec in SPECS.items()}
 
 
@@ -100,20 +100,20 @@ def _digest_of_grader() -> str:
 
 
 def read_files(folder: Path, ignored: list[str]) -> tuple[dict[str, bytes], list[str]]:
-    """Read a submission's files, without notebooks (they may hold the hidden tests).
+    """Read a submission's files except notebooks, which may contain the hidden tests.
 
     Parameters
     ----------
     folder : Path
     ignored : list of str
-        nbgrader's patterns of names that it leaves out.
+        nbgrader's patterns of file names to ignore.
 
     Returns
     -------
     files : dict of bytes
-        Name in the folder -> content.
+        Path in the folder -> content.
     too_large : list of str
-        The names of those that are not read: a sandbox has no room for them.
+        Paths of the files that are not read because a sandbox has no room for them.
     """
     kept = set(utils.find_all_files(str(folder), [*ignored, "*.ipynb"]))
     paths = [
@@ -133,7 +133,7 @@ def read_files(folder: Path, ignored: list[str]) -> tuple[dict[str, bytes], list
 
 
 def plain_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that are neither links nor devices, in order."""
+    """Return the regular files of a folder, in order: no links, pipes or devices."""
     return sorted(
         Path(place) / name
         for place, _, names in os.walk(folder)

@@ -1,4 +1,4 @@
-"""Kernels in sandboxes: how Jupyter's clients start one."""
+"""Starting kernels in sandboxes through Jupyter's own interfaces."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from course_utils.grading.sandbox.relay import Relay
 from course_utils.runtime import cache_dir, keras_home
 from course_utils.submission.contract import PREDICTIONS_FOLDER
 
-# Its name among Jupyter's kernel provisioners (see pyproject.toml).
+# Name of `SandboxProvisioner` among Jupyter's kernel provisioners (see pyproject.toml).
 PROVISIONER = "course-sandbox"
 
 
@@ -33,9 +33,9 @@ class SandboxKernelManager(AsyncKernelManager):
     Attributes
     ----------
     environment : dict of str
-        Added to the environment of the kernels.
+        Variables that are added to the kernels' environment.
     with_my_rights : bool
-        Whether they run with the lecturer's rights, without a sandbox.
+        Whether kernels run with the lecturer's rights, without a sandbox.
     """
 
     environment = Dict()
@@ -56,8 +56,8 @@ class SandboxKernelManager(AsyncKernelManager):
 class SandboxProvisioner(LocalProvisioner):
     """Starts a kernel in its own sandbox, as a fork of the fork server.
 
-    The kernel works on a copy of the submission. Nothing comes back from the sandbox but the
-    messages on the kernel's sockets.
+    The kernel works on a copy of the submission. Only the messages on the kernel's sockets leave
+    the sandbox.
     """
 
     parent: SandboxKernelManager
@@ -87,7 +87,7 @@ class SandboxProvisioner(LocalProvisioner):
             | self.parent.environment,
             [connection | {"ip": str(self._sockets)}, str(self.sandbox.folder), str(cache_dir())],
         )
-        # It has the methods of a Popen that Jupyter calls.
+        # `Process` has those methods of `Popen` that Jupyter calls.
         self.process = Process(self.pid)  # type: ignore[assignment]
         return self.connection_info
 
@@ -106,7 +106,7 @@ class SandboxProvisioner(LocalProvisioner):
 
 
 def data_folders() -> list[Path]:
-    """Return the folders of the data sets, of the weights, and of the cache."""
+    """Return the existing folders of the data sets, the weights and the cache."""
     folders = [place.path for place in places(None)]
     folders += [cache_dir(), keras_home() / "models"]
     return [folder for folder in folders if folder.exists()]

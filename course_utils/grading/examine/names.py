@@ -1,4 +1,4 @@
-"""The names that a cell defines."""
+"""Finding the names that cells define."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from course_utils.grading.assignment.cells import SECRETS
 
 
 def hidden_names(tests: Iterable[NotebookNode]) -> set[str]:
-    """Return the names that only hidden parts of tests define."""
+    """Return the names that tests define and use in hidden regions only."""
     hidden: set[str] = set()
     shown: set[str] = set()
     for cell in tests:
@@ -24,14 +24,14 @@ def hidden_names(tests: Iterable[NotebookNode]) -> set[str]:
 
 
 def _symbols(source: str) -> list[symtable.Symbol]:
-    """Return the names that a cell itself uses, without those inside its functions."""
+    """Return the names that a cell uses at its top level, without those inside its functions."""
     with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
         return symtable.symtable(source, "<cell>", "exec").get_symbols()
     return []
 
 
 def names_assigned(source: str) -> list[str]:
-    """Return the names that a cell gives a new meaning; none where it is no Python."""
+    """Return the names that a cell assigns or defines; none if it is not valid Python."""
     names = []
     with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
         for statement in ast.parse(source).body:

@@ -1,4 +1,4 @@
-"""Executing a notebook within a total time and a bounded output."""
+"""Executing a notebook within limits on its total time and its output."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from course_utils.errors import SandboxError
 
 
 class BoundedExecute(Execute):
-    """Executes a notebook within a total time and a bounded output, whatever its cells do.
+    """Executes a notebook within limits on its total time and its output, whatever its cells do.
 
     Attributes
     ----------
     notes : list of tuple
-        What went wrong, for the student and for the lecturer.
+        Problems, each as a sentence for the student and one for the lecturer.
     """
 
     total_timeout = Int(600, help="Seconds that one submission may take.").tag(config=True)
     max_output = Int(2**20, help="Characters that one cell may print.").tag(config=True)
-    max_outputs = Int(20 * 2**20, help="Characters of all cells together.").tag(config=True)
+    max_outputs = Int(20 * 2**20, help="Characters that all cells may print.").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
         self._deadline = time.monotonic() + self.total_timeout
@@ -39,17 +39,17 @@ class BoundedExecute(Execute):
             super().preprocess(nb, resources, km)
         except (_TimeIsUp, CellTimeoutError):
             self._note(
-                f"The notebook was stopped: one cell may run for {self.timeout} seconds, all of "
-                f"them for {self.total_timeout}. The cells after that were not run.",
+                f"The notebook was stopped: one cell may run for {self.timeout} seconds, and all "
+                f"of them for {self.total_timeout} together. The remaining cells were not run.",
                 "Stopped: a cell that did not end, or a notebook that took too long.",
             )
         except Exception as error:
-            # None of its cells has run: that says nothing about the submission.
+            # No cell has run, so the submission cannot be the cause.
             if not self._has_started:
                 raise SandboxError(f"No kernel could be started: {error}") from error
             self._note(
-                "The notebook's program ended before its last cell; the cells after that were "
-                "not run.",
+                "The notebook's kernel ended before its last cell; the remaining cells were not "
+                "run.",
                 f"The kernel ended: {type(error).__name__}: {str(error)[:200]}",
             )
         return nb, resources
@@ -73,12 +73,12 @@ class BoundedExecute(Execute):
         if not self._may_print(cell_index):
             if before:
                 self._stop_printing(cell)
-            # That a cell is done is heard all the same.
+            # Status messages are still processed, because they tell when the cell has finished.
             return super().process_message(msg, cell, cell_index) if _is_state(msg) else None
         return super().process_message(msg, cell, cell_index)
 
     def handle_comm_msg(self, outs: list, msg: Any, cell_index: int) -> None:
-        """Keep no state of widgets: nobody sees them."""
+        """Ignore the state of widgets, because nobody sees them."""
 
     def _may_print(self, cell_index: int) -> bool:
         return (
@@ -87,7 +87,7 @@ class BoundedExecute(Execute):
         )
 
     def _size(self, msg: Any) -> int:
-        """Count the characters of a message, in each place that it will come to."""
+        """Count the characters of a message, once for each place where it will be shown."""
         if _is_state(msg):
             return 0
         content = msg["content"]

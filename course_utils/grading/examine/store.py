@@ -1,4 +1,4 @@
-"""Submissions that were examined, kept so that nothing is examined twice."""
+"""Storing the results of examinations, so that nothing is examined twice."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from course_utils.files import write_atomically
 from course_utils.grading.examine.job import Examined, Job
 from course_utils.grading.examine.submission import examine
 
+# Folder of the results, in the folder of the course.
 FOLDER = ".examined"
 
-# In the metadata of a graded notebook.
+# Key of the provenance in a graded notebook's metadata.
 PROVENANCE = "course_provenance"
 
 
 def load_or_examine(job: Job, course: Path) -> Examined:
-    """Return what became of a submission; examine it first if that was not done before.
+    """Return the result of a submission; examine the submission first if there is none yet.
 
-    Errors are those of `examine`.
+    Raises
+    ------
+    SandboxError, AssignmentError
+        If the examination is not possible; see `examine`.
     """
     examined = load(job, course)
     if examined is None:
@@ -30,7 +34,7 @@ def load_or_examine(job: Job, course: Path) -> Examined:
 
 
 def load(job: Job, course: Path) -> Examined | None:
-    """Read what became of a submission; None where it was not examined, or is unreadable."""
+    """Read the result of a submission; return None if there is none or it cannot be read."""
     try:
         kept = json.loads(_path(job, course).read_text(encoding="utf-8"))
         return Examined(
@@ -43,7 +47,7 @@ def load(job: Job, course: Path) -> Examined | None:
 
 
 def save(job: Job, examined: Examined, course: Path) -> None:
-    """Keep what became of a submission."""
+    """Store the result of a submission."""
     content = {
         "cells": examined.cells, "notes": examined.notes, "provenance": examined.provenance
     }  # fmt: skip
@@ -51,7 +55,7 @@ def save(job: Job, examined: Examined, course: Path) -> None:
 
 
 def forget(job: Job, course: Path) -> None:
-    """Have a submission examined anew the next time."""
+    """Delete the result of a submission, so that the submission is examined again."""
     _path(job, course).unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Examining a submission: its notebook is executed, its tests are carried out outside of it."""
+"""Examining a submission: executing its notebook, and running its tests outside the notebook."""
 
 from __future__ import annotations
 
@@ -29,28 +29,29 @@ from course_utils.grading.sandbox.limits import LAST_SECONDS
 from course_utils.submission.contract import ANSWER_MIME, PREDICTIONS_FOLDER
 from course_utils.submission.messages import Answer, Question
 
+# Module that answers the examiner's questions in the student's kernel.
 ANSWERS = "course_utils.submission.responder"
 
 
 def examine(
     job: Job, on_test: Callable[[str], None] = lambda name: None, threads: int | None = None
 ) -> Examined:
-    """Execute a submission and carry out its tests.
+    """Execute a submission and run its tests.
 
     Parameters
     ----------
     job : Job
     on_test : callable
-        Receives the name of each test that begins.
+        Receives the name of each test before it runs.
     threads : int, optional
-        CPU threads of each program; default: those of this process.
+        Number of CPU threads of each program; default: that of this process.
 
     Raises
     ------
     SandboxError
-        Where there is no sandbox to be had, or no kernel starts in it.
+        If no sandbox is available, or no kernel starts in it.
     AssignmentError
-        Where the lecturer's own cells do not run.
+        If the lecturer's own cells fail.
     """
     with gpus.one() as gpu:
         given = {} if threads is None else {env.THREADS.name: str(threads)}
@@ -59,7 +60,7 @@ def examine(
 
 @contextlib.contextmanager
 def staged(files: dict[str, bytes]) -> Iterator[Path]:
-    """Write a submission's files into a new folder, for everybody to read."""
+    """Write a submission's files into a temporary folder that every user can read."""
     with tempfile.TemporaryDirectory(prefix="handed-in-") as place:
         os.chmod(place, 0o755)
         (Path(place) / PREDICTIONS_FOLDER).mkdir()
@@ -71,10 +72,10 @@ def staged(files: dict[str, bytes]) -> Iterator[Path]:
 
 
 class _Execution(BoundedExecute):
-    """Executes one job's cells in a sandbox, and carries out the tests outside of it.
+    """Executes a job's cells in a sandbox, and runs the tests outside it.
 
-    What a test cell did in the student's process counts for nothing: its outputs, and with them
-    its grade, are the examiner's.
+    The results of a test cell in the student's process do not count: its outputs, and with them
+    its grade, come from the examiner.
     """
 
     shutdown_kernel = "immediate"
@@ -89,18 +90,18 @@ class _Execution(BoundedExecute):
         )
         self._job, self._on_test, self._environment = job, on_test, environment
         self._outcomes: list[tuple[NotebookNode, list[NotebookNode]]] = []
-        # Names that hidden tests define: no student's cell gives them a meaning, at any time.
+        # Names that only hidden tests define. The student's cells must never define them.
         self._hidden = hidden_names(filter(is_test, job.cells))
 
     def run(self) -> Examined:
-        """Do it, whatever the submission is.
+        """Execute the cells and run the tests, whatever the submission contains.
 
         Raises
         ------
         SandboxError
-            Where no kernel starts.
+            If no kernel starts.
         AssignmentError
-            Where the lecturer's own cells do not run.
+            If the lecturer's own cells fail.
         """
         nb = new_notebook(cells=copy.deepcopy(self._job.cells))
         again = {env.TRAIN_AGAIN.name: "1"} if self._job.retrain else {}
@@ -112,13 +113,13 @@ class _Execution(BoundedExecute):
                 runners.callback(runner.close)
                 problem = runner.prepare(self._job.given, self.total_timeout)
                 if problem:
-                    raise AssignmentError(f"The assignment's own cells do not run: {problem}")
+                    raise AssignmentError(f"The assignment's own cells fail: {problem}")
                 return runner
 
             self._tests = begin()
             in_time = self._tests.predict(handed_in / PREDICTIONS_FOLDER, self.total_timeout)
             if not in_time:
-                # What needs no network is examined all the same.
+                # Tests that need no network can still be run.
                 self._tests.close()
                 for network in handed_in.glob("*.keras"):
                     network.unlink()
@@ -126,8 +127,8 @@ class _Execution(BoundedExecute):
             self.preprocess(nb, {"metadata": {"path": str(handed_in)}})
             if not in_time:
                 self._note(
-                    f"Your networks did not predict within {self.total_timeout} seconds, and "
-                    "were left out.",
+                    f"Your networks took more than {self.total_timeout} seconds to predict, so "
+                    "they were left out.",
                     f"Left out: networks that take more than {self.total_timeout} seconds.",
                 )
             examined = [cell for cell, _ in self._outcomes]
@@ -165,7 +166,8 @@ class _Execution(BoundedExecute):
             self._tests.forget(sorted(set(names_assigned(cell.source)) - self._hidden))
             return cell, resources
         source, shown = cell.source, SECRETS.sub("", cell.source)
-        # The student's own copy counts for nothing, but a cell after it may use what it defines.
+        # The test's result in the student's kernel does not count, but a later cell may use the
+        # names that the test defines there.
         if self._is_used_later(names_assigned(shown), index):
             cell.source = shown
             try:
@@ -186,7 +188,7 @@ class _Execution(BoundedExecute):
         self._outcomes.append((cell, outputs))
 
     def _ask(self, question: Question) -> Answer:
-        """Pass a question on to the notebook's kernel, and return its answer."""
+        """Pass a question to the notebook's kernel and return the answer."""
         if question.name in self._hidden:
             return Answer()
         asked = json.dumps(question.model_dump_json())
@@ -199,5 +201,5 @@ class _Execution(BoundedExecute):
             said = reply["content"]["user_expressions"]["answer"]["data"][ANSWER_MIME]
             return Answer.model_validate(said)
         except Exception as error:
-            # If the time is up, the test goes on without the notebook, which it may not need.
+            # If the time is up, the test continues without the notebook, which it may not need.
             return Answer(ended=f"{ENDED} ({type(error).__name__})")

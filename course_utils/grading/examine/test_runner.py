@@ -1,4 +1,4 @@
-"""Carrying out tests: in two sandboxes, one that predicts and one that judges."""
+"""Running tests in two sandboxes: the predictor's and the examiner's."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from course_utils.grading.sandbox.limits import PREDICTOR_LIMITS
 from course_utils.runtime import cache_dir
 from course_utils.submission.messages import Answer, Order, Question, Reply
 
-ENDED = "The notebook's program ended before this test."
-EXAMINER_ENDED = "the program that carries out the tests has ended."
+ENDED = "The notebook's kernel ended before this test."
+EXAMINER_ENDED = "the program that runs the tests has ended."
 
 
 class TestRunner:
-    """The tests of one submission; their programs run until `close`.
+    """Runs the tests of one submission, in two programs that live until `close`.
 
     Parameters
     ----------
     handed_in : Path
-        Its files.
+        Folder of the submission's files.
     environment : dict of str
-        Added to the environment of its programs.
+        Variables that are added to the programs' environment.
     with_my_rights : bool
-        Whether these run with the lecturer's rights, without a sandbox.
+        Whether the programs run with the lecturer's rights, without a sandbox.
     """
 
     def __init__(
@@ -71,14 +71,17 @@ class TestRunner:
         self._connection = Connection(near.detach())
 
     def prepare(self, cells: list[str], seconds: float) -> str:
-        """Run the lecturer's own cells; return what went wrong, if anything did."""
+        """Run the lecturer's own cells; return the first problem, or an empty text."""
         reply = self._order(Order(command="prepare", content=cells), _nobody, seconds)
         return reply.problem if reply else EXAMINER_ENDED
 
     def predict(self, folder: Path, seconds: float) -> bool:
-        """Have the handed-in networks predict ahead; what they made of it lies in `folder` then.
+        """Let the submitted networks predict in advance, and save the predictions in `folder`.
 
-        Return whether they came to an end in time; if not, nothing can be examined any more.
+        Returns
+        -------
+        bool
+            Whether they finished in time. If not, this runner can run no more tests.
         """
         inside = self._examiner.folder / WORK
         self._order(Order(command="predict", content=str(inside)), _nobody, seconds)
@@ -89,20 +92,21 @@ class TestRunner:
     def examine(
         self, source: str, ask: Callable[[Question], Answer], seconds: float
     ) -> list[NotebookNode]:
-        """Carry out a test and return its cell's outputs.
+        """Run a test and return its cell's outputs.
 
         Parameters
         ----------
         source : str
+            The test's code.
         ask : callable
-            Passes a request on to the student's notebook and returns the answer.
+            Passes a question to the student's notebook and returns the answer.
         seconds : float
-            It may take.
+            Longest time without a message from the examiner.
         """
         reply = self._order(Order(command="examine", content=source), ask, seconds)
         outcome = reply.outcome if reply else None
         if outcome is None:
-            return [_error("TestStopped", "The test did not come to its end.")]
+            return [_error("TestStopped", "The test was stopped before it had finished.")]
         outputs = []
         if outcome.printed:
             outputs.append(new_output("stream", name="stdout", text=outcome.printed))
@@ -113,11 +117,11 @@ class TestRunner:
         return outputs
 
     def forget(self, names: list[str]) -> None:
-        """Say that the student's notebook has given names a new meaning."""
+        """Tell the examiner that the student's notebook has redefined these names."""
         self._order(Order(command="forget", content=names), _nobody, seconds=10)
 
     def close(self) -> None:
-        """End everything."""
+        """End both programs."""
         self._connection.close()
         self._sandboxes.close()
 
@@ -129,7 +133,10 @@ class TestRunner:
     def _order(
         self, order: Order, ask: Callable[[Question], Answer], seconds: float
     ) -> Reply | None:
-        """Give an order, answer the questions that come back, and return the reply, or None."""
+        """Send an order, answer the questions that come back, and return the reply.
+
+        Return None if no reply came in time, or the examiner has ended.
+        """
         try:
             self._connection.send_bytes(order.to_bytes())
             while self._connection.poll(seconds):
@@ -139,7 +146,7 @@ class TestRunner:
                 self._connection.send_bytes(ask(reply.question).to_bytes())
         except (EOFError, OSError, ValueError):
             pass
-        # Anything that still arrives belongs to an order that was given up.
+        # A late reply must not be taken for the reply to the next order.
         self._connection.close()
         return None
 

@@ -1,7 +1,7 @@
-"""Carries out the tests of one submission, outside the student's process.
+"""The examiner, which runs the tests of one submission outside the student's process.
 
-A test's names are what earlier tests and the lecturer's own cells have defined here; every other
-name is asked of the student's notebook, as plain data, when the test uses it.
+A test sees the names that earlier tests and the lecturer's own cells have defined here. Every other
+name is requested from the student's notebook, as plain data, when the test uses it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from course_utils.submission.messages import Answer, Order, Question, Reply, Tes
 
 
 class Names(dict):
-    """A test's global names: those defined here, then those of the student's notebook."""
+    """Global names of a test: those defined here, and then those of the student's notebook."""
 
     def __init__(self, ask: Callable[[Question], Any]) -> None:
         super().__init__(__name__="__main__")
@@ -45,12 +45,12 @@ class Names(dict):
 
 
 class Examiner:
-    """One submission's tests.
+    """Runs the tests of one submission.
 
     Parameters
     ----------
     connection : Connection
-        To the grader, which passes questions on to the student's notebook.
+        Connection to the grader, which passes questions to the student's notebook.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -60,7 +60,7 @@ class Examiner:
         self._asked: dict[str, Any] = {}
 
     def serve(self) -> None:
-        """Do what the grader says until it closes the line."""
+        """Carry out the grader's orders until it closes the connection."""
         orders: dict[str, Callable[[Any], Reply]] = {
             "prepare": self._prepare,
             "predict": self._predict,
@@ -73,7 +73,7 @@ class Examiner:
                 self._send(orders[order.command](order.content))
 
     def _prepare(self, cells: list[str]) -> Reply:
-        """Run the lecturer's own cells; reply with what went wrong."""
+        """Run the lecturer's own cells; reply with the first problem, if any."""
         for source in cells:
             _, error = self._run(source)[1:]
             if error:
@@ -82,13 +82,13 @@ class Examiner:
         return Reply()
 
     def _predict(self, folder: str) -> Reply:
-        """Have every network predict what the lecturer's cells have loaded for it, into files.
+        """Let every network predict on the lecturer's data sets, and save the predictions.
 
-        The tests ask for it later, and so does the notebook, which then need not predict.
+        The tests use them later, and so does the notebook, which then need not predict.
         """
         data_sets = [value for value in self._names.values() if isinstance(value, Dataset)]
         for path in sorted(Path().glob("*.keras")):
-            # Whatever is wrong with one, the test that asks for it says so.
+            # If a network is faulty, the test that uses it reports the problem.
             with contextlib.suppress(Exception):
                 trained = trained_networks.load_trained(path.stem)
                 for data in data_sets:
@@ -99,21 +99,21 @@ class Examiner:
         return Reply()
 
     def _examine(self, source: str) -> Reply:
-        """Run a test; reply with its output, and its grade or its error."""
+        """Run a test; reply with its output, and with its grade or its error."""
         self._asked.clear()
         printed, value, error = self._run(source)
         grade = said = None
         if error is not None:
             said = type(error).__name__, str(error)[:1000]
         elif isinstance(value, Grade):
-            # The message can quote an answer of any length.
+            # The message may quote an answer of any length.
             grade = replace(value, message=value.message[:MAX_PRINTED])._repr_mimebundle_()
         return Reply(outcome=TestOutcome(printed=printed[:MAX_PRINTED], grade=grade, error=said))
 
     def _forget(self, names: list[str]) -> Reply:
-        """Leave names to the student's notebook again: a cell has given them a new meaning.
+        """Forget these names, because a cell of the student's notebook has redefined them.
 
-        Those of the lecturer's own cells keep theirs.
+        Names of the lecturer's own cells keep their values.
         """
         for name in set(names) - self._given:
             self._names.pop(name, None)
@@ -137,7 +137,7 @@ class Examiner:
         return printed.getvalue(), value, error
 
     def _ask(self, question: Question) -> Any:
-        """Ask the student's notebook for a value; in one test, each name is asked for once."""
+        """Request a value from the student's notebook, once for each name in a test."""
         name = question.name
         if name not in self._asked:
             answer = self._answer_to(question)
@@ -174,7 +174,7 @@ class Examiner:
 
 
 class RemoteFunction:
-    """A function of the student's notebook: called there, with plain data, for plain data."""
+    """A function of the student's notebook, which runs there and exchanges plain data only."""
 
     def __init__(
         self, name: str, call: Callable[..., tuple[Any, list]], without: tuple[str, ...] = ()
@@ -191,12 +191,12 @@ class RemoteFunction:
         return value
 
     def without(self, *forbidden: str) -> RemoteFunction:
-        """Return the same function, which fails where it calls one of these (dotted names)."""
+        """Return the same function, which fails if it calls one of these (dotted names)."""
         return RemoteFunction(self.__name__, self._call, forbidden)
 
 
 def run(to_grader: int, to_predictor: int, folder: str) -> None:
-    """Examine one submission, inside a sandbox."""
+    """Run the examiner of one submission, inside a sandbox."""
     handed_in = Path(folder) / HANDED_IN
     trained_networks.open_network = Predictor(Connection(to_predictor)).open
     os.chdir(handed_in)
@@ -204,9 +204,10 @@ def run(to_grader: int, to_predictor: int, folder: str) -> None:
 
 
 def _error_type(name: str) -> type[Exception]:
-    """Return Python's own error of that name, or one that only has the name.
+    """Return Python's exception with this name, or a new one that only has the name.
 
-    Those that say that an iteration is at its end would make a test believe that.
+    Exceptions that end an iteration are replaced too, because they would silently end a loop in
+    the test.
     """
     known = getattr(builtins, name, None)
     ends = (StopIteration, StopAsyncIteration)

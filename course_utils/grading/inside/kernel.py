@@ -1,4 +1,4 @@
-"""The kernel in which the student's notebook runs."""
+"""The kernel that runs the student's notebook."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from course_utils.submission.contract import PREDICTIONS_FOLDER
 
 
 def run(connection: dict[str, Any], folder: str, cache: str) -> None:
-    """Run a kernel on a copy of the submission, with the grader's cache."""
+    """Run a kernel on a copy of the submission, with access to the grader's cache."""
     from ipykernel.kernelapp import IPKernelApp
 
     submission = Path(folder) / WORK / "submission"

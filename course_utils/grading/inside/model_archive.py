@@ -1,4 +1,4 @@
-"""What may be in a handed-in network: looked at before anything of it is built or loaded."""
+"""Checking the archive of a submitted network before anything in it is built or loaded."""
 
 from __future__ import annotations
 
@@ -15,33 +15,37 @@ from course_utils.errors import SubmissionError
 from course_utils.grading.sandbox.limits import MAX_CONFIG_BYTES, MAX_NUMBERS, MAX_RATIO
 from course_utils.submission.contract import MAX_MODEL_BYTES
 
+# Files in an archive that Keras writes.
 ENTRIES = {"metadata.json", "config.json", "model.weights.h5"}
 
-# What Keras writes for layers, weights' settings and number formats; all of it is Keras' own.
+# Modules that Keras writes for layers, their settings and dtypes; they contain only Keras' own
+# classes.
 MODULES = {"keras", "keras.layers", "keras.initializers", "keras.regularizers",
            "keras.constraints", "keras.src.models.functional", "keras.src.models.sequential",
            "keras.models", "keras.activations", "keras.dtype_policies"}  # fmt: skip
 
-# What `x + y`, `x / 255`, `x[:, 1:]` and `keras.ops.relu(x)` stand as.
+# Modules that Keras writes for `x + y`, `x / 255`, `x[:, 1:]` and `keras.ops.relu(x)`.
 OPERATIONS = {"keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.activations.activations"}
 
+# Module and class of `keras.ops.cast`.
 CAST = ("keras.src.ops.core", "Cast")
 
-# Classes of these modules that run code of the archive's author.
+# Classes in these modules that can run code of the archive's author.
 FORBIDDEN = {"Lambda", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "TFSMLayer"}
 
+# Class names of tensors and plain values.
 PLAIN_KINDS = {"__keras_tensor__", "__tuple__", "__slice__", "__ellipsis__"}
 
 
 def read_structure(path: Path) -> str:
-    """Return a network's structure, as JSON, after a look at everything in its archive.
+    """Check everything in a network's archive and return the network's structure, as JSON.
 
     Raises
     ------
     SubmissionError
-        For an archive with other files than Keras writes, with names that lead elsewhere, with
-        files that grow too much when they are unpacked, with weights that refer to other files,
-        or with anything but Keras' own layers.
+        If the archive is damaged, or contains files that Keras does not write, files that are too
+        large when they are unpacked, weights that refer to other files, or anything but Keras' own
+        layers.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -53,18 +57,19 @@ def read_structure(path: Path) -> str:
         raise
     except Exception as error:
         raise SubmissionError(
-            f"{path.name} is damaged: it is no Keras model ({type(error).__name__}). Train again."
+            f"{path.name} is damaged: it is not a Keras model ({type(error).__name__}). Train "
+            "again."
         ) from error
     return checked_structure(structure, path.name)
 
 
 def checked_structure(structure: str, name: str) -> str:
-    """Return a network's structure without its optimizer, after a look at every class in it.
+    """Check every class in a network's structure and return the structure without the optimizer.
 
     Raises
     ------
     SubmissionError
-        Where it names anything but Keras' own layers.
+        If the structure cannot be read, or contains anything but Keras' own layers.
     """
     try:
         parts = _without_training(json.loads(structure))
@@ -72,8 +77,8 @@ def checked_structure(structure: str, name: str) -> str:
     except (ValueError, RecursionError) as error:
         raise SubmissionError(f"{name} is damaged: its structure cannot be read.") from error
     if problem:
-        raise SubmissionError(f"{name} is not loaded: it holds {problem}, and only layers of Keras "
-                              "itself, without code of their own, are accepted.")  # fmt: skip
+        raise SubmissionError(f"{name} is not loaded: it contains {problem}, but only Keras' own "
+                              "layers, without custom code, are accepted.")  # fmt: skip
     return json.dumps(parts)
 
 
@@ -82,8 +87,8 @@ def _check_entries(name: str, entries: list[zipfile.ZipInfo]) -> None:
     if len(names) != len(set(names)) or set(names) != ENTRIES:
         strange = sorted(set(names) - ENTRIES)[:3]
         raise SubmissionError(
-            f"{name} is not loaded: a Keras model holds {', '.join(sorted(ENTRIES))}, each once; "
-            f"this one {'also ' + ', '.join(map(repr, strange)) if strange else 'other files'}."
+            f"{name} is not loaded: a Keras model has {', '.join(sorted(ENTRIES))}, each once; "
+            f"this one has {'also ' + ', '.join(map(repr, strange)) if strange else 'other files'}."
         )
     for entry in entries:
         most = MAX_MODEL_BYTES if entry.filename.endswith(".h5") else MAX_CONFIG_BYTES
@@ -96,27 +101,27 @@ def _check_entries(name: str, entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _check_weights(name: str, group: h5py.Group) -> None:
-    """Look at every entry: one that lies in another file could show what is in that file."""
+    """Check every entry; one that is stored in another file could reveal that file's content."""
     for key in group:
         link = group.get(key, getlink=True)
         if not isinstance(link, h5py.HardLink):
-            raise SubmissionError(f"{name} is not loaded: its weights refer to another place.")
+            raise SubmissionError(f"{name} is not loaded: its weights refer to another file.")
         item = group[key]
         if isinstance(item, h5py.Group):
             _check_weights(name, item)
         elif item.external or item.is_virtual or item.nbytes > MAX_MODEL_BYTES:
-            raise SubmissionError(f"{name} is not loaded: its weights lie elsewhere.")
+            raise SubmissionError(f"{name} is not loaded: its weights are elsewhere or too large.")
 
 
 def _without_training(part: Any) -> Any:
-    """Leave out optimizers, losses and metrics: nothing is trained here."""
+    """Remove optimizers, losses and metrics, because nothing is trained here."""
     if isinstance(part, dict):
         return {k: _without_training(v) for k, v in part.items() if k != "compile_config"}
     return [_without_training(item) for item in part] if isinstance(part, list) else part
 
 
 def _first_problem(part: Any) -> str:
-    """Return what is not allowed in a piece of the structure; empty where all is."""
+    """Return the first thing in a structure that is not allowed; empty if there is none."""
     if isinstance(part, dict):
         if problem := _strange_class(part):
             return problem
@@ -129,7 +134,7 @@ def _first_problem(part: Any) -> str:
 
 
 def _numbers(part: Any) -> int:
-    """Count the numbers in a list, and in the lists in it."""
+    """Count the numbers in a list and its nested lists."""
     if isinstance(part, list):
         return sum(map(_numbers, part))
     return isinstance(part, int | float)
@@ -142,14 +147,14 @@ def _strange_class(part: dict[str, Any]) -> str:
     if kind in PLAIN_KINDS:
         return ""
     module = part.get("module")
-    # With a dot a name could lead further.
+    # A name with a dot could lead to another module.
     plain = isinstance(module, str) and kind.isidentifier() and not kind.startswith("__")
     is_layer = plain and kind not in FORBIDDEN and module in MODULES
     return "" if is_layer or (plain and _is_operation(module, kind)) else f"{kind} of {module}"
 
 
 def _is_operation(module: Any, kind: str) -> bool:
-    """Tell whether it is a mathematical operation of Keras; none of these takes a function."""
+    """Tell whether a class is a mathematical operation of Keras; none of these takes a function."""
     if (module, kind) == CAST:
         return True
     found = getattr(sys.modules.get(module), kind, None) if module in OPERATIONS else None

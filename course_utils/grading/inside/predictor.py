@@ -1,6 +1,6 @@
-"""Loads handed-in networks and predicts with them: in a sandbox, without labels.
+"""The predictor, which loads submitted networks in a sandbox and predicts with them.
 
-`serve` runs inside; `Predictor` is the examiner's end of the line.
+The predictor never sees the labels. `serve` runs inside; `Predictor` is the examiner's client.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ from course_utils.runtime import setup
 from course_utils.submission.messages import OpenedNetwork, PredictorRequest
 from course_utils.submission.predictions import images_digest, weights_digest
 
-# What lies between the layers takes a quarter of the memory that it takes with `EVALUATION_BATCH`,
-# and is soon in use again: on a CPU a tenth faster, to the same bits.
+# Images in a batch. The activations take a quarter of the memory that they take with
+# `EVALUATION_BATCH`, and the memory is reused sooner: prediction on a CPU is 10% faster, with
+# identical results.
 BATCH = 250
 
 
 class Predictor:
-    """Networks that another process has loaded.
+    """Client for networks that another process has loaded.
 
     Parameters
     ----------
     connection : Connection
-        To `serve`.
+        Connection to `serve`.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -46,22 +47,22 @@ class Predictor:
         self._models: dict[str, keras.Model] = {}
 
     def open(self, path: Path) -> keras.Model:
-        """Return a network of the same structure, which has the other process predict.
+        """Return a network of the same structure, whose predictions come from the other process.
 
         Raises
         ------
         SubmissionError
-            Where the archive is not in order: see `read_structure`.
+            If the network cannot be loaded; see `read_structure`.
         """
         if path.name in self._models:
             return self._models[path.name]
         told = OpenedNetwork.from_bytes(
             self._ask(PredictorRequest(command="open", network=path.name))
         )
-        # Looked at here once more: what comes from there is not trusted either.
+        # The structure is checked again here, because the other process is not trusted either.
         model = build(told.structure, path.name)
         if model.count_params() != told.parameters:
-            raise SubmissionError(f"{path.name} holds other weights than its structure has.")
+            raise SubmissionError(f"The weights in {path.name} do not match its structure.")
         model.predict = functools.partial(self._predict, path.name)
         model.weights_digest = told.digest
         self._models[path.name] = model
@@ -76,11 +77,11 @@ class Predictor:
             self._ask(PredictorRequest(command="predict", network=name, images=digest))
         )
         if probabilities.ndim != 2 or len(probabilities) != len(x):
-            raise SubmissionError(f"{name} does not give one row of probabilities for each image.")
+            raise SubmissionError(f"{name} does not return one row of probabilities per image.")
         return probabilities
 
     def _send(self, x: np.ndarray, digest: str) -> None:
-        """Give images to the other process: as a file in memory, which it reads where it is."""
+        """Pass images to the other process as a file in memory, which is read without a copy."""
         with os.fdopen(os.memfd_create("images"), "wb") as file:
             file.write(np.ascontiguousarray(x).data)
             file.flush()
@@ -99,7 +100,7 @@ class Predictor:
             answer = self._connection.recv_bytes(MAX_ANSWER_BYTES)
         except (EOFError, OSError) as error:
             raise SubmissionError(
-                "The program that loads the networks was ended: it took too much memory or time."
+                "The program that loads the networks was stopped: it took too much memory or time."
             ) from error
         if failed:
             raise SubmissionError(failed.decode("utf-8", errors="replace")[:500])
@@ -107,12 +108,12 @@ class Predictor:
 
 
 def build(structure: str, name: str) -> keras.Model:
-    """Build a network with new weights from its structure, once every class in it is allowed.
+    """Check a structure and build a network with new weights from it.
 
     Raises
     ------
     SubmissionError
-        Where one is not, or the structure makes no network.
+        If a class in the structure is not allowed, or no network can be built from it.
     """
     checked = checked_structure(structure, name)
     try:
@@ -124,10 +125,10 @@ def build(structure: str, name: str) -> keras.Model:
 
 
 def serve(descriptor: int, folder: str) -> None:
-    """Answer one examiner's requests until the line is closed."""
+    """Answer one examiner's requests until the connection is closed."""
     connection = Connection(descriptor)
     models: dict[str, keras.Model] = {}
-    # Sent once, asked about for each network.
+    # Images are sent once and used for every network.
     images: dict[str, np.ndarray] = {}
     with contextlib.redirect_stdout(io.StringIO()):
         setup()
@@ -158,16 +159,16 @@ def _receive_images(connection: Connection, request: PredictorRequest) -> np.nda
 
 
 def predict(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    """Predict as Keras does, without a queue of batches: they are all here."""
+    """Predict like `keras.Model.predict`, but without a queue, because all images are in memory."""
     return np.concatenate([_compiled(model)(x[at : at + BATCH]) for at in range(0, len(x), BATCH)])
 
 
 @functools.cache
 def _compiled(model: keras.Model) -> Callable[[np.ndarray], Any]:
-    """Return a network as a function that predicts a batch.
+    """Return a network as a function that predicts one batch.
 
-    On TensorFlow Keras' own first rewrites Python code, of which these networks have none: that
-    takes longer than to predict.
+    On TensorFlow, Keras first converts Python code with AutoGraph. These networks contain none, and
+    the conversion takes longer than the prediction.
     """
     if keras.backend.backend() != "tensorflow":
         return model.predict_on_batch

@@ -1,1 +1,1 @@
-"""Running a program that is not trusted: where, within which limits, and how it starts."""
+"""Running untrusted programs: their sandbox, its limits, and how programs start in it."""

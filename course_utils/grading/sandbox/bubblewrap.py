@@ -1,4 +1,4 @@
-"""Building a sandbox: namespaces and a file system, made by bubblewrap."""
+"""Building sandboxes: bubblewrap creates their namespaces and file systems."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ from course_utils.grading.sandbox.watch import excess
 from course_utils.submission.messages import Ticket
 
 HOW_TO_INSTALL = (
-    "Submissions are other people's programs and run only in a sandbox: install bubblewrap "
+    "Submissions are other people's programs, so they run only in a sandbox: install bubblewrap "
     "(Debian, Ubuntu: sudo apt-get install bubblewrap; in a checkout: make sandbox). To run them "
     f"with all your rights instead, at your own risk, set {env.WITH_MY_RIGHTS.name}=1."
 )
 
-# Each sandbox that root opens has its own user, because limits on processes count per user.
+# Users of the sandboxes that root opens. Each sandbox has its own, because Linux limits the number
+# of processes per user.
 FIRST_USER, USERS = 61_000, 1_000
 
 _users = itertools.count(os.getpid())
@@ -52,20 +53,21 @@ _open: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 # Sandboxes are compared by identity: no two are the same.
 @dataclass(eq=False)
 class Sandbox:
-    """Namespaces that bubblewrap made and holds open until `close`.
+    """Namespaces that bubblewrap creates and keeps open until `close`.
 
     Attributes
     ----------
     readable : iterable of Path
-        Files and folders that are visible inside under their own names, read-only.
+        Files and folders that are visible inside at their own paths, read-only.
     handed_in : Path, optional
         A folder that is visible inside as ``/sandbox/handed-in``, read-only.
     writable : iterable of Path
-        Folders that are visible under their own names and can be written to. A program in such a
-        sandbox is trusted, and keeps the user's id.
+        Folders that are visible inside at their own paths and can be written to. A program in a
+        sandbox with such folders is trusted and keeps the user's id.
     limits : Limits
     exceeded : str
-        The limit that was exceeded, as a phrase; everything inside has then ended. Else empty.
+        The limit that was exceeded, as a phrase; all processes inside have then been killed. Empty
+        if no limit was exceeded.
 
     Raises
     ------
@@ -99,7 +101,7 @@ class Sandbox:
             self._keeper.kill()
             self._release()
             raise SandboxError(
-                f"bubblewrap cannot make a sandbox here ({reason}). {HOW_TO_INSTALL}"
+                f"bubblewrap cannot create a sandbox here ({reason}). {HOW_TO_INSTALL}"
             )
         # The first process inside is bubblewrap's own child.
         self.pid = psutil.Process(self._keeper.pid).children()[0].pid
@@ -108,7 +110,7 @@ class Sandbox:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def close(self) -> None:
-        """End every process inside; the namespaces and their files vanish with the last one."""
+        """End every process inside; the namespaces and their files disappear with the last one."""
         self._closed.set()
         _open.discard(self)
         self._end()
@@ -128,7 +130,7 @@ class Sandbox:
         )
 
     def outside(self, path: Path) -> Path:
-        """Return the path by which a file inside can be reached from outside."""
+        """Return the path at which a file inside can be reached from outside."""
         return Path(f"/proc/{self.pid}/root") / path.relative_to("/")
 
     def _command(self) -> list[str]:
@@ -162,15 +164,15 @@ class Sandbox:
         binds += [("--bind", path, path) for path in self.writable]
         if self.handed_in:
             binds.append(("--ro-bind", self.handed_in, self.folder / HANDED_IN))
-        # A folder that is known by a link is found by that link too.
+        # A folder that was named by a symbolic link must also be found through that link.
         for path in seen:
             if path.resolve() != path and not any(path.is_relative_to(f) for f in folders):
                 binds.append(("--symlink", path.resolve(), path))
         for how, outside, inside in binds:
             arguments += [*_parents(inside), how, str(outside), str(inside)]
-        # Both are in memory, without a limit on their size, and could be written to.
+        # Both folders are kept in memory without a size limit, so they must not be writable.
         arguments += ["--remount-ro", "/", "--remount-ro", "/dev"]
-        # CUDA names its threads there.
+        # CUDA writes the names of its threads to /proc.
         arguments += [] if self._has_gpu else ["--remount-ro", "/proc"]
         return arguments
 
@@ -192,10 +194,10 @@ class Sandbox:
             while not self.exceeded and not self._closed.wait(WATCH_SECONDS):
                 self.exceeded = excess(processes, written, self.limits)
         except OSError:
-            # Its first process has ended.
+            # The first process of the sandbox has ended.
             pass
         finally:
-            # A sandbox that is not watched, for whatever reason, does not run.
+            # A sandbox must not run without its watch, whatever ended the watch.
             self._end()
 
 
@@ -206,7 +208,7 @@ def close_all() -> None:
 
 
 class NoSandbox:
-    """Takes a sandbox's place if submissions run with the lecturer's rights: it only tidies up."""
+    """Replaces a sandbox if submissions run with the lecturer's rights; it only cleans up."""
 
     exceeded = ""
 
@@ -231,31 +233,31 @@ class NoSandbox:
 
 
 def open_sandbox(with_my_rights: bool, **settings: Any) -> Sandbox | NoSandbox:
-    """Return a new sandbox, or a `NoSandbox` if the lecturer has asked for that.
+    """Return a new sandbox, or a `NoSandbox` if submissions run with the lecturer's rights.
 
     Parameters
     ----------
     with_my_rights : bool
         Whether submissions run with the lecturer's rights.
     **settings
-        Those of `Sandbox`.
+        Arguments of `Sandbox`.
 
     Raises
     ------
     SandboxError
-        As `Sandbox` does.
+        If the sandbox cannot be created; see `Sandbox`.
     """
     return NoSandbox(**settings) if with_my_rights else Sandbox(**settings)
 
 
 @functools.cache
 def require_sandbox(with_my_rights: bool) -> None:
-    """Make sure that a sandbox can be opened here; success is remembered.
+    """Make sure that a sandbox can be opened here; a success is remembered.
 
     Raises
     ------
     SandboxError
-        As `Sandbox` does.
+        If it cannot be opened; see `Sandbox`.
     """
     open_sandbox(with_my_rights).close()
 
@@ -275,13 +277,13 @@ def find_bubblewrap() -> str:
 
 
 def _parents(path: Path) -> list[str]:
-    """Return bubblewrap's arguments that make a path's folders, passable for everybody."""
+    """Return bubblewrap's arguments that create a path's parent folders, open to every user."""
     folders = list(path.parents)[-2::-1]
     return [word for folder in folders for word in ("--perms", "0755", "--dir", str(folder))]
 
 
 def _outermost(paths: Iterable[Path]) -> list[Path]:
-    """Leave out folders inside others of the list, or inside the system's."""
+    """Return the paths that lie in no other path of the list and in no system folder."""
     chosen: list[Path] = []
     for path in sorted(set(paths), key=lambda each: len(each.parts)):
         if not any(path.is_relative_to(folder) for folder in [*chosen, *map(Path, SYSTEM)]):

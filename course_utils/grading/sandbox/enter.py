@@ -1,4 +1,4 @@
-"""Entering a sandbox, and giving up all rights in it."""
+"""Entering a sandbox and dropping all privileges in it."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from course_utils.submission.messages import Ticket
 
 NAMESPACES = ("user", "ipc", "uts", "net", "cgroup", "pid", "mnt")
 
-# From linux/prctl.h and linux/capability.h.
+# Constants from linux/prctl.h and linux/capability.h.
 PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
 
 CAPABILITY_VERSION_3 = 0x20080522
 
 
 def enter(ticket: Ticket, report: Callable[[int], None]) -> None:
-    """Enter a sandbox for good; the caller must have a single thread, and call `confine` next.
+    """Enter a sandbox for good; the caller must have a single thread and call `confine` next.
 
-    Only children enter a namespace of processes, so the rest of the program continues in a child.
+    Only new children of a process enter a PID namespace, so the program continues in a child.
 
     Parameters
     ----------
     ticket : Ticket
         From `Sandbox.ticket`.
     report : callable
-        Receives the id of the process that continues, as it is known outside.
+        Receives the id of the process that continues, as seen from outside.
     """
     if ticket.keeper:
-        # If the machine runs out of memory, the submission ends first, and not the grader.
+        # If the machine runs out of memory, Linux should kill the submission and not the grader.
         Path("/proc/self/oom_score_adj").write_text("1000")
         _join_namespaces(ctypes.CDLL(None, use_errno=True), ticket.keeper)
     child = os.fork()
@@ -43,13 +43,14 @@ def enter(ticket: Ticket, report: Callable[[int], None]) -> None:
 
 
 def confine(ticket: Ticket, environment: Mapping[str, str]) -> None:
-    """Give up all rights, inside a sandbox, and replace the environment.
+    """Drop all privileges inside a sandbox and replace the environment.
 
     Parameters
     ----------
     ticket : Ticket
         From `Sandbox.ticket`.
     environment : dict of str
+        The only environment variables that the program sees.
     """
     os.setsid()
     os.environ.clear()
@@ -69,7 +70,7 @@ def _join_namespaces(libc: ctypes.CDLL, keeper: int) -> None:
         for name in NAMESPACES
         if os.readlink(f"/proc/{keeper}/ns/{name}") != os.readlink(f"/proc/self/ns/{name}")
     ]
-    # All are opened before the first is joined, because the paths may be gone afterwards.
+    # All files are opened before the first namespace is joined, because the paths may then be gone.
     opened = [os.open(f"/proc/{keeper}/ns/{name}", os.O_RDONLY) for name in names]
     for descriptor in opened:
         _done(libc.setns(descriptor, 0), "setns")
@@ -77,7 +78,7 @@ def _join_namespaces(libc: ctypes.CDLL, keeper: int) -> None:
 
 
 def _limit(limits: Limits, gpu: bool) -> None:
-    # CUDA also reserves addresses for the GPU's memory.
+    # CUDA also reserves address space for the GPU's memory.
     address_space = resource.RLIM_INFINITY if gpu else limits.address_space
     for what, most in (
         (resource.RLIMIT_AS, address_space),
@@ -97,7 +98,7 @@ def _drop_rights(libc: ctypes.CDLL, user: int) -> None:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
-    # An ordinary user's process was given rights over the namespaces that it joined.
+    # A process of an ordinary user has gained capabilities in the namespaces that it joined.
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     _done(libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
     _done(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")

@@ -1,4 +1,4 @@
-"""GPUs: each examines one submission at a time; its memory is free when the programs have ended."""
+"""Sharing GPUs: each serves one submission at a time, whose programs free its memory at the end."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from queue import SimpleQueue
 
 from course_utils import env
 
+# Program that exits with 0 if Keras sees a GPU.
 LOOK = """
 import sys
 from course_utils.runtime import gpu_name, import_keras
@@ -22,16 +23,16 @@ sys.exit(gpu_name() is None)
 
 
 def devices() -> list[Path]:
-    """Return the devices of NVIDIA's driver, that of the driver itself among them."""
+    """Return the device files of NVIDIA's driver, including those that are not GPUs."""
     return sorted(Path("/dev").glob("nvidia*"))
 
 
 def visible() -> list[str]:
-    """Return the names of the GPUs that this process may, and can, use; there may be none."""
+    """Return the names of the GPUs that this process may use and can use; possibly none."""
     names = [device.name.removeprefix("nvidia") for device in devices()]
     names = sorted(filter(str.isdigit, names), key=int)
     if names and env.GPUS.name in os.environ:
-        # As the driver does: what comes after a name that is none is left out.
+        # The driver ignores everything after the first invalid name, and so does this function.
         names = [name.strip() for name in os.environ[env.GPUS.name].split(",")]
         names = names[: next((n for n, name in enumerate(names) if name in ("", "-1")), None)]
     return names if names and keras_sees_one() else []
@@ -39,18 +40,18 @@ def visible() -> list[str]:
 
 @functools.cache
 def keras_sees_one() -> bool:
-    """Tell whether Keras' backend was installed with all that it needs to compute on a GPU.
+    """Tell whether Keras' backend is installed with everything that it needs to use a GPU.
 
-    A program of its own finds that out: whoever looks keeps some of the GPU's memory.
+    A separate process finds out, because a process that looks for GPUs keeps some of their memory.
     """
     return subprocess.run([sys.executable, "-c", LOOK], capture_output=True).returncode == 0
 
 
 @contextlib.contextmanager
 def one() -> Iterator[dict[str, str]]:
-    """Give the environment in which programs see one GPU, which they have for themselves.
+    """Reserve one GPU and yield the environment variables with which programs see only that one.
 
-    Waits for one that is free. Where there is none at all, the environment is empty.
+    Waits until a GPU is free. If this machine has no GPU, the environment is empty.
     """
     if not visible():
         yield {}

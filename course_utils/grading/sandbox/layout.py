@@ -1,4 +1,4 @@
-"""Where files are, inside a sandbox."""
+"""The layout of the file system inside a sandbox."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from pathlib import Path
 
 from course_utils.paths import PACKAGE
 
-# The folder of the sandbox itself.
+# Folder inside a sandbox that holds everything about the submission.
 INSIDE = Path("/sandbox")
-# Folders below it: the submission, read-only, and the place where a program may write.
+# Folders in `INSIDE`: the submission, which is read-only, and the program's working folder.
 HANDED_IN, WORK = "handed-in", "work"
 # System folders that a program sees, read-only.
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/fonts",
           "/etc/ld.so.cache", "/etc/localtime")  # fmt: skip
+# Devices in /dev that a program sees.
 DEVICES = ("null", "full", "random", "urandom")
 
 
 def python_folders() -> list[Path]:
-    """Return the folders that a Python program of the course reads to start."""
+    """Return the folders that a Python program of the course needs to start."""
     return [Path(sys.prefix), Path(sys.base_prefix), PACKAGE]
 
 
 def kernel_cache(folder: Path) -> Path:
-    """Return the data cache of a kernel in the sandbox whose folder is `folder`."""
+    """Return the data cache of the kernel in the sandbox with this folder."""
     return folder / WORK / "cache"

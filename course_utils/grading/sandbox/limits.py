@@ -61,7 +61,7 @@ class Limits:
         Bytes of all processes together.
     address_space : int
         Bytes that one process may reserve; TensorFlow reserves far more than it uses. Not limited
-        where there is a GPU.
+        if there is a GPU.
     processes : int
         Processes and threads.
     file : int

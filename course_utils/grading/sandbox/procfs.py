@@ -1,4 +1,4 @@
-"""Other programs' processes: handles that stay theirs, and the memory that they take."""
+"""Processes that other programs started: handles that stay valid, and the memory in use."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import signal
 import time
 from pathlib import Path
 
+# Seconds between two checks whether a process has ended.
 LONGEST_WAIT = 0.05
 
 
 class Process:
-    """A process that somebody else started, with the part of `subprocess.Popen` that is needed."""
+    """A process that another program started, with the methods of `Popen` that Jupyter calls."""
 
     stdin = stdout = stderr = None
 
     def __init__(self, pid: int) -> None:
-        # Unlike the number, it never comes to mean another process.
+        # Unlike a process id, a pidfd never refers to another process later.
         self._handle = os.pidfd_open(pid)
 
     def poll(self) -> int | None:
@@ -40,10 +41,10 @@ class Process:
 
 
 def resident(process: Path) -> int:
-    """Return the bytes that a process has in memory, those that others have too among them.
+    """Return the bytes that a process has in memory, including memory that it shares.
 
-    And those of the tables that say where its memory is. A process whose first thread has ended
-    shows all this with the others.
+    Page tables count too. If a process's first thread has ended, only its other threads show the
+    sizes.
     """
     for place in (process, *_threads(process)):
         sizes = _sizes(place / "status", b"VmRSS", b"VmPTE")
@@ -53,16 +54,16 @@ def resident(process: Path) -> int:
 
 
 def proportional(process: Path) -> int:
-    """Return a process's own bytes and its share of those that several have.
+    """Return the bytes that a process has in memory, with its share of what several use.
 
-    A process can keep that from being seen: then all of them count.
+    A process can hide this size; then all of its shared memory counts.
     """
     shares = _sizes(process / "smaps_rollup", b"Pss")
     return sum(shares + _sizes(process / "status", b"VmPTE")) if shares else resident(process)
 
 
 def _threads(process: Path) -> list[Path]:
-    """Return a process's threads; none where it is gone."""
+    """Return the folders of a process's threads; none if the process has ended."""
     try:
         return list((process / "task").iterdir())
     except OSError:
@@ -70,10 +71,11 @@ def _threads(process: Path) -> list[Path]:
 
 
 def _sizes(path: Path, *names: bytes) -> list[int]:
-    """Read the lines of /proc that are called so, such as ``VmRSS:  1234 kB``, in bytes.
+    """Return the sizes, in bytes, from the lines with these names, such as ``VmRSS:  1234 kB``.
 
-    There are none where the process is gone, or does not let it be seen. It can give itself a
-    name of any bytes, which stands there as well: with all but the end of a line in it.
+    The list is empty if the process has ended or hides the file. The file also holds the process's
+    name, which the process can choose: it may contain any byte except a line feed, so the content
+    is split at line feeds only.
     """
     try:
         lines = path.read_bytes().split(b"\n")

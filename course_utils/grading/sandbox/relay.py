@@ -1,7 +1,7 @@
-"""Between a kernel's sockets and its client: passes bytes on, and counts them.
+"""A relay between a kernel's sockets and its client, which forwards bytes and counts them.
 
-ZeroMQ takes in whatever a kernel sends, whether anybody asks for it or not, and its own limits
-count messages, of which one can have any number of parts. What comes through here has an end.
+ZeroMQ receives everything that a kernel sends, even if nobody reads it, and its own limits count
+messages, each of which can have any number of parts. The relay limits the total number of bytes.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+# Bytes that are forwarded at a time.
 CHUNK = 2**16
 
 
 class Relay:
-    """Has a socket of its own for each of a kernel's, from `listen` to `close`.
+    """Forwards connections from a new socket to each of a kernel's, from `listen` to `close`.
 
     Parameters
     ----------
     kernel : Path
-        What the names of the kernel's sockets begin with; a hyphen and a number follow.
+        Prefix of the names of the kernel's sockets; a hyphen and a number follow.
     most : int
-        Bytes that the kernel may send on all of them together.
+        Bytes that the kernel may send on all its sockets together.
     on_excess : callable
-        Is called where it sends more; nothing more is passed on then.
+        Called if the kernel sends more; nothing is forwarded from then on.
 
     Attributes
     ----------
     ip : str
-        What the names of the sockets begin with, to which a client connects: a new one.
+        Prefix of the names of the new sockets, to which a client connects.
     """
 
     def __init__(self, kernel: Path, most: int, on_excess: Callable[[], None]) -> None:
@@ -45,7 +46,7 @@ class Relay:
         self._open: set[socket.socket] = set()
 
     def listen(self, numbers: Iterable[int]) -> None:
-        """Take connections for the kernel's sockets that have these numbers."""
+        """Accept connections for the kernel's sockets with these numbers."""
         for number in numbers:
             listener = socket.socket(socket.AF_UNIX)
             listener.bind(f"{self.ip}-{number}")
@@ -53,7 +54,7 @@ class Relay:
             self._start(listener, self._accept, listener, number)
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         with self._lock:
             self._left = -1
             for each in self._open:
@@ -62,7 +63,7 @@ class Relay:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self, owned: socket.socket, serve: Callable[..., None], *arguments: object) -> None:
-        """Serve a socket in a thread, which closes it at the end."""
+        """Serve a socket in a new thread, which closes the socket at the end."""
 
         def run() -> None:
             with owned:
@@ -82,7 +83,7 @@ class Relay:
             try:
                 _connect(kernel, f"{self._kernel}-{number}")
             except OSError:
-                # Not there yet: the client will try again.
+                # The kernel does not listen yet; the client will try again.
                 client.close()
                 kernel.close()
                 continue
@@ -107,7 +108,7 @@ class Relay:
 
 
 def _connect(client: socket.socket, name: str) -> None:
-    """Connect to the socket of that name, and to nothing else that a link could lead to."""
+    """Connect to the socket with this name, without following a symbolic link."""
     place = os.open(name, os.O_PATH | os.O_NOFOLLOW)
     try:
         if not stat.S_ISSOCK(os.fstat(place).st_mode):

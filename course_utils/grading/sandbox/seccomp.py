@@ -1,4 +1,4 @@
-"""What a program in a sandbox may not ask of the system; libseccomp has the system refuse it."""
+"""System calls that Linux refuses to programs in a sandbox, through a filter of libseccomp."""
 
 from __future__ import annotations
 
@@ -8,39 +8,41 @@ import functools
 
 from course_utils.errors import SandboxError
 
+# System calls that are refused whatever their arguments are.
 FORBIDDEN = (
-    # Memory that belongs to no process, so that nobody would count it.
+    # Memory that belongs to no process, so no limit would count it.
     "memfd_secret", "shmget", "msgget", "semget", "vmsplice",
     "setxattr", "lsetxattr", "fsetxattr", "setxattrat",
-    # Namespaces, in which a program would have rights, and could mount file systems of any size.
+    # Namespaces, in which a program would have capabilities and could mount large file systems.
     "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount",
     "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr",
-    # Other processes.
+    # Access to other processes.
     "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp",
-    # Large parts of the system that no notebook needs, and that have had many holes.
+    # Large parts of Linux that no notebook needs and that have had many vulnerabilities.
     "add_key", "request_key", "keyctl", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
     "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
 )  # fmt: skip
 
-# Younger than some libseccomp; the numbers are the same on all machines.
+# Numbers of calls that are newer than some versions of libseccomp; all architectures share them.
 NUMBERS = {"mount_setattr": 442, "memfd_secret": 447, "setxattrat": 463}
 
-# A new process in new namespaces, from linux/sched.h: user, process numbers, network, ...
+# Flags of `clone` for new namespaces, from linux/sched.h: user, PID, network, ...
 NEW_NAMESPACES = (0x10000000, 0x20000000, 0x40000000, 0x00020000, 0x08000000, 0x04000000,
                   0x02000000)  # fmt: skip
 
-# Of mmap: memory that is shared and has no file. Nobody has it once it is not looked at.
+# Flags of `mmap` for shared memory without a file. A program can drop such pages from its page
+# tables; they then stay in memory and count for no process.
 SHARED_WITHOUT_FILE = 0x21
 
-# Of setsockopt: larger buffers.
+# Level and options of `setsockopt` that enlarge a socket's buffers.
 SOL_SOCKET, BUFFER_SIZES = 1, (7, 8, 32, 33)
 
-# From seccomp.h.
+# Constants from seccomp.h.
 ALLOW, ERROR, MASKED_EQUAL, UNKNOWN = 0x7FFF0000, 0x00050000, 7, -1
 
 
 class _Comparison(ctypes.Structure):
-    """That an argument, where a mask leaves it, has certain bits; ``struct scmp_arg_cmp``."""
+    """A comparison of a call's masked argument with certain bits: ``struct scmp_arg_cmp``."""
 
     _fields_ = (
         ("argument", ctypes.c_uint),
@@ -51,18 +53,18 @@ class _Comparison(ctypes.Structure):
 
 
 def forbid(gpu: bool) -> None:
-    """Have the system refuse `FORBIDDEN` calls to this process and its children, for good.
+    """Make Linux refuse the `FORBIDDEN` calls to this process and its children, permanently.
 
     Parameters
     ----------
     gpu : bool
-        Whether it may use a GPU: CUDA does not start without a file in memory, and shared memory
-        without a file.
+        Whether the process may use a GPU. CUDA does not start without files in memory and shared
+        memory without a file, so both are then allowed.
 
     Raises
     ------
     OSError
-        Where that cannot be done.
+        If the filter cannot be installed.
     """
     context = ctypes.c_void_p(library().seccomp_init(ctypes.c_uint32(ALLOW)))
     for name in FORBIDDEN:
@@ -74,7 +76,7 @@ def forbid(gpu: bool) -> None:
         _refuse(context, "mmap", errno.EPERM, _has(3, SHARED_WITHOUT_FILE))
     for size in BUFFER_SIZES:
         _refuse(context, "setsockopt", errno.EPERM, _is(1, SOL_SOCKET), _is(2, size))
-    # Its arguments cannot be seen; programs then use the older call.
+    # A filter cannot read the arguments of clone3; after this error, programs use clone instead.
     _refuse(context, "clone3", errno.ENOSYS)
     _done(library().seccomp_load(context), "seccomp_load")
     library().seccomp_release(context)
@@ -87,14 +89,14 @@ def library() -> ctypes.CDLL:
     Raises
     ------
     SandboxError
-        Where it is not installed, with the command that installs it.
+        If it is not installed; the message names the command that installs it.
     """
     try:
         found = ctypes.CDLL("libseccomp.so.2")
     except OSError as error:
         raise SandboxError(
-            "Submissions are run in a sandbox only, which needs libseccomp (Debian, Ubuntu: "
-            "sudo apt-get install libseccomp2; in a checkout: make sandbox)."
+            "Submissions run only in a sandbox, which needs libseccomp: install it (Debian, "
+            "Ubuntu: sudo apt-get install libseccomp2; in a checkout: make sandbox)."
         ) from error
     found.seccomp_init.restype = ctypes.c_void_p
     return found
