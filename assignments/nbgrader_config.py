@@ -1,12 +1,12 @@
-"""The nbgrader course: what plain ``nbgrader`` commands in this folder do.
+"""Configuration of the nbgrader course, for plain ``nbgrader`` commands in this folder.
 
-Grading differs from nbgrader's own in what `course_utils.grading.nbgrader_steps` says;
-scores, formgrader, feedback and export are nbgrader's.
+The package `course_utils.grading.nbgrader_steps` replaces some of nbgrader's steps. Scores,
+formgrader and export are nbgrader's own.
 """
 
 
 def configure(c):
-    """Set what is the course's own."""
+    """Set the options in which this course differs from nbgrader's defaults."""
     from nbgrader.preprocessors import (
         AssignLatePenalties,
         CheckCellMetadata,
@@ -21,23 +21,23 @@ def configure(c):
     from course_utils.grading.nbgrader_steps import clean, examine, feedback, intake, points, repair
 
     c.CourseDirectory.course_id = "image-classification"
-    # Another database, such as postgresql://user@host/gradebook: name it in COURSE_GRADEBOOK.
+    # COURSE_GRADEBOOK can name another database, such as postgresql://user@host/gradebook.
     if env.GRADEBOOK.value:
         c.CourseDirectory.db_url = env.GRADEBOOK.value
     c.CourseDirectory.ignore = [
         ".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", ".DS_Store", "*.part.keras",
     ]  # fmt: skip
-    c.CourseDirectory.max_file_size = 60_000  # kB: a handed-in network may have 50 MB
+    c.CourseDirectory.max_file_size = 60_000  # kB; a submitted network may have 50 MB
 
-    # Released: install and start (Colab too), and answers as gaps that run.
+    # Release: the header installs and starts the course (on Colab too), and gaps replace solutions.
     c.IncludeHeaderFooter.header = "source/header.ipynb"
     c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE"}
     c.ClearSolutions.text_stub = "YOUR ANSWER HERE"
-    # Rubrics stand in locked text cells, where formgrader shows them.
+    # Rubrics are in locked text cells, because formgrader shows them there.
     c.ClearMarkScheme.enforce_metadata = False
 
-    # Autograded: read whatever was handed in, repair, execute in a sandbox, examine from outside,
-    # turn grades to points.
+    # Autograding: read and repair the submission, execute it in a sandbox, run the tests outside
+    # it, and turn the grades into points.
     c.Autograde.exporter_class = intake.SubmissionExporter
     c.Autograde.pre_convert_hook = intake.receive
     c.Autograde.sanitize_preprocessors = [
@@ -53,7 +53,7 @@ def configure(c):
         AssignLatePenalties,
         clean.RemoveScripts,
     ]
-    # Seconds for one cell, and for one submission.
+    # Time limits in seconds, for one cell and for one submission.
     c.BoundedExecute.timeout = c.Examine.timeout = 180
     c.BoundedExecute.total_timeout = c.Examine.total_timeout = 600
     c.AssignLatePenalties.plugin_class = points.PerDay
@@ -68,9 +68,9 @@ def configure(c):
     c.Validator.preprocessors = [CheckCellMetadata, ClearOutput, BoundedExecute]
 
 
-c = get_config()  # noqa: F821  (nbgrader gives it)
+c = get_config()  # noqa: F821  (nbgrader defines it)
 try:
     configure(c)
 except Exception as error:
-    # nbgrader would go on without these settings, and run submissions with your rights.
+    # nbgrader would continue without these settings and run submissions with your rights.
     raise SystemExit(f"nbgrader_config.py: {type(error).__name__}: {error}") from error

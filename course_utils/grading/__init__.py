@@ -1,1 +1,1 @@
-"""Grading: what hidden tests call, what nbgrader runs, and what the lecturer's commands do."""
+"""Grading: the functions of hidden tests, the steps of nbgrader, and the lecturer's commands."""

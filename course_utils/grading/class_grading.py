@@ -1,4 +1,4 @@
-"""Grading a whole class: many submissions at once, one writer, nothing twice, nothing lost."""
+"""Grading a whole class: submissions in parallel, one writer, and nothing repeated or lost."""
 
 from __future__ import annotations
 
@@ -37,27 +37,29 @@ from course_utils.runtime import available_cores
 
 GRADED, UNCHANGED, FAILED = "graded", "unchanged", "failed"
 
-# Jobs under way for each thread of the workers: the next one is there when a thread is free, and
-# not all of a class' files are in memory.
+# Jobs under way for each thread of the workers. The next job is ready when a thread becomes free,
+# but the files of the whole class are not in memory at once.
 UNDER_WAY = 2
 
-# What a submission's processes take together; the course's own take half of it.
+# Memory in bytes that the processes of one submission usually take together. Submissions to the
+# course's own assignments take half of it.
 USUAL_MEMORY = 2**30
 
+# Address of the workers' status pages: any free port, visible on this machine only.
 LOOPBACK = "127.0.0.1:0"
 
 
 @dataclass
 class Outcome:
-    """What became of one submission.
+    """Outcome of grading one submission.
 
     Attributes
     ----------
     student, state : str
     seconds : float
-        Of its examination, where there was one.
+        Duration of the examination; 0 if there was none.
     reason : str
-        Why it could not be graded.
+        Why the submission could not be graded; empty if it was.
     """
 
     student: str
@@ -78,47 +80,50 @@ def grade_class(
     with_my_rights: bool = False,
     progress: Progress | None = None,
 ) -> list[Outcome]:
-    """Grade what was handed in for an assignment, and write the feedback.
+    """Grade all submissions of an assignment and write the feedback.
 
-    A call that was killed, at any moment, is made good by the next one: what was examined is not
-    examined again, and a submission is in the gradebook as a whole or not at all. A submission
-    that cannot be graded stops no other.
+    If a call is killed at any moment, the next call completes its work: a submission that has been
+    examined is not examined again, and the gradebook contains a submission completely or not at
+    all. A submission that cannot be graded does not stop the others.
 
     Parameters
     ----------
     course : Path
     assignment : str
     only : str, optional
-        This student.
+        The only student whose submission is graded.
     again : bool
-        Examine what is unchanged, too.
+        Whether unchanged submissions are examined again.
     jobs : int, optional
-        Submissions at a time on this machine; default: `at_a_time`.
+        Number of submissions that this machine examines in parallel; default: `at_a_time`.
     scheduler : str, optional
-        The address of a Dask scheduler, whose workers examine the submissions instead.
+        Address of a Dask scheduler whose workers examine the submissions instead.
     retrain : float, optional
         Fraction of the submissions, 0 to 1, whose networks are trained again.
     with_my_rights : bool
-        Run submissions with your rights, without a sandbox.
+        Whether submissions run with your rights, without a sandbox.
     progress : Progress, optional
+        Display of the progress.
 
     Returns
     -------
     list of Outcome
-        By student.
+        Outcomes, sorted by student.
 
     Raises
     ------
     AssignmentError
-        Where nothing was handed in, or submissions cannot be run in a sandbox here.
+        If nothing was handed in.
+    SandboxError
+        If no sandbox is available.
     RunError
-        Where the scheduler cannot be reached, or has no workers.
+        If the scheduler cannot be reached, or has no workers.
     """
     folders = submissions(course, assignment, only)
     with_my_rights = with_my_rights or env.WITH_MY_RIGHTS.is_on
     require_sandbox(with_my_rights)
     jobs = jobs or at_a_time()
-    # A worker on another machine knows its own cores.
+    # Workers on other machines choose the number of threads by their own cores.
     threads = None if scheduler else int(env.THREADS.value or max(1, available_cores() // jobs))
     settings: dict[str, Any] = {"with_my_rights": with_my_rights}
     settings |= {} if retrain is None else {"retrain": retrain}
@@ -127,7 +132,7 @@ def grade_class(
     progress = progress or Progress()
     progress.begin(len(folders))
     queue = _Queue(Writer(course, assignment, settings), course, assignment, again, threads)
-    # All that is imported stays: nobody looks through it for garbage again.
+    # Imported modules stay in memory, so the garbage collector need not search them again.
     gc.freeze()
     outcomes = []
     with _workers(scheduler, jobs) as client:
@@ -144,11 +149,11 @@ def grade_class(
 
 
 def at_a_time() -> int:
-    """Return how many submissions this machine can examine side by side.
+    """Return how many submissions this machine can examine in parallel.
 
-    One for each GPU. Where there is none, one more than there are cores (each waits a little for
-    its own processes), as long as there is memory: for one submission that takes all it may, and
-    for others as is usual.
+    With GPUs, the number is that of the GPUs. Without, it is one more than the number of cores,
+    because each submission waits a little for its own processes. Memory limits the number further:
+    it must suffice for one submission that takes all it may, and for others of the usual size.
     """
     if gpus.visible():
         return len(gpus.visible())
@@ -157,7 +162,7 @@ def at_a_time() -> int:
 
 
 class _Queue:
-    """Reads submissions, has them examined, and writes what comes back, one after the other."""
+    """Reads submissions, has them examined, and writes the results one after the other."""
 
     def __init__(
         self, writer: Writer, course: Path, assignment: str, again: bool, threads: int | None
@@ -167,7 +172,7 @@ class _Queue:
         self._jobs: dict[Future, tuple[str, Job]] = {}
 
     def run(self, client: Client, students: list[str], progress: Progress) -> Iterator[Outcome]:
-        """Grade submissions; yield each when it is done."""
+        """Grade submissions; yield each outcome as soon as it is known."""
         topic = f"course-{uuid.uuid4().hex}"
         client.subscribe_topic(topic, lambda event: progress.step(*event[1]))
         room = UNDER_WAY * sum(client.nthreads().values())
@@ -179,7 +184,7 @@ class _Queue:
             if isinstance(job, Outcome):
                 yield job
                 continue
-            # Not pure: a key of its own for each, however alike two submissions are.
+            # A job that is not pure has its own key, even if two submissions are identical.
             future = client.submit(
                 _examine_on_worker, job, student, topic, self._threads, pure=False
             )
@@ -189,7 +194,7 @@ class _Queue:
             yield self._finish(future)
 
     def _begin(self, student: str) -> Job | Outcome:
-        """Read a submission; return its job, or its outcome where nothing has to be examined."""
+        """Read a submission; return its job, or its outcome if nothing has to be examined."""
         try:
             job = self._writer.job(student)
             if job is None:
@@ -204,7 +209,7 @@ class _Queue:
             return _failed(student, error)
 
     def _finish(self, future: Future) -> Outcome:
-        """Write what a worker has found."""
+        """Write the result that a worker has returned."""
         student, job = self._jobs.pop(future)
         try:
             found, seconds = future.result()
@@ -220,12 +225,12 @@ class _Queue:
         logs = self._course / examined.FOLDER / "logs" / student
         write_atomically(logs / f"{self._assignment}.log", said)
         self._writer.write_feedback(student)
-        # Last: a call that was killed before does all of this again.
+        # The marker is written last: if this call is killed before that, the next one repeats all.
         write_atomically(self._marker(student), json.dumps(digest))
         return Outcome(student, GRADED, seconds)
 
     def _is_current(self, student: str, digest: str) -> bool:
-        """Tell whether the gradebook holds what this submission earns."""
+        """Tell whether the gradebook already contains the result of this submission."""
         try:
             if json.loads(self._marker(student).read_text(encoding="utf-8")) != digest:
                 return False
@@ -243,7 +248,8 @@ def _examine_on_worker(
     job: Job, student: str, topic: str, threads: int | None
 ) -> tuple[Examined, float]:
     worker, started = get_worker(), time.monotonic()
-    # Nothing of the caller's context, in which an event loop may run: each has one of its own.
+    # Each examination runs its own event loop, so it must not inherit the caller's context, where
+    # another loop may be running.
     context = contextvars.Context()
     found = context.run(
         examine, job, lambda test: worker.log_event(topic, (student, test)), threads
@@ -253,11 +259,11 @@ def _examine_on_worker(
 
 @contextlib.contextmanager
 def _workers(scheduler: str | None, jobs: int) -> Iterator[Client]:
-    """Give a client of the scheduler, or of threads of this process that work as its workers do."""
+    """Yield a client of the scheduler, or of worker threads in this process."""
     settings = {
-        # Submissions bring their files along.
+        # Jobs contain the submissions' files, so they are large on purpose.
         "distributed.admin.large-graph-warning-threshold": "1TB",
-        # Nobody reads what this process's own worker would find out, a hundred times a second.
+        # Profiles, taken a hundred times a second, and frequent ticks are of no use here.
         "distributed.worker.profile.enabled": False,
         "distributed.admin.tick.interval": "1s",
     }
@@ -272,7 +278,7 @@ def _workers(scheduler: str | None, jobs: int) -> Iterator[Client]:
             try:
                 yield client
             except BaseException:
-                # Threads cannot be ended; with the programs they wait for, they end by themselves.
+                # Threads cannot be killed, but they end when the programs they wait for have ended.
                 close_all()
                 raise
 

@@ -1,4 +1,4 @@
-"""One page about a class: points per question, accuracies, hard questions, what to look at."""
+"""The report on a class: points per question, accuracies, hard questions and open reviews."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ TEMPLATE = Path(__file__).with_name("class_report.html.j2")
 
 @dataclass
 class ClassRecord:
-    """What the gradebook and the graded notebooks say about an assignment.
+    """Data on an assignment, from the gradebook and the graded notebooks.
 
     Attributes
     ----------
     asked : list of Question
     results : list of Result
-        By student.
+        Results, sorted by student.
     parts : dict
-        Test -> the part of its points, 0 to 1, of every student whose answer has points.
+        Id of a test -> fraction of its points, 0 to 1, for every student whose answer was graded.
     measured : dict
-        Handed-in network -> what the grader measured of it, a dict per student.
+        Name of a submitted network -> the grader's measurements, one dict per student.
     reviews : list of tuple
-        Student, test, reason: to be looked at by a person.
+        Student, id of the test and reason of each answer that the lecturer should review.
     by_hand : Counter
-        Test -> answers that wait to be graded by a person.
+        Id of a test -> number of answers that wait for a grade by hand.
     """
 
     asked: list[Question]
@@ -53,12 +53,12 @@ class ClassRecord:
 
 
 def write_class_report(course: Path, assignment: str) -> Path:
-    """Write ``report/ASSIGNMENT.html`` from what was graded, and return where it is.
+    """Write ``report/ASSIGNMENT.html`` and return its path.
 
     Raises
     ------
     AssignmentError
-        Where nothing was graded yet.
+        If no submission has been graded yet.
     """
     record = collect(course, assignment)
     scores = [result.score for result in record.results]
@@ -77,12 +77,12 @@ def write_class_report(course: Path, assignment: str) -> Path:
 
 
 def collect(course: Path, assignment: str) -> ClassRecord:
-    """Gather the grades of an assignment.
+    """Collect the grades of an assignment.
 
     Raises
     ------
     AssignmentError
-        Where nothing was graded yet.
+        If no submission has been graded yet.
     """
     graded = results(course, assignment)
     if not graded:
@@ -108,7 +108,7 @@ def collect(course: Path, assignment: str) -> ClassRecord:
 
 
 def figures(record: ClassRecord) -> list[Picture]:
-    """Draw the report's figures; none is empty."""
+    """Draw the report's figures; figures without data are left out."""
     asked = [question for question in record.asked if record.parts.get(question.test)]
     pictures = []
     if asked:
@@ -120,7 +120,7 @@ def figures(record: ClassRecord) -> list[Picture]:
 
 
 def score_distribution(record: ClassRecord, asked: Sequence[Question]) -> Picture:
-    """Show how the points of each question spread over the class."""
+    """Draw the distribution of each question's points over the class."""
     figure = Figure(figsize=(8, 0.5 * len(asked) + 1.3), layout="constrained")
     axis = figure.subplots()
     rng = np.random.default_rng(0)
@@ -131,7 +131,7 @@ def score_distribution(record: ClassRecord, asked: Sequence[Question]) -> Pictur
         axis.plot([parts.mean()], [row], "|", color="black", markersize=22, markeredgewidth=2)
     axis.set_yticks(range(len(asked)), [_label(question) for question in asked])
     axis.invert_yaxis()
-    axis.set(xlabel="part of the points; a bar marks the mean", xlim=(-0.03, 1.03))
+    axis.set(xlabel="fraction of the points; a bar marks the mean", xlim=(-0.03, 1.03))
     axis.xaxis.set_major_formatter(PercentFormatter(1.0))
     axis.grid(axis="x", alpha=0.3)
     sns.despine(ax=axis)
@@ -140,7 +140,7 @@ def score_distribution(record: ClassRecord, asked: Sequence[Question]) -> Pictur
 
 
 def hardest_questions(record: ClassRecord, asked: Sequence[Question]) -> Picture:
-    """Show the mean part of the points, the hardest question first."""
+    """Draw the mean fraction of each question's points, with the hardest question first."""
     hardest = sorted(asked, key=lambda question: np.mean(record.parts[question.test]))
     means = [np.mean(record.parts[question.test]) for question in hardest]
     figure = Figure(figsize=(8, 0.38 * len(hardest) + 1.1), layout="constrained")
@@ -148,14 +148,14 @@ def hardest_questions(record: ClassRecord, asked: Sequence[Question]) -> Picture
     bars = axis.barh([_label(question) for question in hardest], means, color=PALETTE[1])
     axis.bar_label(bars, [f"{mean:.0%}" for mean in means], padding=3, fontsize=9)
     axis.invert_yaxis()
-    axis.set(xlim=(0, 1.12), xlabel="mean part of the points")
+    axis.set(xlim=(0, 1.12), xlabel="mean fraction of the points")
     axis.xaxis.set_major_formatter(PercentFormatter(1.0))
     sns.despine(ax=axis)
     return show(figure, f"Questions from hard to easy; the hardest is {_label(hardest[0])}.")
 
 
 def accuracy_histogram(name: str, measured: Sequence[dict[str, Any]]) -> Picture:
-    """Show the measured accuracies of one handed-in network against the threshold."""
+    """Draw a histogram of one network's measured accuracies, with the required accuracy."""
     accuracies = [100 * each["accuracy"] for each in measured]
     threshold = 100 * measured[0]["threshold"]
     low = np.floor(min(*accuracies, threshold)) - 1
@@ -168,7 +168,7 @@ def accuracy_histogram(name: str, measured: Sequence[dict[str, Any]]) -> Picture
         color=PALETTE[0],
         edgecolor="white",
     )
-    axis.axvline(threshold, color="black", linestyle="--", label=f"asked: {threshold:.0f}%")
+    axis.axvline(threshold, color="black", linestyle="--", label=f"required: {threshold:.0f}%")
     axis.set(title=name, xlabel="test accuracy (%)", ylabel="networks")
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(frameon=False)
@@ -177,12 +177,12 @@ def accuracy_histogram(name: str, measured: Sequence[dict[str, Any]]) -> Picture
     return show(
         figure,
         f"Test accuracies of {name}, {min(accuracies):.1f} to {max(accuracies):.1f}%: "
-        f"{reached} of {len(accuracies)} reach the {threshold:.0f}% that are asked.",
+        f"{reached} of {len(accuracies)} reach the {threshold:.0f}% that are required.",
     )
 
 
 def _grades(course: Path, student: str, assignment: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return what every test cell of a graded notebook said, with its id."""
+    """Return the id and the grade's data of every test cell in a graded notebook."""
     return [
         (cell.metadata["nbgrader"]["grade_id"], output["data"][GRADE_MIME])
         for cell in read_graded(course, student, assignment).cells

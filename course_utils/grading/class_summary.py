@@ -1,4 +1,4 @@
-"""The summary that is printed when a class has been graded."""
+"""The summary that is printed after a class has been graded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from course_utils.grading.gradebook import Result
 
 
 def print_summary(outcomes: list[Outcome], results: list[Result], console: Console) -> None:
-    """Print scores, what waits for the lecturer, and what could not be graded and why."""
+    """Print the scores, the grades to review, and the reasons why submissions failed."""
     table = Table("student", "score", "late penalty", "waiting for you", "notes")
     for result in results:
         table.add_row(

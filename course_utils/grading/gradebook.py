@@ -1,4 +1,4 @@
-"""The gradebook: written by nbgrader in this process, one transaction for each submission."""
+"""The gradebook, which nbgrader writes in this process with one transaction per submission."""
 
 from __future__ import annotations
 
@@ -45,14 +45,15 @@ class Result:
     ----------
     student : str
     score, points : float
-        Reached, late penalty taken off, and reachable.
+        Score after the late penalty, and the largest possible score.
     late_penalty : float
+        Points that were subtracted.
     waiting : int
-        Graded cells that wait for the lecturer.
+        Number of graded cells that wait for the lecturer.
     notes : list of str
-        What the lecturer should know.
+        Notes for the lecturer.
     reviews : list of str
-        Grades that somebody should look at, and why.
+        Grades that the lecturer should review, with the reasons.
     """
 
     student: str
@@ -65,7 +66,7 @@ class Result:
 
 
 def results(course: Path, assignment: str) -> list[Result]:
-    """Return what the gradebook knows of an assignment's submissions, by student."""
+    """Return the results of an assignment from the gradebook, sorted by student."""
     found = []
     with open_gradebook(course) as gradebook:
         try:
@@ -94,7 +95,7 @@ def results(course: Path, assignment: str) -> list[Result]:
 
 
 def read_graded(course: Path, student: str, assignment: str) -> NotebookNode:
-    """Read a submission as it was graded; an empty notebook where it was not."""
+    """Read a graded submission; return an empty notebook if it has not been graded."""
     path = course / "autograded" / student / assignment / f"{assignment}.ipynb"
     return nbformat.read(path, as_version=4) if path.is_file() else new_notebook()
 
@@ -106,9 +107,9 @@ def open_gradebook(course: Path) -> Gradebook:
 
 
 def _reviews(graded: NotebookNode) -> list[str]:
-    """Return what a graded notebook's tests tell the lecturer alone.
+    """Return the reasons for a review from the tests of a graded notebook.
 
-    Other cells' outputs are the student's, whatever they say that they are.
+    Outputs of other cells come from the student, whatever their metadata say.
     """
     return [
         f"{_id(cell)}: {output.data['text/plain']}"
@@ -119,14 +120,14 @@ def _reviews(graded: NotebookNode) -> list[str]:
 
 
 class Writer:
-    """nbgrader, set up as ``nbgrader_config.py`` says, for one assignment.
+    """Runs nbgrader for one assignment, configured by ``nbgrader_config.py``.
 
     Parameters
     ----------
     course : Path
     assignment : str
     settings : mapping
-        Settings of the step `Examine` that differ from ``nbgrader_config.py``.
+        Settings of the step `Examine` that replace those of ``nbgrader_config.py``.
     """
 
     def __init__(
@@ -137,15 +138,15 @@ class Writer:
         config.Examine.update(settings or {})
         self._assignment = assignment
         self._api = NbGraderAPI(CourseDirectory(config=config), config=config)
-        # What nbgrader says goes into each submission's log, and nowhere else.
+        # The messages of nbgrader go only into the log of each submission.
         log = self._api.log
         log.handlers, log.propagate = [logging.NullHandler()], False
         log.setLevel(logging.INFO)
-        # One for all submissions: it remembers the statements that it has compiled.
+        # One engine serves all submissions, because it caches the statements that it has compiled.
         self._engine = create_engine(self._api.coursedir.db_url)
 
     def job(self, student: str) -> Job | None:
-        """Read a submission and put it right; None where there is nothing to run in it."""
+        """Read and repair a submission; return its job, or None if there is nothing to run."""
         converter = Autograde(coursedir=self._api.coursedir, parent=self._api)
         converter.exporter = converter.exporter_class(parent=converter, config=converter.config)
         converter._init_preprocessors()
@@ -159,14 +160,14 @@ class Writer:
         return examine.job(nbformat.reads(text, as_version=4), resources)
 
     def write(self, student: str) -> str:
-        """Grade a submission, from what was examined; return what nbgrader said.
+        """Grade a submission from the result of its examination; return nbgrader's log.
 
-        All of it is in the gradebook afterwards, or nothing.
+        The gradebook then contains the submission completely, or not at all after an error.
 
         Raises
         ------
         AssignmentError
-            Where nbgrader fails, with its last lines.
+            If nbgrader fails; the message contains its last lines.
         """
         with one_transaction(self._engine) as transaction:
             said = self._api.autograde(self._assignment, student, force=True)
@@ -176,7 +177,13 @@ class Writer:
         return said.get("log", "")
 
     def write_feedback(self, student: str) -> None:
-        """Write the page that a student gets."""
+        """Write the feedback page of a student.
+
+        Raises
+        ------
+        AssignmentError
+            If nbgrader fails; the message contains its last lines.
+        """
         with one_transaction(self._engine):
             said = self._api.generate_feedback(self._assignment, student, force=True)
         if not said["success"]:
@@ -185,13 +192,13 @@ class Writer:
 
 @contextlib.contextmanager
 def one_transaction(engine: Engine) -> Iterator[Transaction]:
-    """Let everything that nbgrader writes in the block be written at its end, or not at all.
+    """Commit everything that nbgrader writes in the block at its end, or nothing.
 
-    nbgrader opens the gradebook many times for one submission, and commits many times. Here all
-    of its sessions join one transaction, which their commits do not end.
+    nbgrader opens the gradebook and commits many times for one submission. In the block, all of its
+    sessions join one transaction, which their commits do not end.
     """
     with engine.connect() as connection, connection.begin() as transaction:
-        # nbgrader takes the connection for its own engine, and disposes of it.
+        # nbgrader treats the connection as its own engine and disposes of it.
         connection.dispose = lambda: None  # type: ignore[attr-defined]
         with (
             mock.patch.object(nbgrader.api, "create_engine", return_value=connection),

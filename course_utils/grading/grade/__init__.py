@@ -1,4 +1,4 @@
-"""Grades: what the hidden tests of the assignments call."""
+"""Functions that the hidden tests of the assignments call to grade answers."""
 
 from course_utils.grading.grade.networks import check_input, network, test_accuracy
 from course_utils.grading.grade.values import (

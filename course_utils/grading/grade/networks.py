@@ -1,4 +1,4 @@
-"""Grades of trained networks, scored anew."""
+"""Grading trained networks, whose accuracy is measured again."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def network(
     units: Callable[[list[int | None]], bool] | None = None,
     limit: int | None = None,
 ) -> Grade:
-    """Grade a trained network by its accuracy on test images, scored anew.
+    """Grade a trained network by its accuracy on test images, which is measured again.
 
-    The accuracy that earns all points, and the limits of epochs and parameters beyond which
-    there are none, are the question's in ``thresholds.toml``.
+    The file ``thresholds.toml`` contains, for each question, the accuracy that earns all points and
+    the limits on epochs and parameters. A network beyond a limit earns no points.
 
     Parameters
     ----------
     question : str
-        Names the files.
+        Name of the question and of the network's files.
     data : Dataset
-        The network is scored on its test images.
+        Data set whose test images are used.
     units : callable, optional
-        Tells from the units of the layers with weights (None of one that is not dense) whether
-        the network is of the kind that the question asks for.
+        Receives the units of the layers with weights (None for a layer that is not dense), and
+        tells whether the network is of the kind that the question asks for.
     limit : int, optional
-        Score on so many test images only.
+        Number of test images to use; default: all.
     """
     bounds = load_thresholds()[question]
     threshold = bounds["test_accuracy"]
@@ -54,26 +54,26 @@ def network(
         return Grade(0.0, f"✗ {error}", review=f"{question}: {error}")
     if data.source.is_stand_in:
         name = data.source.name
-        return Grade(0.0, f"✗ Not judged: no real data here, only the {name}.",
+        return Grade(0.0, f"✗ Not judged: there is no real data here, only the {name}.",
                      review=f"{question}: graded without real data ({name})")  # fmt: skip
     scored = score(trained.model, data.x_test[:limit], data.y_test[:limit], data.class_names)
     fraction = partial_credit(scored.accuracy, threshold)
     sign = "✓" if fraction == 1 else "✗"
     return Grade(
         fraction=fraction,
-        message=f"{sign} {question}: test accuracy {scored}, asked: {threshold:.0%}",
+        message=f"{sign} {question}: test accuracy {scored}, required: {threshold:.0%}",
         review=reasons_to_review(trained, scored, threshold, data),
         accuracies=(_measured(trained, scored, threshold),),
     )
 
 
 def test_accuracy(question: str, data: Dataset) -> float:
-    """Score a handed-in network on the test images.
+    """Measure a submitted network's accuracy, 0 to 1, on the test images.
 
     Raises
     ------
     SubmissionError
-        Where there is none that can be scored.
+        If the network is missing or cannot be used with these images.
     """
     trained = load_trained(question)
     check_input(trained, data)
@@ -81,19 +81,19 @@ def test_accuracy(question: str, data: Dataset) -> float:
 
 
 def check_input(trained: Trained, data: Dataset) -> None:
-    """Make sure that a network takes the images of `data` and knows its classes.
+    """Make sure that a network fits the images and the classes of `data`.
 
     Raises
     ------
     SubmissionError
-        Where it does not.
+        If it does not.
     """
     shape, classes = data.x_test.shape[1:], len(data.class_names)
     takes, gives = trained.model.input_shape, trained.model.output_shape
     if takes[1:] != shape or gives[1:] != (classes,):
         raise SubmissionError(
-            f"{trained.question}.keras takes {takes[1:]} and returns {gives[1:]}: "
-            f"asked are images of shape {shape} and {classes} classes."
+            f"{trained.question}.keras takes {takes[1:]} and returns {gives[1:]}, but the question "
+            f"asks for images of shape {shape} and {classes} classes."
         )
 
 
@@ -102,23 +102,23 @@ def _check_limits(trained: Trained, bounds: dict[str, float]) -> None:
     for what, number in (("epochs", _passes(trained)), ("parameters", parameters)):
         most = bounds.get(f"{what}_at_most", number)
         if number > most:
-            raise SubmissionError(f"{number:,} {what}, at most {most:,.0f} are allowed.")
+            raise SubmissionError(f"{number:,} {what}, but at most {most:,.0f} are allowed.")
     if epochs != trained.record.recipe.epochs and not trained.record.recipe.early_stopping:
         raise SubmissionError(
-            f"{trained.question}.json lists {epochs} epochs and a recipe of "
+            f"{trained.question}.json lists {epochs} epochs, but its recipe asks for "
             f"{trained.record.recipe.epochs}: hand in the record that training wrote."
         )
     takes_images = len(trained.model.input_shape) == 4 and trained.model.input_shape[-1] == 3
     for layer in all_layers(trained.model) if takes_images else ():
         if isinstance(layer, keras.Model) and sounds_ready_made(layer):
             raise SubmissionError(
-                f"The network holds {layer.name}, a ready-made network; "
+                f"The network contains {layer.name}, a ready-made network; "
                 "this question asks for one of your own."
             )
 
 
 def _passes(trained: Trained) -> int:
-    """Return the epochs, counted in passes where the recipe's are longer than one."""
+    """Return the number of epochs, or of passes over the data if the recipe's epochs are longer."""
     recipe, epochs = trained.record.recipe, trained.history.epochs
     if recipe.steps_per_epoch is None:
         return epochs

@@ -1,4 +1,4 @@
-"""Reasons for the lecturer to look at a network."""
+"""Finding reasons for the lecturer to review a network."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from course_utils.submission.predictions import score
 from course_utils.submission.trained import Trained
 from course_utils.training import train
 
-# A network that is trained again may differ by so much before somebody should look.
+# Difference in accuracy, 0 to 1, that a network may have after it was trained again.
 RETRAIN_TOLERANCE = 0.03
 
-# The log's validation accuracy and the one measured here may differ so much: other processors.
+# Difference that the logged and the measured validation accuracy may have on other processors.
 LOG_TOLERANCE = 0.01
 
-# A network gets more test than validation images right by so much, and by so many standard
-# deviations of that difference, before somebody should ask what it was trained on.
+# Lead of the test accuracy over the validation accuracy that a network may have, as a difference
+# and in standard deviations of that difference. A larger lead suggests training on test images.
 HELD_OUT_POINTS, HELD_OUT_DEVIATIONS = 0.03, 4
 
 
 def reasons_to_review(trained: Trained, scored: Evaluation, threshold: float, data: Dataset) -> str:
+    """Return the reasons for a review of a network as one text; empty if there are none."""
     reasons = []
     low, high = scored.interval
     if low < threshold <= high:
         reasons.append(f"the 95% interval {low:.1%} to {high:.1%} straddles {threshold:.0%}")
     reported = trained.record.test_accuracy
     if not low <= reported <= high:
-        reasons.append(f"the record claims {reported:.1%}, measured {scored.accuracy:.1%}")
+        reasons.append(f"the record claims {reported:.1%}, but {scored.accuracy:.1%} was measured")
     if trained.record.parameters != trained.model.count_params():
-        reasons.append("record and network have different numbers of parameters")
+        reasons.append("the record and the network have different numbers of parameters")
     if named := [layer.name for layer in all_layers(trained.model) if sounds_ready_made(layer)]:
         reasons.append(f"a layer is called {named[0]}, as in a ready-made network")
     if trained.model.input_shape[1:] == data.x_val.shape[1:]:
@@ -47,7 +48,7 @@ def reasons_to_review(trained: Trained, scored: Evaluation, threshold: float, da
 
 
 def _compared_with_validation(trained: Trained, scored: Evaluation, data: Dataset) -> Iterator[str]:
-    """Hold the network's validation accuracy against its log, and against its test accuracy."""
+    """Compare the network's validation accuracy with its log and with its test accuracy."""
     validated = score(trained.model, data.x_val, data.y_val, data.class_names)
     logged = trained.history.val_accuracy
     if not any(abs(value - validated.accuracy) <= LOG_TOLERANCE for value in logged):
@@ -65,7 +66,7 @@ def _compared_with_validation(trained: Trained, scored: Evaluation, data: Datase
 
 
 def _train_again(trained: Trained, data: Dataset) -> float:
-    """Train a network of the same structure by the record's recipe; return its test accuracy."""
+    """Train a network of the same structure with the same recipe; return its test accuracy."""
     record = trained.record
     keras.utils.set_random_seed(record.seed)
     model = type(trained.model).from_config(trained.model.get_config())
@@ -73,12 +74,13 @@ def _train_again(trained: Trained, data: Dataset) -> float:
     return evaluate(model, data.x_test, data.y_test, data.class_names).accuracy
 
 
+# Parts of the names of ready-made networks.
 READY_MADE = ("mobilenet", "resnet", "vgg", "efficientnet", "inception", "xception",
                     "densenet", "nasnet", "convnext")  # fmt: skip
 
 
 def all_layers(model: keras.Model) -> Iterator[keras.Layer]:
-    """Give all layers, those of networks inside the network too."""
+    """Yield all layers, including those of nested networks."""
     for layer in model.layers:
         yield layer
         if isinstance(layer, keras.Model):
@@ -86,4 +88,5 @@ def all_layers(model: keras.Model) -> Iterator[keras.Layer]:
 
 
 def sounds_ready_made(layer: keras.Layer) -> bool:
+    """Tell whether a layer has the name of a ready-made network."""
     return any(name in layer.name.lower() for name in READY_MADE)

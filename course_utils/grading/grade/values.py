@@ -1,4 +1,4 @@
-"""Grades of values: numbers, texts, properties, claims."""
+"""Grading values: numbers, texts, properties and reported accuracies."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ import numpy as np
 from course_utils.submission.contract import GRADE_MIME
 from course_utils.submission.forbidden import forbidden
 
-# Below a threshold the points fall linearly, to none at this distance.
+# Distance below the threshold at which an accuracy earns no points; the points fall linearly.
 PARTIAL_CREDIT = 0.10
 
 
 @dataclass(frozen=True)
 class Grade:
-    """The part of a question's points that an answer earns.
+    """The fraction of a question's points that an answer earns.
 
     Attributes
     ----------
     fraction : float
-        0 to 1.
+        Between 0 and 1.
     message : str
-        What the student reads.
+        Message for the student.
     review : str
-        Why the lecturer should look at it; empty where there is no reason to.
+        Reason why the lecturer should review the answer; empty if there is none.
     accuracies : tuple of dict
-        What was measured: ``question, accuracy, low, high, threshold``, and the digest of the
-        network's ``weights``.
+        Measurements: ``question, accuracy, low, high, threshold``, and the digest of the network's
+        ``weights``.
     """
 
     fraction: float
@@ -50,7 +50,7 @@ class Grade:
 
 
 def equal(what: str, got: Any, expected: Any, *, tolerance: float = 0.0, hint: str = "") -> Grade:
-    """Grade an answer that is a number, a text, a truth value, or a list of such.
+    """Grade an answer that is a number, a text, a truth value, or a list of these.
 
     Parameters
     ----------
@@ -59,17 +59,17 @@ def equal(what: str, got: Any, expected: Any, *, tolerance: float = 0.0, hint: s
     got, expected : object
         The student's answer and the right one.
     tolerance : float
-        How far each number may be off.
+        Largest accepted difference for each number.
     hint : str
-        Told where the answer is wrong. The right answer is not.
+        Hint that the student reads if the answer is wrong; it never shows the right answer.
     """
     if _matches(plain(got), plain(expected), tolerance):
         return Grade(1.0, f"✓ {what}")
-    return Grade(0.0, f"✗ {what} is not right: {plain(got)!r}. {hint}".rstrip())
+    return Grade(0.0, f"✗ {what} is not correct: {plain(got)!r}. {hint}".rstrip())
 
 
 def holds(what: str, condition: Any, hint: str = "") -> Grade:
-    """Grade a property that the answer has or has not."""
+    """Grade a property that the answer has or does not have."""
     if condition is True or condition is np.True_:
         return Grade(1.0, f"✓ {what}")
     return Grade(0.0, f"✗ {what}: no. {hint}".rstrip())
@@ -88,35 +88,38 @@ def together(*grades: Grade, weights: Sequence[float] | None = None) -> Grade:
 
 
 def partial_credit(accuracy: float, threshold: float) -> float:
-    """Return the part of the points: 0 at ten points below the threshold, 1 from it on."""
+    """Return the fraction of the points: 0 at ten points below the threshold, 1 from it on."""
     return float(np.clip(1 + (accuracy - threshold) / PARTIAL_CREDIT, 0.0, 1.0))
 
 
 def claim(what: str, claimed: Any, actual: float, *, tolerance: float = 0.005) -> Grade:
-    """Grade an accuracy that the student reports against the one measured here.
+    """Grade an accuracy that the student reports, by the one measured here.
 
     Parameters
     ----------
     what : str
+        The answer's name.
     claimed : object
-        0 to 1.
+        The student's number, 0 to 1.
     actual : float
+        The measured accuracy, 0 to 1.
     tolerance : float
+        Largest accepted difference.
     """
     number = plain(claimed)
     if not isinstance(number, float | int) or isinstance(number, bool):
-        return Grade(0.0, f"✗ {what} is no number: {number!r}")
+        return Grade(0.0, f"✗ {what} is not a number: {number!r}")
     if abs(number - actual) <= tolerance:
         return Grade(1.0, f"✓ {what}: {number:.1%}, measured here: {actual:.1%}")
     return Grade(
         0.0,
-        f"✗ {what}: you report {number:.1%}, measured here: {actual:.1%}. "
+        f"✗ {what}: you report {number:.1%}, but the accuracy measured here is {actual:.1%}. "
         "Evaluate on the images that the question names, and report that number.",
     )
 
 
 def without(function: Any, *names: str) -> Any:
-    """Return a function of the student's that fails where it calls one of these.
+    """Return a function of the student that fails if it calls one of the named functions.
 
     Parameters
     ----------
@@ -136,10 +139,9 @@ def without(function: Any, *names: str) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Return an answer as plain Python values, or its type's name where it is anything else.
+    """Return an answer as plain Python values, or as the name of its type if it is anything else.
 
-    Nothing of the answer's own code runs: an object that claims to equal everything becomes
-    a text.
+    None of the answer's own code runs: an object that claims to equal everything becomes a text.
     """
     if type(value) in (bool, int, float, str, type(None)):
         return value
@@ -147,7 +149,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if type(value) is dict:
         return {str(plain(key)): plain(item) for key, item in value.items()}
-    if type(value) is np.longdouble:  # whose `tolist` gives the same again
+    if type(value) is np.longdouble:  # its `tolist` returns a longdouble again
         return float(value)
     if type(value) is np.ndarray or type(value).__module__ == "numpy":
         return plain(value.tolist())

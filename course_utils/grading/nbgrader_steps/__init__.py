@@ -1,1 +1,1 @@
-"""The steps of nbgrader that the course replaces or adds; ``nbgrader_config.py`` names them."""
+"""Steps that the course replaces or adds in nbgrader; ``nbgrader_config.py`` lists them."""

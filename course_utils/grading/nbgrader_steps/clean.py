@@ -14,6 +14,7 @@ from nbgrader.preprocessors.base import NbGraderPreprocessor
 
 from course_utils.grading.assignment.cells import is_test
 
+# HTML tags that are kept.
 HARMLESS_TAGS = [
     "a", "b", "blockquote", "br", "code", "details", "div", "em", "h1", "h2", "h3", "h4", "hr", "i",
     "li", "ol", "p", "pre", "span", "strong", "sub", "summary", "sup", "table", "tbody", "td", "th",
@@ -22,14 +23,14 @@ HARMLESS_TAGS = [
 
 TAG = re.compile(r"<[a-zA-Z/!?]")
 
-# A formula can hold a link, and give that command another name.
+# Commands with which a formula can contain a link, or give the link's command another name.
 LINK_IN_MATHEMATICS = re.compile(r"\\(?=href|csname)")
 
 
 class RemoveScripts(SanitizeHTML, NbGraderPreprocessor):
-    """Takes scripts out of what a student's notebook displays, and links that are scripts.
+    """Removes scripts, and links that run scripts, from what a student's notebook displays.
 
-    Whoever looks at it in formgrader is signed in there, and could be made to give points.
+    A lecturer who reads the notebook in formgrader is logged in, so a script could award points.
     """
 
     tags = HARMLESS_TAGS
@@ -37,7 +38,7 @@ class RemoveScripts(SanitizeHTML, NbGraderPreprocessor):
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
         if is_test(cell):  # its outputs are the grader's own
             return cell, resources
-        # Text without a tag stays as it is.
+        # Text without a tag needs no sanitizing.
         if cell.cell_type != "markdown" or TAG.search(cell.source):
             cell, resources = super().preprocess_cell(cell, resources, index)
         if cell.cell_type == "markdown":
@@ -58,7 +59,7 @@ def _make_harmless(data: NotebookNode) -> None:
 
 
 def _harmless(text: str, attachments: dict[str, Any]) -> str:
-    """Return Markdown; as it was typed where it has links that act, or cannot be shown."""
+    """Return Markdown; as a code block if it has links that run code, or cannot be rendered."""
     text = LINK_IN_MATHEMATICS.sub("", text)
     try:
         renderer = IPythonRenderer(escape=False, attachments=attachments)
@@ -69,14 +70,14 @@ def _harmless(text: str, attachments: dict[str, Any]) -> str:
         if not any(_acts(target) for target in targets if target):
             return text
     except Exception as error:
-        logging.getLogger(__name__).info("A text is shown as it was typed: %s", error)
+        logging.getLogger(__name__).info("A text is shown as a code block: %s", error)
     fence = "`" * (3 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence}\n{text}\n{fence}"
 
 
 def _acts(target: str) -> bool:
-    """Tell whether a link does something else than to lead to a page or to show a picture."""
-    # Browsers leave out blanks and what cannot be printed.
+    """Tell whether a link does anything other than open a page or show a picture."""
+    # Browsers ignore spaces and characters that cannot be printed.
     scheme, colon, _ = "".join(filter(str.isprintable, target)).replace(" ", "").partition(":")
     known = scheme.lower() in ("http", "https", "mailto", "attachment")
     picture = re.match(r"data:image/(png|jpeg|gif|webp);", target)
@@ -84,7 +85,7 @@ def _acts(target: str) -> bool:
 
 
 def _sizes(metadata: NotebookNode) -> NotebookNode:
-    """Return what metadata say of a picture's size and meaning, and nothing else."""
+    """Return only the size and the alternative text of pictures from an output's metadata."""
     kinds = {"width": int | float, "height": int | float, "alt": str}
     return NotebookNode(
         {

@@ -1,4 +1,4 @@
-"""Having a submission examined, as a step of nbgrader."""
+"""The step of nbgrader that has a submission examined."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from course_utils.grading.nbgrader_steps.notes import add_note
 from course_utils.grading.nbgrader_steps.repair import NOTHING_TO_RUN, lecturers_notebook
 from course_utils.grading.sandbox.limits import MAX_FILES_BYTES
 
-# The lecturer's cells with this tag run where the tests run, too.
+# Tag of the lecturer's cells that the examiner runs before the tests.
 FOR_TESTS = "for-tests"
 
 
-# A submission whose networks are trained again may take this many times as long.
+# Factor by which the time limits grow if a submission's networks are trained again.
 RETRAIN_PATIENCE = 10
 
 
 class Examine(NbGraderPreprocessor):
-    """Has a submission executed and its tests carried out, unless that was done before."""
+    """Has a submission executed and its tests run, unless the result is already stored."""
 
     timeout = Int(180, help="Seconds for one cell, and for one test.").tag(config=True)
     total_timeout = Int(600, help="Seconds for one submission.").tag(config=True)
@@ -55,15 +55,15 @@ class Examine(NbGraderPreprocessor):
         return nb, resources
 
     def job(self, nb: NotebookNode, resources: Any) -> Job | None:
-        """Return all that a submission's result depends on; None where there is nothing to run."""
+        """Return everything that the result depends on; None if there is nothing to run."""
         if nb.metadata.get(NOTHING_TO_RUN):
             return None
         names = resources["nbgrader"]
         folder = Path(resources["metadata"]["path"])
         files, too_large = read_files(folder, self.parent.parent.coursedir.ignore)
         if too_large:
-            most = f"{MAX_FILES_BYTES // 2**20} MB in all are read"
-            sentence = f"Too large to be looked at, {most}: {', '.join(too_large[:5])}."
+            most = f"only {MAX_FILES_BYTES // 2**20} MB are read in total"
+            sentence = f"Too large to be graded, because {most}: {', '.join(too_large[:5])}."
             add_note(nb, sentence, sentence)
         retrain = _is_sampled(self.retrain, names["student"], names["assignment"])
         patience = RETRAIN_PATIENCE if retrain else 1
@@ -79,7 +79,7 @@ class Examine(NbGraderPreprocessor):
 
 
 def _given_cells(source: NotebookNode) -> list[str]:
-    """Return the lecturer's cells that the tests stand on."""
+    """Return the sources of the lecturer's cells that the tests depend on."""
     return [
         cell.source
         for cell in source.cells
@@ -88,7 +88,7 @@ def _given_cells(source: NotebookNode) -> list[str]:
 
 
 def _is_sampled(fraction: float, *names: str) -> bool:
-    """Tell whether a submission is in the sample of this fraction."""
-    # The sample depends on the names of student and assignment only, so it is always the same.
+    """Tell whether a submission is in the random sample of this size."""
+    # The sample depends only on the names of student and assignment, so it is always the same.
     digest = hashlib.sha256("/".join(names).encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**32 < fraction

@@ -1,4 +1,4 @@
-"""The page that a student gets: what it leaves out, and how it is made."""
+"""Writing the feedback page of a student, without anything that only the lecturer may see."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from traitlets import Bool
 
 from course_utils.submission.contract import GRADE_MIME, LECTURER
 
+# Styles of tables.
 TABLES = """
 .rendered_html table { margin: 1em 0; }
 .rendered_html th, .rendered_html td { padding: 0.3em 0.8em; border-bottom: 1px solid #dddddd; }
@@ -23,7 +24,7 @@ TABLES = """
 
 
 class HideFromStudents(NbGraderPreprocessor):
-    """Takes hidden tests, rubrics and reasons for a review out of the feedback."""
+    """Removes hidden tests, rubrics and reasons for a review from the feedback."""
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         hidden, rubric = ClearHiddenTests(parent=self), ClearMarkScheme(parent=self)
@@ -39,7 +40,7 @@ class HideFromStudents(NbGraderPreprocessor):
 
 
 class PageStyle(CSSHTMLHeaderPreprocessor):
-    """Gives the page its styles: nbgrader's, and those of tables, for which it has none."""
+    """Adds nbgrader's styles to the page, and the styles of tables, which nbgrader lacks."""
 
     enabled = Bool(True).tag(config=True)
 
@@ -48,10 +49,10 @@ class PageStyle(CSSHTMLHeaderPreprocessor):
 
 
 class FeedbackExporter(HTMLExporter):
-    """Makes nbgrader's page, with templates that are compiled once for all pages.
+    """Writes nbgrader's page with templates that are compiled once for all pages.
 
-    nbgrader makes an exporter for each page, and each would compile all of its templates: for a
-    short notebook that takes longer than everything else.
+    nbgrader creates an exporter for each page, and each would compile all templates again. For a
+    short notebook, that takes longer than everything else.
     """
 
     def _create_environment(self) -> Environment:
@@ -61,7 +62,7 @@ class FeedbackExporter(HTMLExporter):
 
 
 class _InMemory(BytecodeCache):
-    """Compiled templates of this process."""
+    """Cache of the compiled templates in this process."""
 
     def __init__(self) -> None:
         self._code: dict[str, bytes] = {}

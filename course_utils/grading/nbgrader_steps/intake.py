@@ -1,4 +1,4 @@
-"""Reading a submission, whatever its state."""
+"""Reading submissions, even damaged or incomplete ones."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from course_utils.grading.sandbox.limits import (
 
 
 class SubmissionExporter(NotebookExporter):
-    """Reads a student's notebook, whatever its state: what cannot be read counts as empty.
+    """Reads a student's notebook; one that cannot be read counts as empty.
 
-    Where submissions cannot be run in a sandbox, nbgrader ends before it has read the first.
+    If no sandbox is available, nbgrader ends before it reads the first submission.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -41,12 +41,12 @@ class SubmissionExporter(NotebookExporter):
             self.log.error(str(error))
             raise NbGraderException(str(error)) from error
 
-    def from_filename(  # type: ignore[override]  # NotebookExporter returns a text, too
+    def from_filename(  # type: ignore[override]  # NotebookExporter also returns a text
         self, filename: str, resources: Any = None, **kw: Any
     ) -> tuple[str, Any]:
         path = Path(filename)
         notebook, problem = read_notebook(path)
-        # Read a second time, it holds the grader's own notes.
+        # nbgrader reads the notebook again later, when its metadata contain the grader's own notes.
         if self.parent is not None and self.parent._sanitizing:
             _remove_metadata(notebook)
         if problem:
@@ -57,7 +57,7 @@ class SubmissionExporter(NotebookExporter):
 
 
 def read_notebook(path: Path) -> tuple[NotebookNode, str]:
-    """Return a notebook and, where something was wrong with the file, a sentence about it."""
+    """Return a notebook, and a sentence about the file's problem (empty if there is none)."""
     problem = ""
     if not path.exists():
         others = sorted(path.parent.glob("*.ipynb"))
@@ -67,8 +67,8 @@ def read_notebook(path: Path) -> tuple[NotebookNode, str]:
         path = others[0]
     if path.stat().st_size > MAX_NOTEBOOK_BYTES:
         return new_notebook(), (
-            f"The notebook has {path.stat().st_size / 2**20:.0f} MB, more than the "
-            f"{MAX_NOTEBOOK_BYTES // 2**20} MB that are read: clear its outputs."
+            f"The notebook has {path.stat().st_size / 2**20:.0f} MB, but at most "
+            f"{MAX_NOTEBOOK_BYTES // 2**20} MB are allowed: clear its outputs."
         )
     try:
         content = path.read_bytes()
@@ -80,12 +80,12 @@ def read_notebook(path: Path) -> tuple[NotebookNode, str]:
         reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
         return new_notebook(), f"The notebook cannot be read ({reason[0][:120]}): it is damaged."
     if not notebook.cells:
-        problem = f"The notebook {path.name} was not handed in, or there is nothing in it."
+        problem = f"The notebook {path.name} was not handed in, or it is empty."
     return notebook, problem
 
 
 def _remove_metadata(notebook: NotebookNode) -> None:
-    """Keep of a student's metadata only what is looked at later."""
+    """Remove all metadata of a student's notebook that no later step reads."""
     notebook.metadata.clear()
     for cell in notebook.cells:
         for name in set(cell.metadata) - {"nbgrader", "tags"}:
@@ -93,24 +93,24 @@ def _remove_metadata(notebook: NotebookNode) -> None:
 
 
 def receive(assignment: str, student: str, notebooks: list[str]) -> None:
-    """Before a submission is converted: set aside what is no file, and expect one notebook.
+    """Prepare a submission's folder for conversion: move special files, and expect one notebook.
 
-    nbgrader would follow a link out of the folder, and wait for a pipe for ever. A notebook under
-    another name would be skipped, and the submission with it: the exporter reads what there is.
+    nbgrader would follow a link out of the folder, and would wait for a pipe forever. It would also
+    skip a notebook with another name, and with it the submission; the exporter reads it instead.
     """
     folder = Path(notebooks[0]).parent
     try:
         set_aside(folder)
     except (OSError, RecursionError) as error:
-        # nbgrader would go on after any other exception.
-        raise SystemExit(f"{folder} cannot be made ready for grading: {error}") from error
+        # nbgrader would continue after any other exception.
+        raise SystemExit(f"{folder} cannot be prepared for grading: {error}") from error
     notebooks[:] = [str(folder / f"{folder.name}.ipynb")]
 
 
 def set_aside(folder: Path) -> None:
-    """Move links, pipes, devices and what no text can name to ``set-aside`` in the course.
+    """Move links, pipes, devices and files with invalid names to ``set-aside`` in the course.
 
-    Folders in too many others as well: programs that look through them fail.
+    Folders that are nested too deeply are moved too, because programs that walk through them fail.
     """
     _move_aside(folder, _open_folders(folder))
     plain = {path for path in plain_files(folder) if _is_text(str(path))}
@@ -122,7 +122,7 @@ def set_aside(folder: Path) -> None:
 
 
 def _open_folders(folder: Path) -> list[Path]:
-    """Take nobody's word for it that a folder may not be read or changed; return too deep ones."""
+    """Make all folders readable and writable; return those that are nested too deeply."""
     too_deep = []
     for place, names, _ in os.walk(folder):
         for path in (Path(place) / name for name in names):
@@ -135,7 +135,7 @@ def _open_folders(folder: Path) -> list[Path]:
 
 
 def _move_aside(folder: Path, strange: list[Path]) -> None:
-    """Each time into a folder of its own: what was set aside before may have the same names."""
+    """Move files into a new folder; files with the same names may have been moved earlier."""
     if not strange:
         return
     places = folder.parents[2].joinpath("set-aside", *folder.parts[-2:])

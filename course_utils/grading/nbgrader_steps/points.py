@@ -1,4 +1,4 @@
-"""Turning grades into points: of a test, of a late submission, of a copied network."""
+"""Turning grades into points, with late penalties and a search for copied networks."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ from course_utils.grading.examine.store import FOLDER
 from course_utils.grading.nbgrader_steps.notes import printable
 from course_utils.submission.contract import GRADE_MIME, LECTURER
 
-# One seed gives two students the same network where recipe, layers and machine are the same, too.
-SAME_WEIGHTS = "the network has the same weights as that of {}: copied, or trained alike"
+# Reason for a review. Two students can get the same weights without copying if seed, recipe, layers
+# and machine are the same.
+SAME_WEIGHTS = "the network has the same weights as that of {}: copied, or trained in the same way"
 
-# IPython colours the names of errors.
+# Escape sequences with which IPython colours the names of errors.
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class GradeCells(NbGraderPreprocessor):
     """Turns the grade of each test cell into points, and its errors into a sentence.
 
-    nbgrader counts an empty output as full marks and a line on standard error as none. Here a
-    test cell has earned what its one `Grade` says, and nothing where there is none.
+    nbgrader awards full marks for an empty output and none for a line on standard error. Here, a
+    test cell earns what its one `Grade` says, and nothing if it has no grade.
     """
 
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
@@ -56,9 +57,9 @@ class GradeCells(NbGraderPreprocessor):
 
 
 class SaveGrades(SaveAutoGrades):
-    """Saves the points; a grade with a reason to look at it waits for the lecturer.
+    """Saves the points; a grade with a reason for a review waits for the lecturer.
 
-    A network that somebody else handed in, too, is a reason for both.
+    If two students hand in the same network, both grades wait.
     """
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
@@ -87,7 +88,7 @@ class SaveGrades(SaveAutoGrades):
             self._have_it_looked_at(grade_id, other)
 
     def _have_it_looked_at(self, grade_id: str, student: str) -> None:
-        with contextlib.suppress(MissingEntry):  # of somebody whose submission was taken away
+        with contextlib.suppress(MissingEntry):  # the submission may have been removed
             saved = self.gradebook.find_grade(
                 grade_id, self.notebook_id, self.assignment_id, student
             )
@@ -96,7 +97,7 @@ class SaveGrades(SaveAutoGrades):
 
 
 def _grade_of(cell: NotebookNode) -> NotebookNode | None:
-    """Return the data of a test cell's one grade, or None."""
+    """Return the data of a test cell's only grade; None if it has no valid one, or an error."""
     results = [output for output in cell.outputs if output.output_type == "execute_result"]
     if len(results) != 1 or GRADE_MIME not in results[0].data:
         return None
@@ -108,24 +109,24 @@ def _grade_of(cell: NotebookNode) -> NotebookNode | None:
 
 
 def _accuracies(cell: NotebookNode) -> list[dict[str, Any]]:
-    """Return the accuracies that were measured for a test cell's grade."""
+    """Return the accuracies that the grader measured for a test cell's grade."""
     grade = _grade_of(cell)
     return [] if grade is None else list(grade[GRADE_MIME].get("accuracies", ()))
 
 
 def _no_grade(cell: NotebookNode) -> NotebookNode:
-    """Say why a test cell earned nothing; of a traceback only the last line is kept."""
+    """Return an output that says why a test cell earned nothing, without the full traceback."""
     errors = [output for output in cell.outputs if output.output_type == "error"]
     if errors:
         what = ANSI.sub("", f"{errors[0].ename}: {errors[0].evalue}")[:300]
         line = f"The test could not be carried out. {what}"
     else:
-        line = "The test could not be carried out: it did not come to its end."
+        line = "The test could not be carried out: it returned no valid grade."
     return new_output("error", ename="NotGraded", evalue=line, traceback=[line])
 
 
 def _for_lecturer(review: str) -> NotebookNode:
-    """Show a reason to look at a grade where formgrader shows the test."""
+    """Return an output that shows a reason for a review beside the test in formgrader."""
     text = printable(review)
     block = f"<p><strong>To look at:</strong> {html.escape(text)}</p>"
     return new_output(
@@ -137,16 +138,16 @@ SECONDS_A_DAY = 86_400
 
 
 class PerDay(LateSubmissionPlugin):
-    """Takes a part of the reached score for each day, or part of one, after the due date."""
+    """Subtracts a fraction of the score for each day, or part of a day, after the due date."""
 
-    part = Float(0.1, min=0, max=1, help="Part of the score, 0 to 1, for each day.").tag(
+    part = Float(0.1, min=0, max=1, help="Fraction of the score, 0 to 1, for each day.").tag(
         config=True
     )
 
     def late_submission_penalty(
         self, student_id: str, score: float, total_seconds_late: float
     ) -> float:
-        """Return the points to take off."""
+        """Return the points to subtract."""
         days = math.ceil(total_seconds_late / SECONDS_A_DAY)
         return score * min(1.0, self.part * days)
 
@@ -154,19 +155,19 @@ class PerDay(LateSubmissionPlugin):
 def note_weights(
     course: Path, assignment: str, student: str, weights: dict[str, str]
 ) -> dict[str, list[str]]:
-    """Remember a submission's networks; return who else handed the same ones in.
+    """Record the weights of a submission's networks; return who else handed in the same ones.
 
     Parameters
     ----------
     course : Path
     assignment, student : str
     weights : dict of str
-        Test's name -> digest of its network's weights.
+        Id of a test -> digest of its network's weights.
 
     Returns
     -------
     dict of list
-        Test's name -> other students; without tests whose network nobody else has.
+        Id of a test -> other students with the same weights; tests without any are left out.
     """
     folder = course / FOLDER / "weights" / assignment
     write_atomically(folder / f"{student}.json", json.dumps(weights))

@@ -1,4 +1,4 @@
-"""Giving a submission the cells that the assignment has, each once and in its place."""
+"""Repairing a submission, so that it has every cell of the assignment once and in its place."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from nbgrader.preprocessors.base import NbGraderPreprocessor
 from course_utils.grading.assignment.cells import SECRETS, grade_id
 from course_utils.grading.nbgrader_steps.notes import add_note, lecturer_notes
 
+# Tags that change how a cell is executed. They are removed from students' cells.
 STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
 
-# In the metadata of a notebook without one cell of the assignment.
+# Key in the metadata of a notebook that has no cell of the assignment.
 NOTHING_TO_RUN = "course_nothing_to_run"
 
 
 class RepairCells(NbGraderPreprocessor):
-    """Gives a submission the cells that the assignment has, each once and in its place.
+    """Repairs a submission, so that it has every cell of the assignment once and in its place.
 
-    What nbgrader needs to know of a cell comes from the lecturer's notebook, never from the
-    student's. A cell that is missing, or whose id was changed, is put back as it was released;
-    a second cell with the same id, and one that is unknown, become the student's own.
+    The nbgrader metadata of a cell come from the lecturer's notebook, never from the student's. A
+    cell that is missing, or whose id was changed, is restored as it was released. A second cell
+    with the same id, and a cell with an unknown id, become ordinary cells of the student.
     """
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
@@ -53,7 +54,7 @@ class RepairCells(NbGraderPreprocessor):
         return nb, resources
 
     def _expected_cells(self, names: dict[str, str]) -> dict[str, NotebookNode]:
-        """Return the assignment's cells in order: as released, with the hidden tests."""
+        """Return the assignment's cells by id, in order, as released but with hidden tests."""
         source = lecturers_notebook(self, names)
         with Gradebook(names["db_url"]) as gradebook:
             notebook = gradebook.find_notebook(names["notebook"], names["assignment"])
@@ -76,15 +77,15 @@ class RepairCells(NbGraderPreprocessor):
             names = ", ".join(missing)
             add_note(
                 nb,
-                f"These cells were missing and were put back without an answer: {names}.",
+                f"These cells were missing and were restored without an answer: {names}.",
                 f"Cells missing, or with a changed id: {names}.",
             )
         if extra:
             names = ", ".join(sorted(map(str, set(extra))))
             add_note(
                 nb,
-                f"These cells were there twice, or are not the assignment's: {names}. "
-                "Of each, the first was graded.",
+                f"These cells appeared twice or do not belong to the assignment: {names}. "
+                "Only the first cell with each id was graded.",
                 f"Cells duplicated or unknown: {names}.",
             )
 
@@ -97,9 +98,10 @@ def lecturers_notebook(preprocessor: NbGraderPreprocessor, names: dict[str, str]
 
 
 def _is_another(nb: NotebookNode, expected: dict[str, NotebookNode]) -> bool:
-    """Tell whether most cells that students cannot edit say something else than they should.
+    """Tell whether a notebook belongs to another assignment.
 
-    Two assignments may both have a cell ``q1-test``.
+    Two assignments may both have a cell ``q1-test``, so the first lines of the cells that students
+    cannot edit are compared. In another assignment's notebook, most of them differ.
     """
     pairs = [(cell, expected.get(grade_id(cell) or "")) for cell in nb.cells]
     same = [
@@ -121,10 +123,10 @@ def _remove_steering_tags(cell: NotebookNode) -> None:
 
 
 def _place(nb: NotebookNode, order: list[str], missing: NotebookNode) -> int:
-    """Return where to insert a missing cell.
+    """Return the index at which to insert a missing cell.
 
-    A gap comes right after the cell before it, anything else right before the cell after it: so
-    an answer under another id stands between them, and is what a test that was put back sees.
+    An answer cell goes right after the preceding cell, any other cell right before the following
+    one. An answer with a changed id is then between them, and a restored test uses it.
     """
     places = {grade_id(cell): index for index, cell in enumerate(nb.cells)}
     here = order.index(missing.metadata.nbgrader["grade_id"])
