@@ -102,7 +102,7 @@ def _check_limits(trained: Trained, bounds: dict[str, float]) -> None:
     for what, number in (("epochs", _passes(trained)), ("parameters", parameters)):
         most = bounds.get(f"{what}_at_most", number)
         if number > most:
-            raise SubmissionError(f"{number:,} {what}, but at most {most:,.0f} are allowed.")
+            raise SubmissionError(f"{number:,} {what}, at most {most:,.0f} are allowed.")
     if epochs != trained.record.recipe.epochs and not trained.record.recipe.early_stopping:
         raise SubmissionError(
             f"{trained.question}.json lists {epochs} epochs, but its recipe asks for "
