@@ -74,6 +74,6 @@ def wrong() -> list[Wrong]:
             "missed-by-two-points",
             artefacts=weaken("a1-q2", 0.187),  # 43% of the test images
             earns={"q2-accuracy-test": 4.8, "q3-comparison-test": 3.0},
-            says={"q2-accuracy-test": "asked: 45%"},
+            says={"q2-accuracy-test": "required: 45%"},
         ),
     ]

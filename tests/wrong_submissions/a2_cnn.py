@@ -61,7 +61,7 @@ def wrong() -> list[Wrong]:
             "missed-by-two-points",
             artefacts=weaken("a2-q3", 0.61),  # 60% of the test images
             earns={"q3-accuracy-test": 4.0},
-            says={"q3-accuracy-test": "asked: 62%"},
+            says={"q3-accuracy-test": "required: 62%"},
         ),
         Wrong(
             "epochs-of-many-passes",

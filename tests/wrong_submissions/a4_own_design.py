@@ -50,6 +50,6 @@ def wrong() -> list[Wrong]:
             "missed-by-two-points",
             artefacts=weaken("a4-q9", 0.328),  # 73% of the test images
             earns={"q9e-test": 4.0},
-            says={"q9e-test": "asked: 75%"},
+            says={"q9e-test": "required: 75%"},
         ),
     ]

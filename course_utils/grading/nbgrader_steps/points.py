@@ -140,7 +140,7 @@ SECONDS_A_DAY = 86_400
 class PerDay(LateSubmissionPlugin):
     """Subtracts a fraction of the score for each day, or part of a day, after the due date."""
 
-    part = Float(0.1, min=0, max=1, help="Fraction of the score, 0 to 1, for each day.").tag(
+    fraction = Float(0.1, min=0, max=1, help="Fraction of the score, 0 to 1, for each day.").tag(
         config=True
     )
 
@@ -149,7 +149,7 @@ class PerDay(LateSubmissionPlugin):
     ) -> float:
         """Return the points to subtract."""
         days = math.ceil(total_seconds_late / SECONDS_A_DAY)
-        return score * min(1.0, self.part * days)
+        return score * min(1.0, self.fraction * days)
 
 
 def note_weights(

@@ -95,7 +95,8 @@ class Sandbox:
             env={},
         )
         # The sandbox is ready when the first program in it prints a line.
-        assert self._keeper.stdout and self._keeper.stderr  # both are pipes
+        assert self._keeper.stdout is not None
+        assert self._keeper.stderr is not None
         if self._keeper.stdout.readline() != b"ready\n":
             reason = self._keeper.stderr.read().decode(errors="replace").strip()
             self._keeper.kill()
