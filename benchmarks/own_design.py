@@ -1,36 +1,31 @@
 """Record the comparisons that the chapter "Your own design" quotes.
 
-Run as ``python -m benchmarks.own_design``: trains fast/final and its variants of one change
-each, and writes one run record per network and seed to ``book/records/own_design``. Runs that
-are recorded already are not repeated, so a killed one goes on where it was.
+``python -m benchmarks.own_design`` trains fast/final and its variants, which differ by one change
+each, and writes one run record per network and seed to ``book/records/own_design``. Recorded runs
+are not repeated, so the program can be killed and started again.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from course_utils import experiment, load_cifar10, paths, setup, zoo
+from course_utils.reproduction import is_recorded, run_of
 
-from course_utils import experiment, load_cifar10, records, setup, zoo
-
-RECORDS = Path(__file__).resolve().parent.parent / "book" / "records" / "own_design"
+RECORDS = paths.RECORDS / "own_design"
 SEEDS = range(2)
 
 
 def main() -> None:
+    """Train every network that has no record yet."""
     data = load_cifar10()
     networks = [name for name in zoo.names() if name.startswith("fast/final")]
     for seed in SEEDS:
         for name in networks:
-            path = RECORDS / f"{name.replace('/', '-')}-seed{seed}.json"
-            if is_recorded(path, name):
+            run = run_of(name, seed, RECORDS)
+            if is_recorded(run):
                 continue
             record = experiment.run(name, data, runtime=setup(seed), seed=seed, verbose=False)
-            record.save(path)
+            record.save(run.record)
             print(f"{name}: {record.test_accuracy:.2%} in {record.seconds:.0f} s", flush=True)
-
-
-def is_recorded(path: Path, name: str) -> bool:
-    """Tell whether `path` holds a run of this network by its present recipe."""
-    return path.exists() and records.RunRecord.load(path).recipe == zoo.recipe(name)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The state of a training on disk, so that a run that was killed goes on after its last epoch."""
+"""The state of a training on disk, so that a killed run can continue after its last epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,41 +23,44 @@ from course_utils.recipes import Recipe
 from course_utils.runtime import cache_dir, cpu_name, gpu_name
 from course_utils.zoo.blocks import innermost_layers
 
-# These settings of a layer do not change what is trained.
+# Settings of a layer that do not affect the training.
 UNIMPORTANT = ("name", "dtype")
 STATE_FILE, LOCK_FILE = "state.json", ".lock"
 PAUSE_SECONDS = 1.0
 
+# Metrics of an epoch, as Keras passes them to callbacks.
+Logs = Mapping[str, float]
+
 
 class State(BaseModel):
-    """What ``state.json`` says of a training.
+    """The content of ``state.json``.
 
     Attributes
     ----------
     recipe : Recipe
     seed : int
     images : str
-        The fingerprint of the data set, and how many images it is trained and validated on.
+        The fingerprint of the data set, and the numbers of training and validation images.
     network : str
         A digest of the layers and their settings.
     machines : list of str
-        The devices that it was trained on, with the precision on each, in turn.
+        The devices on which the network was trained, each with its precision, in order.
     logs : dict of list of float
-        What each finished epoch measured, by Keras' names.
+        The metrics of each finished epoch, under Keras's names.
     seconds : float
         Wall-clock time of the finished epochs, without pauses.
     resumed : int
-        How often the training went on after it had been stopped.
+        How often the training continued after it had been stopped.
     dropout_seeds : list
-        The state of each layer's random numbers.
+        The state of each layer's random number generator.
     weights, best : str
         The files with the weights (and the optimizer's variables) after the last epoch, and after
-        the best one where that is to be kept.
+        the best epoch if those weights are to be kept.
     finished : bool
         Whether no epoch is left to train.
     """
 
-    # A training that has diverged has losses that are no numbers.
+    # The losses of a training that has diverged are NaN or infinite.
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
     recipe: Recipe
@@ -80,18 +83,24 @@ class State(BaseModel):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Save the state of a training after each epoch, and go on from there.
+    """Saves the state of a training after each epoch, and continues from there.
 
-    Its files hold float32 numbers and JSON, so another processor can go on with them. The state is
-    replaced as a whole: it names the file with the weights, which is written before it. Keras' own
-    `BackupAndRestore` keeps neither the learning curves nor what early stopping has seen.
+    The files contain float32 numbers and JSON, so a training can continue on another processor.
+    The state is replaced as a whole: it names the file of the weights, which is written first.
+    Keras's own `BackupAndRestore` saves neither the learning curves nor the state of early
+    stopping.
 
     Parameters
     ----------
     folder : Path
-        Where the state lies; it is made if it is missing.
+        The folder of the state; it is created if it is missing.
     pause : Path, optional
         As long as this file exists, training waits before its next step.
+
+    Attributes
+    ----------
+    state : State
+        The state of the training, from `restore` on.
 
     Examples
     --------
@@ -99,10 +108,11 @@ class Checkpoint(keras.callbacks.Callback):
     >>> history = train(model, data, recipe, checkpoint=checkpoint)
     """
 
-    def __init__(self, folder: Path, pause: Path | None = None):
+    state: State
+
+    def __init__(self, folder: Path, pause: Path | None = None) -> None:
         super().__init__()
         self.folder, self.pause = folder, pause
-        self.state: State | None = None
         self._others: list[keras.callbacks.Callback] = []
         self._since = 0.0
 
@@ -114,7 +124,7 @@ class Checkpoint(keras.callbacks.Callback):
         data: Dataset,
         others: list[keras.callbacks.Callback],
     ) -> State:
-        """Bring a compiled model to the state that was saved, if there is one of this training.
+        """Load the saved state of this training, if there is one, into a compiled model.
 
         Parameters
         ----------
@@ -124,7 +134,7 @@ class Checkpoint(keras.callbacks.Callback):
         data : Dataset
         others : list of keras.callbacks.Callback
             The other callbacks of the fit, which must come before this one. `on_train_begin`
-            replays the finished epochs to those that stop early (`EarlyStopping`).
+            replays the finished epochs to the `EarlyStopping` callbacks among them.
 
         Returns
         -------
@@ -133,7 +143,7 @@ class Checkpoint(keras.callbacks.Callback):
         Raises
         ------
         RunError
-            If the folder holds another training, or its weights cannot be read.
+            If the folder contains the state of another training, or its weights cannot be read.
         """
         self._others = others
         images = f"{data.source.fingerprint}, {len(data.y_train)} and {len(data.y_val)} images"
@@ -147,7 +157,13 @@ class Checkpoint(keras.callbacks.Callback):
         return self.state
 
     def _continued(self, saved: State | None, new: State) -> State:
-        """Return a saved state if it is of the same training as a new one; the new one if none."""
+        """Return the saved state, or a new one if nothing is saved.
+
+        Raises
+        ------
+        RunError
+            If the saved state belongs to another training.
+        """
         identity = ("recipe", "seed", "images", "network")
         if saved and any(getattr(saved, name) != getattr(new, name) for name in identity):
             raise RunError(
@@ -156,7 +172,8 @@ class Checkpoint(keras.callbacks.Callback):
             )
         return saved or new
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Replay the finished epochs to the callbacks that stop early."""
         for epoch in range(self.state.epochs):
             seen = {name: values[epoch] for name, values in self.state.logs.items()}
             for callback in self._stopping():
@@ -172,16 +189,18 @@ class Checkpoint(keras.callbacks.Callback):
             self._write()
         self._since = time.perf_counter()
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Wait as long as trainings are paused."""
         while self.pause is not None and self.pause.exists():
             time.sleep(PAUSE_SECONDS)
             self._since += PAUSE_SECONDS
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Save the state."""
         now = time.perf_counter()
         self.state.seconds += now - self._since
         self._since = now
-        for name, value in logs.items():
+        for name, value in (logs or {}).items():
             self.state.logs.setdefault(name, []).append(float(value))
         self.state.finished = self.model.stop_training or epoch + 1 == self.state.recipe.epochs
         self.state.dropout_seeds = [
@@ -222,7 +241,7 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def _digest(model: keras.Model) -> str:
-    """Return a digest of a model's layers that neither their names nor the precision changes."""
+    """Return a digest of a model's layers, which depends on neither their names nor precision."""
     settings = [
         [
             type(layer).__name__,
@@ -239,21 +258,26 @@ def _machine() -> str:
 
 
 def read_state(folder: Path) -> State | None:
-    """Return what was saved of a training; None where nothing was, or nothing that can be used."""
+    """Return the saved state of a training, or None if there is none that can be used."""
     try:
         return State.model_validate_json((folder / STATE_FILE).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError, RecipeError):
         return None
 
 
+def run_name(design: str, seed: int) -> str:
+    """Return the name of a run, for its files and folders: ``dl-4-seed0`` for ``dl/4``."""
+    return f"{design.replace('/', '-')}-seed{seed}"
+
+
 @dataclass(frozen=True)
 class States:
-    """A folder with the state of many trainings, one folder for each network and seed.
+    """A folder with the states of many trainings, in one folder for each network and seed.
 
     Attributes
     ----------
     folder : Path
-        Outside of the repository: a state is no result.
+        Default: a folder in the cache, outside the repository, because a state is not a result.
     """
 
     folder: Path = field(default_factory=lambda: cache_dir() / "training")
@@ -264,7 +288,7 @@ class States:
         return self.folder / "paused"
 
     def set_paused(self, paused: bool) -> None:
-        """Make all trainings wait before their next step, or go on."""
+        """Make all trainings wait before their next step, or let them continue."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if paused:
             self.pause.touch()
@@ -273,11 +297,11 @@ class States:
 
     def place(self, design: str, seed: int) -> Path:
         """Return the folder of one training."""
-        return self.folder / f"{design.replace('/', '-')}-seed{seed}"
+        return self.folder / run_name(design, seed)
 
     @contextlib.contextmanager
     def open(self, design: str, seed: int, patience: float = 2.0) -> Iterator[Checkpoint]:
-        """Hold the state of one training, which no other process then changes.
+        """Lock the state of one training, so that no other process changes it.
 
         Parameters
         ----------
@@ -285,7 +309,7 @@ class States:
             The network's name in the zoo.
         seed : int
         patience : float
-            Seconds to wait for another process that holds it; -1 waits without limit.
+            Seconds to wait for another process to release the lock; -1 waits without limit.
 
         Yields
         ------
@@ -294,7 +318,7 @@ class States:
         Raises
         ------
         RunError
-            If another process goes on holding it.
+            If another process still holds the lock after that time.
         """
         place = self.place(design, seed)
         place.mkdir(parents=True, exist_ok=True)
@@ -329,6 +353,6 @@ class States:
 
 
 def _generators(model: keras.Model) -> list[keras.random.SeedGenerator]:
-    """Return where the model's layers draw their random numbers from."""
+    """Return the random number generators of the model's layers."""
     generators = (getattr(layer, "seed_generator", None) for layer in innermost_layers(model))
     return [generator for generator in generators if generator is not None]

@@ -1,16 +1,17 @@
-"""One run: a design, trained by a recipe on data with a seed, and its record."""
+"""One run: a network of the zoo, trained by a recipe with a seed, and the record of it."""
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import asdict
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
 
 from course_utils import zoo
 from course_utils.checkpoint import States
-from course_utils.data import Dataset
+from course_utils.data import Dataset, load
 from course_utils.evaluation import evaluate
 from course_utils.recipes import Recipe
 from course_utils.records import RunRecord, make_record
@@ -39,11 +40,11 @@ def run(
         The network's name in the zoo.
     data : Dataset
     runtime : Runtime, optional
-        What `setup` returned; default: set up with `seed`.
+        The result of `setup`; default: `setup` is called with `seed`.
     seed : int
-        Of the weights, the order of the images, dropout and augmentation.
+        Seed of the weights, the order of the images, dropout and augmentation.
     epochs : int, optional
-        Default: as many as the recipe says.
+        Default: the recipe's number of epochs.
     recipe : Recipe, optional
         Default: the design's own.
     verbose : bool
@@ -52,10 +53,22 @@ def run(
         Where the state of the training is saved after each epoch, so that the next call continues
         from there.
 
+    Returns
+    -------
+    RunRecord
+
     Raises
     ------
+    UnknownDesignError
+        If the zoo has no such network.
     RunError
-        If another process trains the same network there, or the state is of another training.
+        If another process is training the same network in `states`, or the saved state belongs to
+        another training.
+
+    Examples
+    --------
+    >>> record = run("fast/cnn", load_cifar10(), epochs=1)
+    >>> record.save("cnn.json")
     """
     runtime = runtime or setup(seed)
     design = zoo.design(name)
@@ -72,8 +85,64 @@ def run(
     return make_record(name, recipe, seed, seen, runtime, fitted.model, fitted.history, tested)
 
 
+def run_by_name(
+    name: str,
+    *,
+    runtime: Runtime | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    data: str | None = None,
+    limit: int | None = None,
+    record: Path | None = None,
+    resume: bool = False,
+    verbose: bool = True,
+) -> RunRecord:
+    """Load the data set of a network, train and test the network, and write the record.
+
+    Parameters
+    ----------
+    name, runtime, seed, epochs, verbose
+        As for `run`.
+    data, limit
+        The parameters ``path`` and ``limit`` of `load_cifar10`.
+    record : Path, optional
+        Where to write the record.
+    resume : bool
+        Save the state of the training in the cache after each epoch, and continue from there. Once
+        the record is written, the state is deleted, unless another network starts from this one.
+
+    Returns
+    -------
+    RunRecord
+
+    Raises
+    ------
+    CourseError
+        As `run` does, and if the data cannot be loaded.
+    """
+    runtime = runtime or setup(seed)
+    dataset = load(zoo.design(name).dataset, data, limit)
+    if verbose:
+        print(dataset.source)
+    states = States() if resume else None
+    made = run(
+        name,
+        dataset,
+        runtime=runtime,
+        seed=seed,
+        epochs=epochs,
+        verbose=verbose,
+        states=states,
+    )
+    if record:
+        made.save(record)
+        if states and not zoo.successors(name):
+            states.discard(name, seed)
+    return made
+
+
 class _Fitted(NamedTuple):
-    """A network, its part that was trained, the data as that part saw them, and its training."""
+    """A network, the part of it that was trained, that part's data, and its history."""
 
     model: keras.Model
     trained: keras.Model
@@ -91,7 +160,7 @@ def _fitted(
     previous: keras.Model | None = None,
     patience: float = 2.0,
 ) -> _Fitted:
-    """Build a network, from a trained one where it starts from one, and train it."""
+    """Build a network, starting from a trained one if its design says so, and train it."""
     keras.utils.set_random_seed(seed)
     model = design.build(previous) if previous else design.build()
     seen, trained = _prepared(design, recipe, data, model)
@@ -108,7 +177,8 @@ def _prepared(
 ) -> tuple[Dataset, keras.Model]:
     """Return the data as the recipe splits them, and the part of the model that is trained.
 
-    Where a frozen backbone comes first, the data hold its features: it runs once per image.
+    If the model starts with a frozen backbone, the returned data contain the backbone's features,
+    so that it runs once per image.
     """
     if recipe.validation_split is not None:
         data = data.with_validation_split(recipe.validation_split)

@@ -1,28 +1,27 @@
-"""Training many networks of the zoo, each in a process of its own: one record per network and seed.
+"""Training many networks of the zoo, each in its own process: one record per network and seed.
 
-A run whose record is there is not repeated, and one that was stopped goes on after its last epoch.
-A run that dies takes no other one with it. What the records say is set beside what the documents
-report.
+A run that is recorded is not repeated, and one that was stopped continues after its last epoch. If
+a run dies, the others go on. The records are compared with the results that the documents report.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import math
-import os
-import subprocess
-import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
 import psutil
 
-from course_utils import paths, zoo
-from course_utils.checkpoint import States, read_state
+from course_utils import env, paths, zoo
+from course_utils.checkpoint import States, read_state, run_name
+from course_utils.children import child_environment, start_child
 from course_utils.data.catalogue import SPECS
 from course_utils.errors import CourseError, DataError, RecordError, RunError
 from course_utils.evaluation import wilson_interval
@@ -32,17 +31,18 @@ from course_utils.runtime import available_cores
 from course_utils.zoo.cost import training_flops, training_images
 
 RECORDS = paths.RECORDS / "networks"
+# Names of the learning curves in a record.
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 LOWEST_PRIORITY = 19
-# A "stopped" run has begun, and is neither finished nor running.
+# Statuses of a run; a "stopped" one has begun, but is neither finished nor running.
 STATUSES = ("finished", "running", "stopped", "waiting")
-# How much of a dead run's output is shown.
+# Number of lines of a failed run's log that are shown.
 LAST_LINES = 6
 
 
 @dataclass(frozen=True)
 class Run:
-    """One network to be trained with one seed, and where its record belongs."""
+    """One network to train with one seed, and the path of its record."""
 
     name: str
     seed: int
@@ -50,17 +50,23 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """Where all that the run prints goes."""
+        """The file that receives everything the run prints."""
         return self.record.with_suffix(".log")
 
 
 def choose(patterns: Sequence[str]) -> list[str]:
-    """Return the networks whose names match one of the patterns; without any, the documents'.
+    """Return the networks whose names match one of the patterns.
+
+    Parameters
+    ----------
+    patterns : sequence of str
+        Shell-style patterns, such as ``"dl/*"``. If there are none, all networks of the documents
+        are chosen.
 
     Raises
     ------
     RunError
-        If a pattern matches none.
+        If a pattern matches no network.
     """
     if not patterns:
         return [name for name in zoo.names() if not name.startswith("fast/")]
@@ -74,21 +80,21 @@ def choose(patterns: Sequence[str]) -> list[str]:
 
 
 def recorded_runs(*patterns: str, folder: Path = RECORDS) -> list[RunRecord]:
-    """Return the recorded runs of these networks on real images, in the zoo's order, then by seed.
+    """Return the recorded runs of networks on real images, in the zoo's order and then by seed.
 
     Parameters
     ----------
     *patterns : str
         As for `choose`.
     folder : Path
-        Where the records are; default: the book's own.
+        The folder of the records; default: the book's records.
 
     Raises
     ------
     RunError
         If a pattern matches no network.
     RecordError
-        If there are no records at all, or a damaged one.
+        If there are no records, or one is damaged.
     """
     names = choose(patterns)
     real = [record for record in load_records(folder) if not record.is_stand_in]
@@ -97,7 +103,7 @@ def recorded_runs(*patterns: str, folder: Path = RECORDS) -> list[RunRecord]:
 
 
 def reported_and_measured(*patterns: str, folder: Path = RECORDS) -> pd.DataFrame:
-    """Set what the documents report beside what was measured, one row per network.
+    """Compare the accuracies that the documents report with our own, one row per network.
 
     Parameters
     ----------
@@ -107,9 +113,10 @@ def reported_and_measured(*patterns: str, folder: Path = RECORDS) -> pd.DataFram
     Returns
     -------
     pandas.DataFrame
-        Columns: design, summary, reported, reported_epochs, parameters, and those of
-        `summarise`, measured in place of accuracy, difference. All accuracies 0 to 1; what is
-        not known is missing (NaN), and `runs` is 0 where nothing has been measured.
+        Columns: design, summary, reported, reported_epochs, parameters, the columns of
+        `summarise` (with ``measured`` in place of ``accuracy``), and difference. All accuracies
+        are fractions between 0 and 1. Unknown values are NaN, and ``runs`` is 0 if there is no
+        record.
 
     Raises
     ------
@@ -136,16 +143,15 @@ def reported_and_measured(*patterns: str, folder: Path = RECORDS) -> pd.DataFram
 
 
 def compare_progress(record: RunRecord) -> str:
-    """Say where in a run the training accuracy was that the document reports, and what else was so.
+    """Say in which epoch a run reached the training accuracy that its document reports.
 
-    One reason for another test accuracy is that training got further, or less far. The
-    document's own figures tell, where it reports them: how many training images were right in
-    the end, and how many of those for validation.
+    One reason for a different test accuracy is that training went further, or less far. The final
+    training and validation accuracies of the document tell, if it reports them.
 
     Returns
     -------
     str
-        One or two sentences; empty where the document reports no training accuracy.
+        One sentence; empty if the document reports no training accuracy.
     """
     reported = zoo.design(record.design).reported
     if "train_accuracy" not in reported:
@@ -171,22 +177,22 @@ def compare_progress(record: RunRecord) -> str:
 
 
 def plan(names: Iterable[str], seeds: int, folder: Path = RECORDS) -> list[Run]:
-    """Return every run that these networks need, whether it has been made or not."""
+    """Return the runs of these networks with the seeds 0 to `seeds` - 1, recorded or not."""
     return [run_of(name, seed, folder) for name in names for seed in range(seeds)]
 
 
 def run_of(name: str, seed: int, folder: Path = RECORDS) -> Run:
-    """Return the run of a network with a seed, its record in `folder`."""
-    return Run(name, seed, folder / f"{name.replace('/', '-')}-seed{seed}.json")
+    """Return the run of a network with a seed, whose record belongs in `folder`."""
+    return Run(name, seed, folder / f"{run_name(name, seed)}.json")
 
 
 def cheapest_first(runs: Iterable[Run]) -> list[Run]:
-    """Sort runs by what training costs."""
+    """Sort runs by the cost of training."""
     return sorted(runs, key=lambda run: _flops(run.name))
 
 
 def _flops(name: str) -> int:
-    """Return what training costs; nothing where the weights that would tell are missing."""
+    """Return the floating-point operations of a training; 0 if pretrained weights are missing."""
     try:
         return training_flops(name)
     except DataError:
@@ -194,7 +200,14 @@ def _flops(name: str) -> int:
 
 
 def is_recorded(run: Run, stand_in: bool = False) -> bool:
-    """Tell whether a run's record is there, is of today's recipe, and of images of that kind."""
+    """Tell whether a run has a record with today's recipe.
+
+    Parameters
+    ----------
+    run : Run
+    stand_in : bool
+        Whether the record must be of the stand-in, rather than of real images.
+    """
     try:
         record = RunRecord.load(run.record)
     except RecordError:
@@ -205,76 +218,114 @@ def is_recorded(run: Run, stand_in: bool = False) -> bool:
 def reproduce(
     runs: Iterable[Run], jobs: int = 1, data: str | None = None, nice: bool = False
 ) -> Iterator[tuple[Run, str]]:
-    """Make the runs, several at a time; yield each as it ends, with what went wrong.
+    """Train networks, several at a time, and yield each run as it ends.
+
+    The trainings end with this process, however it ends, and continue when they are started again.
 
     Parameters
     ----------
     runs : iterable of Run
     jobs : int
-        How many at the same time. They share the processor's cores, or the GPU.
+        How many trainings run at the same time. They share the processor's cores, or the GPU.
     data : str, optional
-        As for `load_cifar10`.
+        The parameter ``path`` of `load_cifar10`.
     nice : bool
-        Let every other program on this machine go first.
+        Give the trainings the lowest priority on this machine.
 
     Yields
     ------
     run : Run
     error : str
-        Empty after success.
+        Why the run failed; empty after success.
     """
+    trainings = _Trainings(jobs, data, nice)
     with ThreadPoolExecutor(jobs) as pool:
-        started = {pool.submit(_make, run, jobs, data, nice): run for run in runs}
+        started = {pool.submit(trainings.train, run): run for run in runs}
         try:
             for done in as_completed(started):
                 yield started[done], done.result()
         finally:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            trainings.stop()
 
 
-def _make(run: Run, jobs: int, data: str | None, nice: bool) -> str:
-    """Train one network in a process of its own; return what went wrong."""
-    if States().is_open(run.name, run.seed):
-        return f"{run.name}, seed {run.seed}, is being trained by another process."
-    run.log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "course_utils.cli", "zoo", "train", run.name]
-    command += ["--seed", str(run.seed), "--record", str(run.record), "--resume"]
-    command += ["--data", data] if data else []
-    with run.log.open("w", encoding="utf-8") as log:
-        child = psutil.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_shared(jobs)
+class _Trainings:
+    """Child processes that each train one network."""
+
+    def __init__(self, jobs: int, data: str | None, nice: bool) -> None:
+        self._environment = _environment(jobs)
+        self._data, self._nice = data, nice
+        self._children: list[psutil.Popen] = []
+        self._stopped = threading.Event()
+
+    def train(self, run: Run) -> str:
+        """Train one network, wait for its end, and return why it failed."""
+        if States().is_open(run.name, run.seed):
+            return f"{run.name}, seed {run.seed}, is being trained by another process."
+        run.log.parent.mkdir(parents=True, exist_ok=True)
+        with run.log.open("w", encoding="utf-8") as log:
+            returned = self._start(run, log).wait()
+        if returned == 0:
+            run.log.unlink()
+            return ""
+        text = run.log.read_text(encoding="utf-8", errors="replace")
+        how = f"ended with {returned}" if returned > 0 else "was killed"
+        return "\n".join(
+            [
+                f"{run.name}, seed {run.seed}, {how}; its log is {run.log}:",
+                *text.strip().splitlines()[-LAST_LINES:],
+            ]
         )
-        if nice:
+
+    def _start(self, run: Run, log: TextIO) -> psutil.Popen:
+        orders = {
+            "name": run.name,
+            "seed": run.seed,
+            "record": str(run.record),
+            "data": self._data,
+        }
+        child = start_child(
+            "course_utils.reproduction_child",
+            orders,
+            environment=self._environment,
+            stdout=log,
+            stderr=log,
+        )
+        self._children.append(child)
+        if self._nice:
             child.nice(LOWEST_PRIORITY)
-        returned = child.wait()
-    if returned == 0:
-        run.log.unlink()
-        return ""
-    last = run.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-LAST_LINES:]
-    how = f"ended with {returned}" if returned > 0 else "was killed"
-    return "\n".join([f"{run.name}, seed {run.seed}, {how}; its log is {run.log}:", *last])
+        if self._stopped.is_set():  # `stop` was called before there was a process.
+            child.kill()
+        return child
+
+    def stop(self) -> None:
+        """Kill the trainings that still run; their last finished epochs are saved."""
+        self._stopped.set()
+        for child in list(self._children):
+            if child.poll() is None:
+                child.kill()
 
 
-def _shared(jobs: int) -> dict[str, str]:
-    """Return the environment of a run that shares the machine with others."""
-    environment = dict(os.environ)
+def _environment(jobs: int) -> dict[str, str]:
+    """Return the environment of a training that shares the machine with others."""
+    environment = child_environment()
     if jobs > 1:
-        environment.setdefault("COURSE_THREADS", str(max(1, available_cores() // jobs)))
-        # Otherwise the first run takes the GPU's whole memory.
+        environment.setdefault(env.THREADS.name, str(max(1, available_cores() // jobs)))
+        # Without these settings, the first training takes the GPU's whole memory.
         environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         environment.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     return environment
 
 
 def priorities_are_per_terminal() -> bool:
-    """Tell whether Linux groups programs by terminal, so that a priority counts inside one only."""
+    """Tell whether Linux compares priorities only between the programs of one terminal."""
     setting = Path("/proc/sys/kernel/sched_autogroup_enabled")
     return setting.exists() and setting.read_text().strip() == "1"
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far one run is.
+class RunProgress:
+    """The progress of one run.
 
     Attributes
     ----------
@@ -282,8 +333,8 @@ class Progress:
     status : str
         One of `STATUSES`.
     epochs, of_epochs : int
-        Epochs trained, and those that its document reports (or its recipe asks for); early
-        stopping can end it before.
+        The number of finished epochs, and the number that the document reports (or the recipe
+        asks for); early stopping may end the run before.
     flops : int
         Floating-point operations that are left.
     """
@@ -295,29 +346,29 @@ class Progress:
     flops: int
 
 
-def progress(runs: Iterable[Run], states: States) -> list[Progress]:
-    """Return how far each run is, in the order of `runs`."""
+def progress(runs: Iterable[Run], states: States) -> list[RunProgress]:
+    """Return the progress of each run, in the order of `runs`."""
     return [_progress(run, states) for run in runs]
 
 
-def _progress(run: Run, states: States) -> Progress:
+def _progress(run: Run, states: States) -> RunProgress:
     expected = zoo.design(run.name).expected_epochs
     if is_recorded(run):
         done = len(RunRecord.load(run.record).history["loss"])
-        return Progress(run, "finished", done, done, 0)
+        return RunProgress(run, "finished", done, done, 0)
     state = read_state(states.place(run.name, run.seed))
     epochs = state.epochs if state else 0
     running = states.is_open(run.name, run.seed)
     status = "running" if running else "stopped" if epochs else "waiting"
     left = max(0, expected - epochs) / expected
-    return Progress(run, status, epochs, expected, round(left * _flops(run.name)))
+    return RunProgress(run, status, epochs, expected, round(left * _flops(run.name)))
 
 
 def measured_speed(states: States, runs: Iterable[Run]) -> float | None:
     """Return the floating-point operations per second of one training process.
 
-    It is measured on the saved states of unfinished trainings; records are not counted. None if
-    no training has finished an epoch.
+    It is measured from the saved states of unfinished trainings, without the records. None if no
+    such training has finished an epoch.
     """
     flops = seconds = 0.0
     for run in runs:
@@ -335,21 +386,22 @@ def import_records(folder: Path, into: Path = RECORDS) -> tuple[list[Path], list
     Parameters
     ----------
     folder : Path
-        Where they lie.
+        The folder to read from.
     into : Path
-        Where they belong; default: the book's records. A valid record that is already there is
-        kept; an out-of-date or damaged one is replaced.
+        The folder to write to; default: the book's records. A valid record that is already there
+        is kept; an outdated or damaged one is replaced.
 
     Returns
     -------
     imported : list of Path
+        The copies.
     refused : list of str
         One sentence for each file that was not copied.
 
     Raises
     ------
     RecordError
-        Where the folder holds no record at all.
+        If the folder contains no records.
     """
     paths = sorted(folder.glob("*.json"))
     if not paths:
@@ -369,7 +421,7 @@ def import_records(folder: Path, into: Path = RECORDS) -> tuple[list[Path], list
 
 
 def _problem(record: RunRecord, run: Run) -> str:
-    """Say why a record cannot be one of the book's; nothing where it can."""
+    """Say why a record cannot become one of the book's; empty if it can."""
     design, recipe = zoo.design(record.design), record.recipe
     facts = SPECS[design.dataset]
     correct = record.test_accuracy * record.test_images
@@ -400,8 +452,8 @@ def _problem(record: RunRecord, run: Run) -> str:
     return f"{run.record} is there already." if is_recorded(run) else ""
 
 
-def _fits_recipe(history: dict, recipe: Recipe) -> bool:
-    """Tell whether learning curves are what training by a recipe leaves."""
+def _fits_recipe(history: dict[str, Any], recipe: Recipe) -> bool:
+    """Tell whether learning curves can come from training by a recipe."""
     curves = [history.get(name) or [] for name in CURVES]
     if not all(isinstance(curve, list) for curve in curves):
         return False

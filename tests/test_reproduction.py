@@ -111,6 +111,22 @@ def test_runs_in_the_background_have_the_lowest_priority_and_can_be_paused(tmp_p
 
 
 @pytest.mark.process
+@pytest.mark.train
+def test_a_training_ends_with_its_parent_even_if_only_the_parent_is_killed(tmp_path):
+    states = States(tmp_path / "training")
+    states.set_paused(True)  # The training then cannot end by itself.
+    command = [sys.executable, "-m", "course_utils.cli", *ORDER, tmp_path / "records"]
+    environment = os.environ | {"COURSE_CACHE": str(tmp_path)}
+    parent = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    wait_for(lambda: states.is_open(SMALL, 0), seconds=200)
+    (child,) = psutil.Process(parent.pid).children()
+    assert "course_utils.reproduction_child" in child.cmdline()
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not states.is_open(SMALL, 0), seconds=30)
+
+
+@pytest.mark.process
 def test_a_run_that_dies_is_named_and_the_others_go_on(tmp_path):
     runs = [
         Run("no/such-network", 0, tmp_path / "none.json"),

@@ -3,7 +3,7 @@
 Each command imports what it needs when it is called, so that ``course --help`` is quick.
 """
 
-# Importing a module of commands adds them to `app`, in the order in which the help lists them.
+# Importing a module adds its commands to `app`; the help lists them in this order.
 # ruff: isort: off
 from course_utils.cli.app import app
 from course_utils.cli import run, grade, doctor, data, zoo, assignment

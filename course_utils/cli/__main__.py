@@ -1,4 +1,4 @@
-"""``python -m course_utils.cli``: the same as ``course``."""
+"""The module that ``python -m course_utils.cli`` runs; it does the same as ``course``."""
 
 from course_utils.cli import app
 

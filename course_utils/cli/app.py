@@ -1,4 +1,4 @@
-"""What all commands share: errors in one sentence, options, the console."""
+"""The parts that all commands share: one-sentence errors, options, the console."""
 
 from __future__ import annotations
 
@@ -9,30 +9,26 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from course_utils.colours import BAD
 from course_utils.errors import CourseError
 
-FAILURE = 1
+# Exit statuses.
+FAILURE, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
-
-WRONG_INPUT = 2
-
-
-INTERRUPTED = 130
-
-
-# What a table is laid out for where no terminal says how wide it is.
+# Width of tables, in characters, if the output is not a terminal.
 PLAIN_WIDTH = 150
 
 
 class PlainErrors(TyperGroup):
-    """Shows the errors of the course, and of the system, without a traceback."""
+    """Shows errors of the course and of the system as one sentence, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
+        """Call the command."""
         try:
             return super().invoke(ctx)
         except (CourseError, OSError) as error:
             Console(stderr=True, emoji=False).print(
-                f"[red]Error:[/] {escape(str(error))}", soft_wrap=True
+                f"[{BAD}]Error:[/] {escape(str(error))}", soft_wrap=True
             )
             raise typer.Exit(WRONG_INPUT) from error
 
@@ -45,18 +41,18 @@ app = typer.Typer(
     help="Image classification with deep networks, on CIFAR-10: run, check and build the course.",
 )
 
-
 DataOption = Annotated[
-    str | None, typer.Option(metavar="PATH|stand-in", help="Default: search for the data.")
+    str | None,
+    typer.Option(metavar="PATH|stand-in", help="The data set. Default: the first one found."),
 ]
-
 
 SchedulerOption = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers run the notebooks."),
+    typer.Option(metavar="ADDRESS", help="A Dask scheduler, whose workers do the work."),
 ]
 
 
 def new_console() -> Console:
+    """Return a console as wide as the terminal, or wide enough for tables without a terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=PLAIN_WIDTH)

@@ -8,9 +8,10 @@ import typer
 
 from course_utils.cli.app import FAILURE, app, new_console
 from course_utils.cli.grade import AssignmentArgument
+from course_utils.colours import BAD, GOOD
 
 assignment_app = typer.Typer(
-    no_args_is_help=True, help="The assignments: shortcuts to nbgrader, and a class report."
+    no_args_is_help=True, help="Assignments: shortcuts to nbgrader, and a class report."
 )
 app.add_typer(assignment_app, name="assignment")
 
@@ -19,7 +20,7 @@ app.add_typer(assignment_app, name="assignment")
 def assignment_check(
     names: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None,
 ) -> None:
-    """Look for what is wrong with assignments: gaps, rubrics, points, leaks."""
+    """Check assignments for mistakes: gaps, rubrics, points, leaks."""
     from course_utils.grading.assignment.check import check
     from course_utils.grading.assignment.course import assignments, course_folder
     from course_utils.grading.assignment.questions import questions
@@ -30,7 +31,7 @@ def assignment_check(
         found = check(course, name)
         asked = questions(course, name)
         points = sum(question.points for question in asked)
-        state = "[red]wrong[/]" if found else "[green]ok[/]   "
+        state = f"[{BAD}]wrong[/]" if found else f"[{GOOD}]ok[/]   "
         console.print(f"{state} {name}: {len(asked)} graded cells, {points:g} points")
         problems += found
     for problem in problems:
@@ -42,7 +43,7 @@ def assignment_check(
 def assignment_build(
     names: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None,
 ) -> None:
-    """Check assignments and make the version that students get."""
+    """Check assignments and build the versions for students."""
     from course_utils.grading.assignment.build import build
     from course_utils.grading.assignment.course import assignments, course_folder
 
@@ -53,7 +54,7 @@ def assignment_build(
 
 @assignment_app.command("report")
 def assignment_report(name: AssignmentArgument) -> None:
-    """Write a page about the class: points, accuracies, hard questions, what to look at."""
+    """Write a page about the class: points, accuracies, difficult questions, things to review."""
     from course_utils.runtime import import_keras
 
     import_keras()

@@ -1,4 +1,4 @@
-"""``course data``: show where a data set is looked for, and load it."""
+"""``course data``: show where a data set is searched, and load it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from course_utils.cli.app import app, new_console
+from course_utils.colours import GOOD
 
 
 def _keys() -> list[str]:
@@ -23,19 +24,19 @@ def data(
         str, typer.Argument(help="A data set, such as mnist.", autocompletion=_keys)
     ] = "cifar10",
     path: Annotated[
-        str | None, typer.Option(metavar="PATH|stand-in", help="Default: search for the data.")
+        str | None, typer.Option(metavar="PATH|stand-in", help="Default: the first place found.")
     ] = None,
 ) -> None:
-    """Show where a data set is looked for, load it, and show what came out."""
+    """Show where a data set is searched, load it, and describe it."""
     from rich.table import Table
 
     from course_utils.data import find_sources, load
     from course_utils.runtime import cache_dir
 
     console = new_console()
-    table = Table("place", "found", "where", "what")
+    table = Table("place", "found", "path", "content")
     for rung in find_sources(dataset, path):
-        found = "[green]yes[/]" if rung.found else "no"
+        found = f"[{GOOD}]yes[/]" if rung.found else "no"
         table.add_row(escape(rung.rung), found, escape(rung.location), escape(rung.detail))
     console.print(table)
     console.print(repr(load(dataset, path)), markup=False, highlight=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 
 from course_utils.cli.app import app, new_console
+from course_utils.colours import GOOD, WARNING
 
 
 @app.command()
@@ -14,8 +15,8 @@ def doctor() -> None:
 
     console = new_console()
     for check in checks():
-        state = "[yellow]warn[/]" if check.advice else "[green]ok[/]  "
-        advice = f" [yellow]{escape(check.advice)}[/]" if check.advice else ""
+        state = f"[{WARNING}]warn[/]" if check.advice else f"[{GOOD}]ok[/]  "
+        advice = f" [{WARNING}]{escape(check.advice)}[/]" if check.advice else ""
         console.print(
             f"{state} {escape(check.subject)}: {escape(check.found)}{advice}",
             highlight=False,

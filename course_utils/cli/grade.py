@@ -1,4 +1,4 @@
-"""``course grade``: grade what was handed in for an assignment."""
+"""``course grade``: grade the submissions of an assignment."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import typer
 
 from course_utils.cli.app import FAILURE, SchedulerOption, app, new_console
 
-AssignmentArgument = Annotated[str, typer.Argument(help="Such as a2-cnn.")]
+AssignmentArgument = Annotated[str, typer.Argument(help="An assignment, such as a2-cnn.")]
 
 
 @app.command()
 def grade(
     name: AssignmentArgument,
-    only: Annotated[str | None, typer.Option(metavar="STUDENT", help="This one.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Examine unchanged ones too.")] = False,
+    only: Annotated[str | None, typer.Option(metavar="STUDENT", help="Only this student.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Unchanged submissions too.")] = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Submissions at a time. Default: as fits.")
+        int | None, typer.Option(min=1, help="Submissions at a time. Default: as many as fit.")
     ] = None,
     scheduler: SchedulerOption = None,
     retrain: Annotated[
-        float, typer.Option(min=0, max=1, help="Part of the submissions to train again.")
+        float, typer.Option(min=0, max=1, help="The fraction of the networks to train again.")
     ] = 0.0,
     with_my_rights: Annotated[
         bool,
@@ -31,9 +31,9 @@ def grade(
         ),
     ] = False,
 ) -> None:
-    """Grade what was handed in, many submissions at once, and write the feedback.
+    """Grade submissions, many at the same time, and write the feedback.
 
-    Unchanged submissions are not examined again; a call that was killed goes on where it was.
+    Unchanged submissions are not graded again; after an interruption, the same command continues.
     """
     from course_utils.grading.assignment.course import course_folder
     from course_utils.grading.class_grading import FAILED, grade_class

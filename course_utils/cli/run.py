@@ -11,6 +11,7 @@ from rich.console import Console
 from typer.core import TyperCommand
 
 from course_utils.cli.app import FAILURE, INTERRUPTED, DataOption, SchedulerOption, app, new_console
+from course_utils.colours import BAD
 from course_utils.errors import RunError
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
 
 class PairedParameters(TyperCommand):
-    """Reads ``-p NAME VALUE`` as papermill does: Typer knows no repeatable option of two words."""
+    """Reads ``-p NAME VALUE`` as papermill does; Typer has no repeatable options of two words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Join each pair of words before Typer reads them."""
         joined, rest = [], iter(args)
         for argument in rest:
             joined.append(argument)
@@ -33,7 +35,7 @@ class PairedParameters(TyperCommand):
 
 
 class Profile(enum.StrEnum):
-    """Sizes of a run."""
+    """The size of a run."""
 
     fast = "fast"
     full = "full"
@@ -43,21 +45,19 @@ ProfileOption = Annotated[
     Profile, typer.Option(help="fast: minutes on two CPU cores; full: the documents' recipes.")
 ]
 
-
 ParametersOption = Annotated[
     list[str] | None,
     typer.Option("--param", "-p", metavar="NAME VALUE", help="A notebook's parameter; repeatable."),
 ]
-
 
 JobsOption = Annotated[
     int | None,
     typer.Option(help="Notebooks at a time. Default: 2; 1 on a single core or with a GPU."),
 ]
 
-
-TimeoutOption = Annotated[float | None, typer.Option(help="Seconds for each notebook.")]
-
+TimeoutOption = Annotated[
+    float | None, typer.Option(help="Seconds for each notebook. Default: no limit.")
+]
 
 AgainOption = Annotated[bool, typer.Option("--again", help="Execute unchanged notebooks too.")]
 
@@ -79,10 +79,10 @@ def run(
     timeout: TimeoutOption = None,
     again: AgainOption = False,
 ) -> None:
-    """Execute notebooks with papermill, and hold their results against the thresholds.
+    """Execute notebooks with papermill, and compare their results with the thresholds.
 
-    Unchanged notebooks are not executed again; a run that was killed goes on where it was.
-    The results go to the output folder, with a report.json.
+    Unchanged notebooks are not executed again; after an interruption, the same command continues.
+    The results, and a report.json, are written to the output folder.
     """
     from course_utils.batch import run_notebooks
     from course_utils.batch.report_table import print_report
@@ -137,14 +137,16 @@ def book(
     )
     if any(outcome.status in FAILED_STATUSES for outcome in report.notebooks):
         print_report(report, console)
-        console.print("[red]The book was not built: a chapter failed.[/]")
+        console.print(f"[{BAD}]The book was not built: a chapter failed.[/]")
         raise typer.Exit(_exit_code(report))
     with console.status("Building the book"):
         build = build_book(Path.cwd())
     print_report(report, console)
     if not build.passed:
         console.print(build.warnings, markup=False, highlight=False, soft_wrap=True)
-        console.print(f"[red]The book has errors:[/] the whole log is {build.log}", soft_wrap=True)
+        console.print(
+            f"[{BAD}]The book has errors:[/] the whole log is {build.log}", soft_wrap=True
+        )
         raise typer.Exit(FAILURE)
     console.print(f"Book built without a warning in {build.seconds:.0f} s (log: {build.log})")
     console.print(f"First page: {build.first_page}", soft_wrap=True)
@@ -152,7 +154,7 @@ def book(
 
 
 def typed_parameters(pairs: list[str] | None) -> dict[str, Any]:
-    """Return parameters with the types that papermill's own command line gives them."""
+    """Return parameters, with values of the types that papermill's command line gives them."""
     if not pairs:
         return {}
     from papermill.cli import _resolve_type
@@ -162,7 +164,7 @@ def typed_parameters(pairs: list[str] | None) -> dict[str, Any]:
 
 
 def _prepare_data(path: str | None, console: Console) -> None:
-    """Load the data once: a download or a first decoding is seen here, and not per chapter."""
+    """Load the data once, so that a download or a first decoding does not happen in a chapter."""
     from course_utils.data import load
     from course_utils.data.catalogue import DEFAULT, SPECS
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from course_utils.cli.app import FAILURE, DataOption, app, new_console
+from course_utils.colours import BAD, GOOD
 from course_utils.errors import RunError
+
+if TYPE_CHECKING:
+    from course_utils.checkpoint import States
+    from course_utils.reproduction import RunProgress
 
 zoo_app = typer.Typer(no_args_is_help=True, help="The networks: their layers and recipes.")
 app.add_typer(zoo_app, name="zoo")
 
-
-NetworkArgument = Annotated[str, typer.Argument(metavar="NAME", help="As in `course zoo list`.")]
+NetworkArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="A network of `course zoo list`.")
+]
 
 
 @zoo_app.command("list")
@@ -41,7 +48,7 @@ def zoo_list() -> None:
 
 @zoo_app.command("show")
 def zoo_show(name: NetworkArgument) -> None:
-    """Show a network: where it comes from, its layers, its recipe."""
+    """Show a network: its source, its layers and its recipe."""
     zoo = quiet_zoo()
     design = zoo.design(name)
     console = new_console()
@@ -62,15 +69,15 @@ def zoo_show(name: NetworkArgument) -> None:
 @zoo_app.command("train")
 def zoo_train(
     name: NetworkArgument,
-    seed: Annotated[int, typer.Option(help="Of weights, order of images, dropout.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of weights, image order and dropout.")] = 0,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Default: as many as its recipe says.")
+        int | None, typer.Option(min=1, help="Default: the recipe's number of epochs.")
     ] = None,
     data: DataOption = None,
     limit: Annotated[
-        int | None, typer.Option(min=5, help="Use at most so many training images.")
+        int | None, typer.Option(min=5, help="The largest number of training images.")
     ] = None,
-    record: Annotated[Path | None, typer.Option(help="Write the run's record there.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Write the record to this file.")] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -82,22 +89,23 @@ def zoo_train(
     from course_utils.runtime import setup
 
     runtime = setup(seed)
-    from course_utils import zoo
-    from course_utils.checkpoint import States
-    from course_utils.data import load_cifar10, load_mnist
-    from course_utils.experiment import run as run_experiment
+    # Keras may be imported only after `setup` has chosen its backend.
+    from course_utils.experiment import run_by_name
 
-    load = load_mnist if zoo.design(name).dataset == "mnist" else load_cifar10
-    dataset = load(data, limit=limit)
-    print(dataset.source)
-    states = States() if resume else None
-    made = run_experiment(name, dataset, runtime=runtime, seed=seed, epochs=epochs, states=states)
+    made = run_by_name(
+        name,
+        runtime=runtime,
+        seed=seed,
+        epochs=epochs,
+        data=data,
+        limit=limit,
+        record=record,
+        resume=resume,
+    )
     low, high = made.test_interval
     print(f"test accuracy {made.test_accuracy:.2%} (95%: {low:.2%} to {high:.2%})")
     if record:
-        print(f"written {made.save(record)}")
-        if states and not zoo.successors(name):
-            states.discard(name, seed)
+        print(f"written {record}")
 
 
 @zoo_app.command("reproduce")
@@ -105,41 +113,41 @@ def zoo_reproduce(
     patterns: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="PATTERN...", help="Such as 'dl/*'. Default: the documents' networks."
+            metavar="PATTERN...", help="Networks, such as 'dl/*'. Default: all documents'."
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each network.")] = 1,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs at the same time. Default: 1; with --missing one per core."),
+        typer.Option(min=1, help="Runs at a time. Default: 1; with --missing, one per core."),
     ] = None,
     data: DataOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the records. Default: book/records/networks.")
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Repeat what is recorded.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Repeat recorded runs too.")] = False,
     missing: Annotated[
         bool,
         typer.Option(
             "--missing",
-            help="Cheapest first, one process per core, at the lowest priority.",
+            help="Cheapest networks first, one process per core, at the lowest priority.",
         ),
     ] = False,
     status: Annotated[
-        bool, typer.Option("--status", help="Show what is finished, running and left; run nothing.")
+        bool, typer.Option("--status", help="Show finished, running and waiting runs; start none.")
     ] = False,
     pause: Annotated[
         bool | None,
         typer.Option(
             "--pause/--unpause",
-            help="Make running trainings wait, or let them go on; start nothing.",
+            help="Make running trainings wait, or let them continue; start none.",
         ),
     ] = None,
 ) -> None:
     """Train the documents' networks, and keep a record of each run.
 
-    What is recorded is not trained again, and a training that was stopped continues after its last
-    epoch: a call can be killed at any time.
+    Recorded runs are not repeated, and a training that was stopped continues after its last epoch,
+    so the command can be killed at any time. Its trainings end with it.
     """
     zoo = quiet_zoo()
     from course_utils import reproduction
@@ -166,7 +174,7 @@ def zoo_reproduce(
     stand_in = load_cifar10(data).source.is_stand_in
     if stand_in and out is None:
         raise RunError(
-            "The book's records are of real images, and none are to hand: name another folder "
+            "The book's records are of real images, and none are available: name another folder "
             "with --out, or the images with --data."
         )
     to_do = [run for run in runs if again or not reproduction.is_recorded(run, stand_in)]
@@ -180,7 +188,7 @@ def zoo_reproduce(
                 soft_wrap=True,
             )
     if states.pause.exists():
-        console.print("Trainings are paused: `course zoo reproduce --unpause` lets them go on.")
+        console.print("Trainings are paused: `course zoo reproduce --unpause` continues them.")
     if again:
         for run in to_do:
             states.discard(run.name, run.seed)
@@ -191,20 +199,20 @@ def zoo_reproduce(
         progress = f"{number}/{len(to_do)} {run.name} seed {run.seed}"
         if error:
             failures += 1
-            console.print(f"[red]failed[/] {escape(progress)}\n{escape(error)}", soft_wrap=True)
+            console.print(f"[{BAD}]failed[/] {escape(progress)}\n{escape(error)}", soft_wrap=True)
             continue
         record = RunRecord.load(run.record)
         reported = zoo.design(run.name).reported.get("test_accuracy")
         beside = "" if reported is None else f", reported {reported:.2%}"
         console.print(
-            f"[green]done[/]   {escape(progress)}: {record.test_accuracy:.2%}{beside}, "
+            f"[{GOOD}]done[/]   {escape(progress)}: {record.test_accuracy:.2%}{beside}, "
             f"{len(record.history['loss'])} epochs, {record.seconds:.0f} s"
         )
     raise typer.Exit(FAILURE if failures else 0)
 
 
-def _print_progress(progress: list[Any], states: Any, console: Console) -> None:
-    """Show runs as a table, and how long the rest takes at the speed measured so far."""
+def _print_progress(progress: list[RunProgress], states: States, console: Console) -> None:
+    """Print a table of runs, and the time that the rest will take at the speed measured so far."""
     from rich.table import Table
 
     from course_utils.reproduction import STATUSES, measured_speed
@@ -228,9 +236,9 @@ def _print_progress(progress: list[Any], states: Any, console: Console) -> None:
 
 @zoo_app.command("import")
 def zoo_import(
-    folder: Annotated[Path, typer.Argument(help="Records that another checkout has written.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of records of another checkout.")],
 ) -> None:
-    """Check the run records of another checkout, and copy the valid ones into the book's.
+    """Check the run records of another checkout, and copy the valid ones into this book.
 
     Exits with 1 if none was copied.
     """
@@ -246,8 +254,8 @@ def zoo_import(
     raise typer.Exit(0 if imported else FAILURE)
 
 
-def quiet_zoo() -> Any:
-    """Return the zoo, imported on a backend that starts without a word."""
+def quiet_zoo() -> ModuleType:
+    """Import the zoo without the line that `setup` prints."""
     from course_utils.doctor import quiet_setup
 
     quiet_setup()
