@@ -17,18 +17,27 @@ SECONDS_TO_CONNECT = 5
 
 @contextlib.contextmanager
 def connected(scheduler: str) -> Iterator[Client]:
-    """Give a client of a scheduler that has workers.
+    """Yield a client of a scheduler that has workers.
+
+    Parameters
+    ----------
+    scheduler : str
+        The scheduler's address, such as ``"tcp://host:8786"``.
+
+    Yields
+    ------
+    distributed.Client
 
     Raises
     ------
     RunError
         If the scheduler cannot be reached, or has no workers.
     """
-    # What it would log, with a traceback, is said here in a sentence.
+    # Log messages with tracebacks are suppressed, since the exceptions below say the same.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
-        # A `Client` that fails to connect can take long to give up, and complains afterwards.
-        asyncio.run(_knock(scheduler))
+        # A failing `Client` can take long to give up, and prints errors afterwards.
+        asyncio.run(_try_to_connect(scheduler))
         client = Client(scheduler, timeout=SECONDS_TO_CONNECT)
     except (OSError, ValueError) as error:
         raise RunError(
@@ -44,7 +53,8 @@ def connected(scheduler: str) -> Iterator[Client]:
         yield client
 
 
-async def _knock(scheduler: str) -> None:
-    # Dask's own timeout does not count the wait for what accepts connections and says nothing.
+async def _try_to_connect(scheduler: str) -> None:
+    """Open and close a connection to the scheduler, within a few seconds."""
+    # Dask's own timeout does not cover a server that accepts connections but never answers.
     async with asyncio.timeout(SECONDS_TO_CONNECT):
         (await connect(scheduler, timeout=SECONDS_TO_CONNECT)).abort()

@@ -1,11 +1,10 @@
-"""`course doctor`: is this machine ready, and if not, what to do."""
+"""The checks of `course doctor`: whether this machine is ready, and what to do if it is not."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.metadata
 import io
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -26,7 +25,15 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 class Check(NamedTuple):
-    """One line of the doctor's report; `advice` is empty where all is well."""
+    """One line of the report.
+
+    Attributes
+    ----------
+    subject, found : str
+        What was checked, and the result.
+    advice : str
+        What to do; empty if all is well.
+    """
 
     subject: str
     found: str
@@ -34,7 +41,7 @@ class Check(NamedTuple):
 
 
 def checks() -> Iterator[Check]:
-    """Examine this machine, one check after the other."""
+    """Check this machine, and yield each result."""
     yield _python()
     yield from _packages()
     yield from _backend()
@@ -47,7 +54,7 @@ def checks() -> Iterator[Check]:
 
 
 def quiet_setup() -> runtime.Runtime:
-    """Set the runtime up without the line that it prints."""
+    """Call `setup` without the line that it prints."""
     with contextlib.redirect_stdout(io.StringIO()):
         return runtime.setup()
 
@@ -55,7 +62,7 @@ def quiet_setup() -> runtime.Runtime:
 def _python() -> Check:
     low, high = (".".join(map(str, version)) for version in PYTHONS)
     fits = PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]
-    advice = "" if fits else f"Use Python {low} to {high}, and make the environment anew."
+    advice = "" if fits else f"Use Python {low} to {high}, and create the environment again."
     return Check("python", f"{sys.version.split()[0]} ({sys.executable})", advice)
 
 
@@ -74,7 +81,7 @@ def _backend() -> Iterator[Check]:
     try:
         ready = quiet_setup()
     except CourseError as error:
-        yield Check("backend", os.environ.get("KERAS_BACKEND", "tensorflow"), str(error))
+        yield Check("backend", runtime.chosen_backend(), str(error))
         return
     yield Check("backend", ready.backend)
     yield Check("device", ready.device)
@@ -86,20 +93,20 @@ def _memory() -> Check:
     memory = psutil.virtual_memory()
     found = f"{memory.available / 1e9:.1f} GB free of {memory.total / 1e9:.1f} GB"
     enough = memory.available >= MEMORY_GB * 1e9
-    advice = f"Close other programs: training wants {MEMORY_GB} GB."
+    advice = f"Close other programs: training needs {MEMORY_GB} GB."
     return Check("memory", found, "" if enough else advice)
 
 
 def _disk(subject: str, folder: Path) -> Check:
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(existing).free
-    advice = f"Make room: data and results want {DISK_GB} GB."
+    advice = f"Free some space: data and results need {DISK_GB} GB."
     enough = free >= DISK_GB * 1e9
     return Check(subject, f"{free / 1e9:.1f} GB free ({folder})", "" if enough else advice)
 
 
 def _data(dataset: str) -> Iterator[Check]:
-    """Say what is on each rung of the data ladder; only its end, the stand-in, needs advice."""
+    """Check each place where a data set is searched; only using the stand-in is a warning."""
     rungs = find_sources(dataset)
     used = next((rung for rung in rungs if rung.found), None)
     for rung in rungs:
@@ -107,13 +114,13 @@ def _data(dataset: str) -> Iterator[Check]:
         found = f"{rung.location} ({rung.detail}{mark})" if rung.location else rung.detail + mark
         advice = ""
         if rung is used and rung.rung == "stand-in":
-            advice = "Put the data into ./data, or name its place in COURSE_DATA."
+            advice = "Put the data into ./data, or set COURSE_DATA to their path."
         yield Check(f"{dataset}, {rung.rung}", found, advice)
 
 
 def _browser() -> Check:
     found = next(filter(None, map(shutil.which, BROWSERS)), None) or _playwright_browser()
-    advice = "Only the tests of the built pages need it: playwright install chromium."
+    advice = "Only the tests of the book's pages need it: playwright install chromium."
     return Check("chromium", found or "not found", "" if found else advice)
 
 

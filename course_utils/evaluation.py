@@ -1,4 +1,4 @@
-"""What a trained model gets right, with the uncertainty of the figure."""
+"""The evaluation of a trained model: its accuracy with a confidence interval, and its errors."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+# Batch size of predictions, which does not affect their values.
 EVALUATION_BATCH = 1_000
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's predictions on one set of images, scored.
+    """The predictions of a model for a set of images, and their scores.
 
     Attributes
     ----------
     accuracy : float
-        The part of the images that were classified correctly, 0 to 1.
+        The fraction of images that were classified correctly, from 0 to 1.
     interval : tuple of float
         95% confidence interval of the accuracy (Wilson, 1927).
     confusion : numpy.ndarray
-        Shape ``(classes, classes)``, int: row the true class, column the predicted one.
+        Numbers of images, int, shape ``(classes, classes)``: rows are true classes, columns are
+        predicted classes.
     precision, recall : numpy.ndarray
-        Shape ``(classes,)``: of the images given this class, the part that has it; of the
-        images that have it, the part that was given it. Zero where there are none.
+        Shape ``(classes,)``. Precision is the fraction of the images predicted as this class that
+        belong to it; recall is the fraction of the images of this class that were predicted as
+        it. Both are 0 if there are no such images.
     y_true, y_pred : numpy.ndarray
-        Shape ``(n,)``, int64: true and predicted labels.
+        True and predicted labels, int64, shape ``(n,)``.
     probabilities : numpy.ndarray
-        Shape ``(n, classes)``, float32: what the model returned.
+        The output of the model, float32, shape ``(n, classes)``.
     class_names : tuple of str
     """
 
@@ -57,7 +60,13 @@ class Evaluation:
         )
 
     def confused_pairs(self, most: int = 10) -> list[tuple[str, str, int]]:
-        """Return the most frequent confusions as (true class, predicted class, images)."""
+        """Return the most frequent confusions: true class, predicted class, number of images.
+
+        Parameters
+        ----------
+        most : int
+            The largest number of confusions.
+        """
         errors = self.confusion * (1 - np.eye(len(self.confusion), dtype=int))
         places = np.argsort(errors, axis=None, kind="stable")[::-1][:most]
         pairs = zip(*np.unravel_index(places, errors.shape), strict=True)
@@ -71,12 +80,12 @@ class Evaluation:
 def evaluate(
     model: keras.Model, x: np.ndarray, y: np.ndarray, class_names: tuple[str, ...]
 ) -> Evaluation:
-    """Predict the classes of `x` and score them against `y`.
+    """Predict the classes of images, and compare them with the true labels.
 
     Parameters
     ----------
     model : keras.Model
-        Returns class probabilities of shape ``(n, classes)``.
+        A model that returns class probabilities of shape ``(n, classes)``.
     x : numpy.ndarray
         Images, uint8, shape ``(n, height, width, channels)``.
     y : numpy.ndarray
@@ -86,13 +95,31 @@ def evaluate(
     Returns
     -------
     Evaluation
+
+    Examples
+    --------
+    >>> print(evaluate(model, data.x_test, data.y_test, data.class_names))
+    62.9% (95% interval 62.0 to 63.8%, 10,000 images)
     """
     probabilities = model.predict(np.asarray(x), batch_size=EVALUATION_BATCH, verbose=0)
     return score(np.asarray(probabilities, dtype="float32"), np.asarray(y), class_names)
 
 
 def score(probabilities: np.ndarray, y: np.ndarray, class_names: tuple[str, ...]) -> Evaluation:
-    """Score class probabilities, shape ``(n, classes)``, against true labels ``(n,)``."""
+    """Compare predicted probabilities with the true labels.
+
+    Parameters
+    ----------
+    probabilities : numpy.ndarray
+        Shape ``(n, classes)``.
+    y : numpy.ndarray
+        True labels, int64, shape ``(n,)``.
+    class_names : tuple of str
+
+    Returns
+    -------
+    Evaluation
+    """
     labels = np.arange(len(class_names))
     y_pred = probabilities.argmax(axis=1)
     precision, recall, _, _ = precision_recall_fscore_support(
@@ -113,6 +140,14 @@ def score(probabilities: np.ndarray, y: np.ndarray, class_names: tuple[str, ...]
 
 
 def wilson_interval(correct: int, n: int) -> tuple[float, float]:
-    """Return the 95% confidence interval of the proportion ``correct / n``."""
+    """Return the 95% confidence interval of the proportion ``correct / n``.
+
+    Source: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+
+    Examples
+    --------
+    >>> wilson_interval(90, 100)
+    (0.8256..., 0.9447...)
+    """
     interval = binomtest(correct, n).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)

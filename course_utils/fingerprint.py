@@ -1,4 +1,4 @@
-"""Digests of everything that a result depends on: equal digests, equal results."""
+"""Digests of everything that a result depends on: equal digests mean equal results."""
 
 from __future__ import annotations
 
@@ -32,17 +32,23 @@ LIBRARY_SUFFIXES = (".py", ".json", ".toml")
 
 
 def digest(content: bytes) -> str:
-    """Return the SHA-256 digest of bytes, 64 hexadecimal digits."""
+    """Return the SHA-256 digest of bytes, as 64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> digest(b"")[:8]
+    'e3b0c442'
+    """
     return hashlib.sha256(content).hexdigest()
 
 
 def digest_of_json(content: Any) -> str:
-    """Return the digest of a JSON value, whatever the order of its keys."""
+    """Return the digest of a JSON value, which does not depend on the order of its keys."""
     return digest(json.dumps(content, sort_keys=True).encode())
 
 
 def digest_of_files(files: Iterable[Path], base: Path) -> str:
-    """Return one digest of the files' contents and of their paths relative to `base`."""
+    """Return the digest of files: of their contents, and of their paths relative to `base`."""
     found = hashlib.sha256()
     for path in files:
         content = path.read_bytes()
@@ -52,12 +58,12 @@ def digest_of_files(files: Iterable[Path], base: Path) -> str:
 
 
 def digest_of_library(without: Collection[str] = ()) -> str:
-    """Return the digest of this library's own files.
+    """Return the digest of this library's files.
 
     Parameters
     ----------
     without : collection of str
-        Names of folders and files that are left out.
+        Names of folders and files to leave out.
     """
     base = paths.PACKAGE
     files = [

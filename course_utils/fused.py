@@ -1,20 +1,26 @@
-"""Batch normalisation and dropout on a CPU, with TensorFlow, in fewer passes over memory.
+"""Batch normalisation and dropout with fewer passes over memory, for TensorFlow on a CPU.
 
-Keras computes batch normalisation in training from means, differences, products and casts, each
-of them a pass over all activations, and as many for the gradient. TensorFlow has one operation for
-all of that and one for its gradient (``FusedBatchNormV3``, ``FusedBatchNormGradV3``). For dropout,
-Keras draws a floating-point number for each value; here two values share 32 random bits.
+In training, Keras computes batch normalisation from means, differences, products and casts. Each
+is a pass over all activations, and the gradient takes as many. TensorFlow has a single operation
+for all of this, and another one for its gradient (``FusedBatchNormV3``, ``FusedBatchNormGradV3``).
+For dropout, Keras draws a floating-point number for each value; here, two values share 32 random
+bits.
 
-Only the method `call` of Keras' own classes is replaced. A model's layers, settings and saved file
-stay what they are, and plain Keras opens the file without this library.
+Only the method `call` of Keras's own classes is replaced. The layers, settings and saved files of
+models stay the same, and plain Keras opens these files without this library.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import keras
 from keras import layers
 
-# Dropout compares 16-bit random numbers, so its rate is off by less than 0.00001.
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# Number of values of the 16-bit random numbers of dropout; the rate is accurate to 0.00001.
 LEVELS = 2**16
 
 _keras_normalise = layers.BatchNormalization.call
@@ -24,31 +30,40 @@ _keras_drop = layers.Dropout.call
 def fuse_layers(fused: bool = True) -> None:
     """Turn the faster `BatchNormalization` and `Dropout` on or off.
 
-    Other backends keep Keras' own implementation, and so do layers that the faster way cannot
-    compute (see `is_fusible`). Normalised values, their gradients and moving averages are Keras'
-    own within rounding. Dropout draws other masks than Keras from the same seed, by the same rule.
-    On a GPU they stay off: there Keras compiles with XLA, which fuses the operations by itself.
+    Other backends keep Keras's own implementation, and so do layers that the faster one does not
+    cover (see `is_fusible`). Normalised values, their gradients and the moving averages equal
+    Keras's up to rounding. Dropout follows the same rule as in Keras, but draws other masks from
+    the same seed. On a GPU, both stay off: Keras compiles with XLA there, which fuses the
+    operations by itself.
 
-    Where a model is compiled with ``jit_compile=True`` (on a CPU Keras does that on request only),
-    XLA computes the fused operation by its own formula, which loses precision where a channel's
-    mean is a hundred times its standard deviation or more.
+    If a model is compiled with ``jit_compile=True`` (which Keras does on a CPU only on request),
+    XLA computes the fused operation with its own formula, which loses precision for channels whose
+    mean is at least a hundred times their standard deviation.
 
     Parameters
     ----------
     fused : bool
-        False puts Keras' own implementation back.
+        False restores Keras's own implementation.
     """
     fused = fused and keras.backend.backend() == "tensorflow"
     layers.BatchNormalization.call = _normalise if fused else _keras_normalise
     layers.Dropout.call = _drop if fused else _keras_drop
 
 
-def is_fusible(layer: layers.BatchNormalization, inputs, mask=None) -> bool:
-    """Tell whether the fused operation computes what a `BatchNormalization` layer asks for.
+def is_fusible(
+    layer: layers.BatchNormalization, inputs: tf.Tensor, mask: tf.Tensor | None = None
+) -> bool:
+    """Tell whether the fused operation can replace a `BatchNormalization` layer.
 
-    It does for unmasked maps of shape ``(n, height, width, channels)`` in float32 or bfloat16 that
-    are normalised channel by channel, without renormalisation and on a single device. A class
-    derived from Keras' own can compute something else.
+    It can for unmasked maps of shape ``(n, height, width, channels)`` in float32 or bfloat16 that
+    are normalised by channel, without renormalisation and on a single device. It cannot for a
+    class derived from Keras's own, which may compute something else.
+
+    Parameters
+    ----------
+    layer : keras.layers.BatchNormalization
+    inputs : tensorflow.Tensor
+    mask : tensorflow.Tensor, optional
     """
     return (
         type(layer) is layers.BatchNormalization
@@ -62,8 +77,13 @@ def is_fusible(layer: layers.BatchNormalization, inputs, mask=None) -> bool:
     )
 
 
-def _normalise(self, inputs, training=None, mask=None):
-    """Take the place of `keras.layers.BatchNormalization.call`."""
+def _normalise(
+    self: layers.BatchNormalization,
+    inputs: tf.Tensor,
+    training: bool | None = None,
+    mask: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Replace `keras.layers.BatchNormalization.call`."""
     if not is_fusible(self, inputs, mask):
         return _keras_normalise(self, inputs, training=training, mask=mask)
     import tensorflow as tf
@@ -82,7 +102,7 @@ def _normalise(self, inputs, training=None, mask=None):
         is_training=uses_batch,
     )
     if uses_batch:
-        # The operation's batch variance is divided by n - 1, Keras' by n.
+        # The operation divides the sum of squares by n - 1, Keras by n.
         n = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), "float32")
         biased = batch_variance * (tf.maximum(n - 1, 1) / n)
         keep = self.momentum
@@ -91,8 +111,8 @@ def _normalise(self, inputs, training=None, mask=None):
     return tf.cast(outputs, self.compute_dtype)
 
 
-def _drop(self, inputs, training=False):
-    """Take the place of `keras.layers.Dropout.call`."""
+def _drop(self: layers.Dropout, inputs: tf.Tensor, training: bool | None = False) -> tf.Tensor:
+    """Replace `keras.layers.Dropout.call`."""
     kept = round((1 - self.rate) * LEVELS)
     if not training or self.noise_shape is not None or not 0 < kept < LEVELS:
         return _keras_drop(self, inputs, training=training)
@@ -104,7 +124,7 @@ def _drop(self, inputs, training=False):
         shape=[(n + 1) // 2],
         key=[tf.bitcast(seed, "uint64")],
         counter=tf.zeros(2, "uint64"),
-        alg=1,  # Philox, whatever the device
+        alg=1,  # Philox, on any device
         dtype="uint32",
     )
     numbers = tf.reshape(tf.reshape(tf.bitcast(bits, "uint16"), [-1])[:n], tf.shape(inputs))

@@ -1,7 +1,7 @@
-"""The course's figures: each says in words what it shows, and on which data.
+"""The course's figures: each has an alternative text and names its data.
 
-Every function returns a `Picture`. As the last line of a notebook's cell it shows itself,
-with its alternative text; elsewhere `Picture.save` writes it.
+Every function returns a `Picture`. As the last expression of a notebook's cell, it displays itself
+with its alternative text; `Picture.save` writes it to a file.
 """
 
 from __future__ import annotations
@@ -10,25 +10,35 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.typing import LineStyleType
+from numpy.typing import ArrayLike
 
+from course_utils import colours
 from course_utils.data import Source
 from course_utils.evaluation import Evaluation
 from course_utils.training import History
 
-PALETTE = sns.color_palette("colorblind")
-# Colours never carry a meaning alone: each series has its own dashes and marker too.
-STYLES = [("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"), ((0, (5, 1)), "v"), ((0, (1, 1)), "P")]
-DPI = 144
-CSS_DPI = 72
-# At this resolution letters need not be fitted to pixels, which takes a fifth of the time.
-DRAWING = {"text.hinting": "none"}
+PALETTE = sns.color_palette(colours.PALETTE)
+# Dashes and markers of the series, so that colour never carries a meaning alone.
+STYLES: list[tuple[LineStyleType, str]] = [
+    ("-", "o"),
+    ("--", "s"),
+    (":", "^"),
+    ("-.", "D"),
+    ((0, (5, 1)), "v"),
+    ((0, (1, 1)), "P"),
+]
+# Resolution of the files, and the resolution at which a page shows them.
+DPI, CSS_DPI = 144, 72
 
 
 class Picture:
@@ -38,25 +48,28 @@ class Picture:
     ----------
     figure : matplotlib.figure.Figure
     alt : str
-        What the figure shows, for readers who do not see it.
+        A description of the figure, for readers who cannot see it.
     crop : bool
-        Cut the margins off. To find them takes half as long as to draw.
+        Cut off the margins. Finding them takes half as long as drawing the figure.
     """
 
-    def __init__(self, figure: Figure, alt: str, crop: bool = True):
-        # Closed, so that the notebook does not show it a second time by itself.
+    def __init__(self, figure: Figure, alt: str, crop: bool = True) -> None:
+        # An open figure would be displayed a second time by the notebook.
         plt.close(figure)
         self.figure = figure
         self.alt = alt
         self._bounds = "tight" if crop else None
 
     def save(self, path: Path | str) -> None:
-        """Write the figure; the file's ending chooses the format."""
+        """Write the figure to a file, whose extension determines the format."""
         self._write(path)
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+        """Return the figure as IPython displays it: the image, its text and its width."""
         png = io.BytesIO()
-        # Compressed more, it would be a tenth smaller, and take much longer.
+        # A higher level would make the file a tenth smaller, but would take much longer.
         quickly = {"compress_level": 1}
         self._write(png, format="png", pil_kwargs=quickly)
         pixels = int.from_bytes(png.getvalue()[16:20], "big")
@@ -64,29 +77,44 @@ class Picture:
         metadata = {"image/png": {"alt": self.alt, "width": pixels * CSS_DPI // DPI}}
         return data, metadata
 
-    def _write(self, where: Path | str | io.BytesIO, **settings) -> None:
-        with plt.rc_context(DRAWING):
+    def _write(self, where: Path | str | io.BytesIO, **settings: Any) -> None:
+        # Hinting is not needed at this resolution, and takes a fifth of the time.
+        with plt.rc_context({"text.hinting": "none"}):
             self.figure.savefig(where, dpi=DPI, bbox_inches=self._bounds, **settings)
 
 
 def show(figure: Figure, alt: str, source: Source | None = None, *, crop: bool = True) -> Picture:
-    """Turn any matplotlib figure into a `Picture`, stamped with the data it was made from.
+    """Turn any Matplotlib figure into a `Picture` that names its data.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
     alt : str
-        What the figure shows, in one or two sentences.
+        A description of the figure in one or two sentences.
     source : Source, optional
-        The data's name is written under the figure; a stand-in's in bold.
+        The data, whose name is written under the figure; the name of a stand-in is bold.
     crop : bool
         As for `Picture`.
+
+    Returns
+    -------
+    Picture
+
+    Examples
+    --------
+    >>> figure, axis = plt.subplots()
+    >>> axis.plot(history.val_accuracy)
+    >>> show(figure, "Validation accuracy rises in each epoch.", data.source)
     """
     if source is not None:
-        style = (
-            {"weight": "bold", "color": "#9c2a00"} if source.is_stand_in else {"color": "#595959"}
+        figure.supxlabel(
+            f"Data: {source.name}",
+            fontsize=8,
+            x=0.99,
+            ha="right",
+            weight="bold" if source.is_stand_in else "normal",
+            color=colours.STAND_IN if source.is_stand_in else colours.SOURCE,
         )
-        figure.supxlabel(f"Data: {source.name}", fontsize=8, x=0.99, ha="right", **style)
         alt = f"{alt} Data: {source.name}."
     return Picture(figure, alt, crop)
 
@@ -106,15 +134,20 @@ def image_grid(
     ----------
     images : numpy.ndarray
         Shape ``(n, height, width, 3)`` for colour, ``(n, height, width)`` or
-        ``(n, height, width, 1)`` for grey; uint8, or floats of any range (grey only).
+        ``(n, height, width, 1)`` for grey; uint8, or floats in any range (grey only).
     titles : sequence of str, optional
-        One for each image.
+        One title for each image.
     source : Source
     alt : str
+        A description of the figure.
     columns : int
-        Images per row.
+        The number of images in a row.
     size : float
-        An image's width in inches.
+        The width of an image, in inches.
+
+    Returns
+    -------
+    Picture
     """
     images = images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images
     rows = -(-len(images) // columns)
@@ -124,25 +157,29 @@ def image_grid(
     for axis in axes.flat:
         axis.axis("off")
     for number, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
-        axis.imshow(image, cmap="gray", interpolation="nearest")
+        axis.imshow(image, cmap=colours.GREY_IMAGE, interpolation="nearest")
         if titles is not None:
             axis.set_title(titles[number], fontsize=7, pad=2)
     return show(figure, alt, source)
 
 
 def evaluation_image(history: History, evaluation: Evaluation, source: Source) -> Picture:
-    """Show the curves of loss and accuracy beside the confusion matrix.
+    """Show the learning curves of loss and accuracy beside the confusion matrix.
 
     Parameters
     ----------
     history : History
-        Of the training.
+        The history of the training, with a validation set.
     evaluation : Evaluation
-        On the test set.
+        The evaluation on the test set.
     source : Source
+
+    Returns
+    -------
+    Picture
     """
-    # Laid out by hand, names of axes too: working it out takes as long as drawing it, and this
-    # figure is drawn often.
+    # Positions are given by hand, because this figure is drawn often, and an automatic layout would
+    # take as long as drawing it.
     figure = Figure(figsize=(11, 5.4))
     grid = figure.add_gridspec(
         2, 2, width_ratios=(1, 1.35), left=0.07, right=0.99, bottom=0.24, top=0.94, hspace=0.3
@@ -164,7 +201,7 @@ def evaluation_image(history: History, evaluation: Evaluation, source: Source) -
         _tidy(axis, percent=name == "accuracy")
     matrix = figure.add_subplot(grid[:, 1])
     _confusion_axis(matrix, evaluation)
-    # So that long names, as the stand-in's, leave room for those of the axes.
+    # Long class names, such as the stand-in's, are smaller, to leave room for the axes' labels.
     matrix.tick_params(labelsize=10 if max(map(len, evaluation.class_names)) <= 10 else 7)
     matrix.xaxis.set_label_coords(0.5, -0.24)
     matrix.yaxis.set_label_coords(-0.28, 0.5)
@@ -194,7 +231,19 @@ def confusion_heatmap(evaluation: Evaluation, source: Source) -> Picture:
 
 
 def confused_pairs(evaluation: Evaluation, source: Source, most: int = 8) -> Picture:
-    """Show which classes are taken for which others most often."""
+    """Show which classes are mistaken for which others most often.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    source : Source
+    most : int
+        The largest number of pairs.
+
+    Returns
+    -------
+    Picture
+    """
     pairs = evaluation.confused_pairs(most)
     labels = [f"{true} taken for {guess}" for true, guess, _ in pairs]
     counts = [count for _, _, count in pairs]
@@ -215,16 +264,20 @@ def confused_pairs(evaluation: Evaluation, source: Source, most: int = 8) -> Pic
 
 
 def misclassified(x: np.ndarray, evaluation: Evaluation, source: Source, most: int = 10) -> Picture:
-    """Show the wrong predictions of which the model was surest.
+    """Show the wrong predictions of which the model was most confident.
 
     Parameters
     ----------
     x : numpy.ndarray
-        The images that were evaluated, in their order.
+        The images that were evaluated, in the same order; shape ``(n, height, width, channels)``.
     evaluation : Evaluation
     source : Source
     most : int
-        How many to show.
+        The largest number of images.
+
+    Returns
+    -------
+    Picture
     """
     wrong = np.flatnonzero(evaluation.y_true != evaluation.y_pred)
     surest = wrong[np.argsort(-evaluation.probabilities[wrong].max(axis=1))][:most]
@@ -252,8 +305,12 @@ def learning_curves(histories: Mapping[str, History], source: Source) -> Picture
     Parameters
     ----------
     histories : mapping of str to History
-        Run's name to its history; at most six.
+        The history of each run, by the run's name; at most six.
     source : Source
+
+    Returns
+    -------
+    Picture
     """
     figure = Figure(figsize=(9.5, 3.6), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
@@ -283,12 +340,17 @@ def accuracy_chart(
     Parameters
     ----------
     table : pandas.DataFrame
-        As `experiment.summarise` returns it: columns accuracy, lowest, highest, and `label`.
+        The result of `summarise`, or any table with the columns accuracy, lowest, highest (from 0
+        to 1) and `label`.
     label : str
-        The column that names the rows.
+        The column with the names of the rows.
     source : Source, optional
     threshold : float, optional
-        Drawn as a vertical line.
+        An accuracy that is marked by a vertical line.
+
+    Returns
+    -------
+    Picture
     """
     figure = Figure(figsize=(7.5, 0.36 * len(table) + 1.0), layout="constrained")
     axis = figure.subplots()
@@ -301,7 +363,7 @@ def accuracy_chart(
             fontsize=8,
         )  # fmt: skip
     if threshold is not None:
-        axis.axvline(threshold, color="black", linestyle="--", linewidth=1)
+        axis.axvline(threshold, color=colours.REFERENCE, linestyle="--", linewidth=1)
         axis.annotate(
             f"goal {threshold:.0%}", (threshold, -0.6), (3, 0), textcoords="offset points",
             fontsize=8,
@@ -322,18 +384,21 @@ def accuracy_chart(
 def reported_and_measured_chart(
     table: pd.DataFrame, source: Source, label: str = "design", baseline: str | None = None
 ) -> Picture:
-    """Show for each network what its document reports and what was measured.
+    """Show the reported and the measured accuracy of each network.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        As `reproduction.reported_and_measured` returns it.
+        The result of `reported_and_measured`.
     source : Source
     label : str
-        The column that names the rows.
+        The column with the names of the rows.
     baseline : str, optional
-        The row that the others are compared with: a vertical line stands at what was measured
-        for it.
+        The row with which the others are compared; a vertical line marks its measured accuracy.
+
+    Returns
+    -------
+    Picture
     """
     figure = Figure(figsize=(7.5, 0.36 * len(table) + 1.3), layout="constrained")
     axis = figure.subplots()
@@ -346,7 +411,7 @@ def reported_and_measured_chart(
     )  # fmt: skip
     if baseline is not None:
         position = table.measured[table[label] == baseline].item()
-        axis.axvline(position, color="black", linestyle="--", linewidth=1)
+        axis.axvline(position, color=colours.REFERENCE, linestyle="--", linewidth=1)
     axis.set_yticks(rows, table[label])
     axis.set_ylim(len(table) - 0.4, -0.6)
     axis.set_xlabel("test accuracy")
@@ -367,13 +432,13 @@ def _percent(accuracy: float) -> str:
     return "nothing" if np.isnan(accuracy) else f"{accuracy:.1%}"
 
 
-def _curve(axis, x, y, label: str, number: int) -> None:
+def _curve(axis: Axes, x: ArrayLike, y: ArrayLike, label: str, number: int) -> None:
     dashes, marker = STYLES[number % len(STYLES)]
     color = PALETTE[number % len(PALETTE)]
     axis.plot(x, y, linestyle=dashes, marker=marker, markersize=4, color=color, label=label)
 
 
-def _tidy(axis, percent: bool) -> None:
+def _tidy(axis: Axes, percent: bool) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if percent:
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -381,17 +446,17 @@ def _tidy(axis, percent: bool) -> None:
     sns.despine(ax=axis)
 
 
-def _confusion_axis(axis, evaluation: Evaluation) -> None:
+def _confusion_axis(axis: Axes, evaluation: Evaluation) -> None:
     sns.heatmap(
         evaluation.confusion,
         annot=True,
         fmt="d",
-        cmap="Blues",
+        cmap=colours.COUNTS,
         cbar=False,
         square=True,
         linewidths=0.5,
         annot_kws={"size": 8},
-        # Seaborn would measure every name, to see whether they overlap.
+        # Seaborn would measure all names to find out whether they overlap.
         xticklabels=False,
         yticklabels=False,
         ax=axis,
@@ -405,7 +470,7 @@ def _confusion_axis(axis, evaluation: Evaluation) -> None:
 
 
 def _worst(evaluation: Evaluation) -> str:
-    """Say which confusion is the most frequent."""
+    """Name the most frequent confusion."""
     pairs = evaluation.confused_pairs(1)
     if not pairs:
         return "nothing is confused."

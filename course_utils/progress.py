@@ -1,9 +1,8 @@
-"""What is shown while many jobs run: bars on a terminal, elsewhere one line for each event."""
+"""The progress of many jobs: bars in a terminal, and elsewhere one line for each event."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -13,49 +12,51 @@ from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from course_utils import colours, env
+
 
 class Progress:
-    """Is told what happens while jobs run. This base class shows nothing."""
+    """Receives the events of running jobs; this base class shows nothing."""
 
     def begin(self, total: int) -> None:
-        """Expect this many jobs."""
+        """Start with this number of jobs."""
 
     def step(self, name: str, text: str, done: int = 0, total: int | None = None) -> None:
-        """Show what a job is doing; called in any thread.
+        """Show a step of a job; may be called from any thread.
 
         Parameters
         ----------
         name : str
-            The job.
+            The name of the job.
         text : str
-            What it is doing.
+            A description of the step.
         done, total : int, optional
-            Finished steps of the job, and all of them.
+            The number of finished steps of the job, and the number of all its steps.
         """
 
     def end(
         self, name: str, state: str, *, failed: bool = False, seconds: float = 0.0, reason: str = ""
     ) -> None:
-        """Show how a job ended.
+        """Show the end of a job.
 
         Parameters
         ----------
         name, state : str
-            The job, and how it ended.
+            The name of the job, and a word for its outcome.
         failed : bool
         seconds : float
-            Its duration; 0 if nothing ran.
+            The duration of the job; 0 if nothing was executed.
         reason : str
-            Why it failed.
+            Why the job failed.
         """
 
 
 class PlainProgress(Progress):
-    """Prints one line for each step and for each job that ends.
+    """Prints one line for each step and for the end of each job.
 
     Parameters
     ----------
-    console : Console
+    console : rich.console.Console
     """
 
     def __init__(self, console: Console) -> None:
@@ -73,7 +74,7 @@ class PlainProgress(Progress):
         self, name: str, state: str, *, failed: bool = False, seconds: float = 0.0, reason: str = ""
     ) -> None:
         self._ended += 1
-        style = "red" if failed else "green"
+        style = colours.BAD if failed else colours.GOOD
         duration = f", {seconds:.1f} s" if seconds else ""
         self._console.print(
             f"[{style}]\\[{self._ended}/{self._total}][/] {escape(name)}: "
@@ -84,13 +85,20 @@ class PlainProgress(Progress):
             self._console.print(f"    {escape(reason)}", highlight=False, soft_wrap=True)
 
     def _estimate(self) -> str:
-        """Tell how long the remaining jobs will take, if they take as long as the finished ones."""
+        """Estimate the remaining time from the mean duration of the jobs that have ended."""
         left = (time.monotonic() - self._start) / self._ended * (self._total - self._ended)
         return f", about {left:.0f} s left" if left >= 1 else ""
 
 
 class LiveProgress(PlainProgress):
-    """Shows a bar for each running job, and a line for each that has ended."""
+    """Shows a bar for each running job, and a line for each job that has ended.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+    bars : rich.progress.Progress
+        The display of the bars.
+    """
 
     def __init__(self, console: Console, bars: Bars) -> None:
         super().__init__(console)
@@ -115,8 +123,8 @@ class LiveProgress(PlainProgress):
 
 @contextlib.contextmanager
 def progress_on(console: Console) -> Iterator[Progress]:
-    """Give bars on a terminal, and plain lines elsewhere and in CI."""
-    if not console.is_terminal or os.environ.get("CI"):
+    """Yield a progress display with bars in a terminal, or with lines elsewhere and in CI."""
+    if not console.is_terminal or env.CI.value:
         yield PlainProgress(console)
         return
     with Bars(

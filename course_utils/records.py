@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import keras
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -18,36 +19,39 @@ from course_utils.recipes import Recipe
 from course_utils.runtime import Runtime, versions
 from course_utils.training import History
 
-RECORD_FORMAT = 1
+RECORD_FORMAT: Literal[1] = 1
 
 
 class RunRecord(BaseModel):
-    """All that is needed to quote a run, or to run it again.
+    """Everything needed to quote a run or to repeat it.
 
     Attributes
     ----------
     design : str
         The network's name in the zoo.
     recipe : Recipe
-        As it was carried out, its number of epochs included.
+        The recipe that was used, including the number of epochs.
     seed : int
     source : str
-        The data's name, which says so where they are a stand-in.
+        The name of the data; the name of a stand-in says that it is one.
     is_stand_in : bool
     train_images, test_images : int
+        Numbers of images.
     device, backend, precision : str
     threads : int
     versions : dict of str
+        Versions of Python and of the packages.
     date : str
-        UTC, ISO 8601, to the second.
+        The time at which the run ended: UTC, ISO 8601, to the second.
     parameters, trainable_parameters : int
     history : dict
-        As in `History`.
+        The fields of `History`.
     seconds : float
         Wall-clock time of the training.
     test_accuracy : float
+        From 0 to 1.
     test_interval : tuple of float
-        95% confidence interval (Wilson).
+        95% confidence interval of the test accuracy (Wilson, 1927).
     """
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
@@ -68,19 +72,19 @@ class RunRecord(BaseModel):
     date: str
     parameters: int
     trainable_parameters: int
-    history: dict
+    history: dict[str, Any]
     seconds: float
     test_accuracy: float
     test_interval: tuple[float, float]
 
     @property
     def data_source(self) -> Source:
-        """What figures that are made from the record are stamped with."""
+        """The source to name under figures that show recorded runs."""
         name = f"{self.source}, recorded runs"
         return Source(name, "record", location="", fingerprint="", is_stand_in=self.is_stand_in)
 
     def save(self, path: Path | str) -> Path:
-        """Write the record as JSON; a file of that name is replaced as a whole."""
+        """Write the record as JSON, replacing an existing file as a whole; return the path."""
         return write_atomically(Path(path), self.model_dump_json(indent=1) + "\n")
 
     @classmethod
@@ -90,14 +94,14 @@ class RunRecord(BaseModel):
         Raises
         ------
         RecordError
-            Where there is none, or it is not a record of this format.
+            If the file cannot be read, or is not a record of this format.
         """
         try:
             return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise RecordError(f"The run record {path} cannot be read: {error.strerror}.") from error
         except UnicodeDecodeError as error:
-            raise RecordError(_other_format(path, "it is no UTF-8 text")) from error
+            raise RecordError(_other_format(path, "it is not UTF-8 text")) from error
         except RecipeError as error:
             raise RecordError(_other_format(path, str(error))) from error
         except ValidationError as error:
@@ -119,11 +123,27 @@ def make_record(
     seed: int,
     data: Dataset,
     runtime: Runtime,
-    model,
+    model: keras.Model,
     history: History,
     tested: Evaluation,
 ) -> RunRecord:
-    """Put what a run was and what it gave into a record."""
+    """Return the record of a run.
+
+    Parameters
+    ----------
+    name : str
+        The network's name in the zoo.
+    recipe : Recipe
+    seed : int
+    data : Dataset
+        The data as the recipe splits them.
+    runtime : Runtime
+    model : keras.Model
+        The trained network.
+    history : History
+    tested : Evaluation
+        The evaluation on the test set.
+    """
     return RunRecord(
         design=name,
         recipe=recipe,
@@ -148,12 +168,12 @@ def make_record(
 
 
 def load_records(folder: Path | str) -> list[RunRecord]:
-    """Read every record of a folder, in the order of the files' names.
+    """Read all records in a folder, in the order of their file names.
 
     Raises
     ------
     RecordError
-        Where the folder holds none, or one that is not a record.
+        If the folder contains no records, or a file that is not a record.
     """
     paths = sorted(Path(folder).glob("*.json"))
     if not paths:
@@ -162,10 +182,14 @@ def load_records(folder: Path | str) -> list[RunRecord]:
 
 
 def summarise(records: list[RunRecord]) -> pd.DataFrame:
-    """Return one row per design, the mean and the range over its seeds.
+    """Summarise the runs of each design: means, and the range of the accuracy over the seeds.
 
-    Columns: design, runs, accuracy, lowest, highest, parameters, epochs, seconds,
-    device, source. Rows keep the order in which the designs first appear.
+    Returns
+    -------
+    pandas.DataFrame
+        One row per design, in the order in which the designs first appear. Columns: design, runs,
+        accuracy (mean), lowest, highest, parameters, epochs (mean), seconds (mean), device and
+        source (of the first run).
     """
     table = pd.DataFrame(
         [

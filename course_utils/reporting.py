@@ -1,14 +1,14 @@
-"""The sentence that ends a chapter: what was measured, on which data and which machine.
+"""The sentence that ends a chapter: its results, the data and the machine.
 
-The same output carries the numbers for programs, under its own MIME type: `course run`, the
-book's status page and the thresholds read them from there and from nowhere else.
+The same output also contains the numbers in a form for programs, under a MIME type of its own.
+`course run` and the status page of the book read them only from there.
 """
 
 from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from course_utils.errors import NotebookError
@@ -22,24 +22,29 @@ REPORT_MIME = "application/vnd.course.report+json"
 
 
 def report(runtime: Runtime, data: Dataset, *, profile: str, **metrics: float) -> None:
-    """Display a chapter's results as a sentence that programs can read too.
+    """Display a chapter's results, as a sentence for readers and as numbers for programs.
 
     Parameters
     ----------
     runtime : Runtime
-        From `setup`.
+        The result of `setup`.
     data : Dataset
-        The data that the metrics were measured on.
+        The data on which the metrics were measured.
     profile : {"fast", "full"}
-        The notebook's own parameter.
+        The notebook's parameter of this name.
     **metrics : float
-        What was measured: ``test_accuracy=0.629, epochs=4``. A name that ends in ``accuracy``
-        is a fraction between 0 and 1 and is shown in percent; ``seconds`` is a duration.
+        Results, such as ``test_accuracy=0.629, epochs=4``. A metric whose name ends in
+        ``accuracy`` is a fraction between 0 and 1 and is shown as a percentage; one whose name
+        ends in ``seconds`` is a duration.
 
     Raises
     ------
     NotebookError
-        For a metric that is not a finite number.
+        If a metric is not a finite number.
+
+    Examples
+    --------
+    >>> report(runtime, data, profile="fast", test_accuracy=0.629)
     """
     from IPython.display import display
 
@@ -66,8 +71,8 @@ def report(runtime: Runtime, data: Dataset, *, profile: str, **metrics: float) -
     display(bundle, raw=True)
 
 
-def find_report(cells: Iterable[dict]) -> dict[str, Any] | None:
-    """Return what the last `report` in a notebook's executed cells said, or None."""
+def find_report(cells: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the content of the last `report` in a notebook's executed cells, or None."""
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
     for output in reversed(outputs):
         content = output.get("data", {}).get(REPORT_MIME)
@@ -77,7 +82,13 @@ def find_report(cells: Iterable[dict]) -> dict[str, Any] | None:
 
 
 def format_metric(name: str, value: float) -> str:
-    """Return a metric's value as a reader wants it: ``62.9%``, ``41 s``, ``81,834``."""
+    """Format the value of a metric for readers.
+
+    Examples
+    --------
+    >>> format_metric("test_accuracy", 0.629), format_metric("seconds", 41.2)
+    ('62.9%', '41 s')
+    """
     if name.endswith("accuracy"):
         return f"{100 * value:.1f}%"
     if name.endswith("seconds"):
@@ -86,7 +97,7 @@ def format_metric(name: str, value: float) -> str:
 
 
 def _number(name: str, value: Any) -> int | float:
-    """Return a metric as plain Python number (NumPy's scalars are not JSON)."""
+    """Return a metric as a plain Python number, since NumPy's scalars cannot become JSON."""
     try:
         number = value.item() if hasattr(value, "item") else value
         finite = math.isfinite(number)

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import psutil
 
+from course_utils import env
 from course_utils.batch.executors.protocol import Execution, Job
 from course_utils.children import child_environment, start_child
 from course_utils.runtime import available_cores
@@ -144,6 +145,6 @@ def _environment(at_once: int) -> dict[str, str]:
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if at_once > 1:
         share = str(max(1, available_cores() // at_once))
-        for name in ("COURSE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        for name in (env.THREADS.name, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             environment.setdefault(name, share)
     return environment

@@ -10,6 +10,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from course_utils import env
 from course_utils.batch.notebooks import executed_content
 from course_utils.data import find_sources
 from course_utils.data.catalogue import SPECS
@@ -20,6 +21,7 @@ from course_utils.fingerprint import (
     digest_of_library,
     package_versions,
 )
+from course_utils.runtime import chosen_backend
 from course_utils.thresholds import load_thresholds
 
 # Parts of the library that no notebook runs. The thresholds enter only the keys of the notebooks
@@ -45,8 +47,9 @@ def environment(data_path: str | None, folder: Path) -> dict[str, Any]:
     return {
         "library": digest_of_library(without=NOT_IN_NOTEBOOKS),
         "versions": package_versions(),
-        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
-        "devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "backend": chosen_backend(),
+        # An empty variable, which hides all GPUs, differs from one that is not set.
+        "devices": os.environ.get(env.GPUS.name),
         "data": data_keys(data_path, folder),
     }
 

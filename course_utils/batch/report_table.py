@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from course_utils import colours
 from course_utils.batch.report import FAILED_STATUSES, FAILURES, MET, Metric, Outcome, Report
 from course_utils.reporting import format_metric
 
@@ -50,7 +51,7 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def _notebook_cells(outcome: Outcome) -> dict[str, str]:
-    style = "red" if outcome.status in FAILED_STATUSES else "default"
+    style = colours.BAD if outcome.status in FAILED_STATUSES else colours.NEUTRAL
     return {
         "notebook": escape(outcome.name),
         "seconds": "" if outcome.seconds is None else f"{outcome.seconds:.1f}",
@@ -68,7 +69,7 @@ def _metric_cells(metric: Metric | None) -> dict[str, str]:
         cells["value"] = format_metric(metric.name, metric.value)
     if metric.threshold is not None:
         failed, met = metric.verdict in FAILURES, metric.verdict == MET
-        style = "red" if failed else "green" if met else "yellow"
+        style = colours.BAD if failed else colours.GOOD if met else colours.WARNING
         bound = format_metric(metric.name, metric.threshold)
         cells["threshold"] = f"{'<=' if metric.at_most else '>='} {bound}"
         cells["verdict"] = f"[{style}]{metric.verdict}[/]"

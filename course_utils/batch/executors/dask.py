@@ -10,7 +10,6 @@ for the notebook any longer.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from distributed import Future, KilledWorker, Reschedule, Worker, as_completed, 
 from distributed.core import Status
 from distributed.utils import sync
 
+from course_utils import env
 from course_utils.batch.child_process import NotebookProcess
 from course_utils.batch.executors.protocol import Execution, Executions, Job, OnCell
 from course_utils.dask_client import connected
@@ -30,7 +30,7 @@ SECONDS_BETWEEN_LOOKS = 0.2
 
 # Environment variables that are part of the key of a notebook's outputs. The caller's values hold,
 # whatever values a worker was started with.
-SETTINGS = ("KERAS_BACKEND", "COURSE_DATA", "COURSE_OFFLINE")
+SETTINGS = (env.BACKEND, env.DATA, env.OFFLINE)
 
 
 class DaskExecutor:
@@ -53,7 +53,7 @@ class DaskExecutor:
         RunError
             If the scheduler cannot be reached, has no workers, or is lost.
         """
-        settings = {name: os.environ.get(name, "") for name in SETTINGS}
+        settings = {setting.name: setting.value or "" for setting in SETTINGS}
         topic = f"course-{uuid.uuid4().hex}"
         with connected(self._scheduler) as client:
             client.subscribe_topic(topic, lambda event: on_cell(*event[1]))
