@@ -258,3 +258,37 @@ def test_security_names_tests_that_exist():
     tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/test_*.py"))
     assert named
     assert {name for name in named if f"def {name}(" not in tests} == set()
+
+
+# Documents
+
+
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_documents_name_paths_that_exist(name):
+    """Paths in backticks, from the repository's folder or from a folder of the library."""
+    bases = [ROOT, ROOT / "course_utils", ROOT / "course_utils/grading"]
+    files = {
+        path.name for folder in ("course_utils", "tests") for path in ROOT.glob(f"{folder}/**/*")
+    }
+    placeholders = re.compile(r"NAME|NN_|^(tests|training|wrong_submissions)/")
+    text = re.sub(r"```.*?```", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+    named = set(re.findall(r"`([\w.-]+/[\w./-]*|\w+\.(?:py|toml|md|yml|cff))`", text))
+    assert named
+    wanted = {path for path in named - files if not placeholders.search(path)}
+    assert {path for path in wanted if not any((base / path).exists() for base in bases)} == set()
+
+
+def test_the_architecture_names_every_unit_of_the_library():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    package = ROOT / "course_utils"
+    units = [path.name for path in package.glob("*.py") if path.stem != "__init__"]
+    units += [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
+    assert [unit for unit in units if f"`{unit}`" not in text] == []
+
+
+def test_the_reference_documents_every_public_name():
+    stub = ast.parse((ROOT / "course_utils/__init__.pyi").read_text(encoding="utf-8"))
+    public = [node.value for node in stub.body if isinstance(node, ast.Assign)]
+    page = (ROOT / "book/api.md").read_text(encoding="utf-8")
+    names = ast.literal_eval(public[0])
+    assert [name for name in names if not re.search(rf"\b{name}\b", page)] == []
