@@ -1,8 +1,8 @@
-"""Measure what the course promises about speed and accuracy, and write it as a table.
+"""Measure the speed and the accuracy that the course promises, and write tables of the results.
 
-Run as ``python -m benchmarks`` (or ``make bench``); takes about an hour on two cores.
-`--only` picks measurements by name. Each writes its table to ``benchmarks/results/NAME.md``, where
-the rows of other types of processor stay.
+``python -m benchmarks`` (or ``make bench``) takes about an hour on two cores. `--only` chooses
+measurements by name. Each one writes a table to ``benchmarks/results/NAME.md``, and keeps the rows
+of other types of processor there.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ MEASUREMENTS = {
 
 
 def main() -> None:
+    """Run the chosen measurements, one after the other."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
     for name in parser.parse_args().only:

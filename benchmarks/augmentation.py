@@ -1,4 +1,4 @@
-"""Augmented images per second: whole batches here, one by one in Keras' old generator."""
+"""Augmented images per second: in whole batches here, one by one in Keras's old generator."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.tables import Table
 from course_utils import load_cifar10, zoo
 from course_utils.data.augmentation import augment
+from course_utils.recipes import Augmentation
 from course_utils.runtime import available_cores
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 BATCH = 128
 BATCHES = {"ours": 400, "theirs": 40}
@@ -21,8 +26,8 @@ LEAST_RATIO = 10
 
 
 def measure() -> Table:
-    """Change the same images both ways, in turn, on all cores."""
-    settings = zoo.recipe("proyectos/16").augmentation
+    """Augment the same images in both ways, in turn, on all cores."""
+    settings = zoo.recipe("proyectos/16").augmentation or Augmentation()
     images = np.array(load_cifar10().x_train[: BATCH * BATCHES["theirs"]])
     generator = _generator(settings)
     floats = images.astype("float32")
@@ -50,7 +55,7 @@ def measure() -> Table:
     )
 
 
-def _generator(settings):
+def _generator(settings: Augmentation) -> tf.keras.preprocessing.image.ImageDataGenerator:
     import tensorflow as tf
 
     return tf.keras.preprocessing.image.ImageDataGenerator(

@@ -1,4 +1,4 @@
-"""The whole book: every chapter executed anew, and again with nothing changed."""
+"""The whole book: all chapters executed again, and the book built with and without changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COURSE = [sys.executable, "-m", "course_utils.cli"]
 
 
 def measure() -> Table:
-    """Time a cold run of all chapters, the book's build, and a second build."""
+    """Time the execution of all chapters, the build of the book, and a second build."""
     rows = [
         ["all chapters, cold", _seconds("run", "--again"), "900 s"],
         ["course book, chapters done", _seconds("book"), ""],

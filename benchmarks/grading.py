@@ -1,4 +1,4 @@
-"""Grading one complete submission with plain ``nbgrader autograde``, imports included."""
+"""Grading one complete submission with plain ``nbgrader autograde``, including imports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUNS = 3
 
 
 def measure() -> Table:
-    """Grade the lecturer's own answers of the four assignments of the lab."""
+    """Grade the lecturer's own answers to the four assignments of the lab."""
     rows = [_row(name) for name in NAMES]
     headings = ["assignment", "automatic points", f"seconds, median of {RUNS} (max)", "may take"]
     return Table("Grading one submission", headings, rows)
@@ -41,7 +41,7 @@ def _row(name: str) -> list[str]:
 
 
 def make_course(course: Path, name: str) -> None:
-    """Make a course with one assignment."""
+    """Create a course with one assignment."""
     course.mkdir(exist_ok=True)
     shutil.copy(ASSIGNMENTS / CONFIG, course)
     shutil.copytree(ASSIGNMENTS / "source" / name, course / "source" / name)
@@ -50,7 +50,7 @@ def make_course(course: Path, name: str) -> None:
 
 
 def _hand_in(course: Path, name: str) -> None:
-    """Make a course with one assignment, and hand in the lecturer's notebook and files."""
+    """Create a course with one assignment, and submit the lecturer's notebook and files."""
     make_course(course, name)
     handed_in = course / "submitted" / "lecturer" / name
     shutil.copytree(ASSIGNMENTS / "solutions" / name, handed_in)
@@ -58,7 +58,7 @@ def _hand_in(course: Path, name: str) -> None:
 
 
 def _grade(course: Path, name: str) -> float:
-    # What was examined is not examined again.
+    # Stored results are deleted, because they would be reused.
     shutil.rmtree(course / FOLDER, ignore_errors=True)
     start = time.perf_counter()
     nbgrader(course, "autograde", name, "--force")

@@ -39,8 +39,8 @@ ASKED = 6.0
 KERNELS = 5
 PASSES = 5
 NETWORKS = ("a2-q3", "a2-fc")
-# As nbgrader comes: each notebook, tests and all, in a new kernel, one after the other. Only what
-# turns a test's grade into points, and keeps it, is the course's.
+# nbgrader's own steps: each notebook, with its tests, runs in a new kernel, one after the other.
+# Only the step that turns grades into points is the course's.
 STOCK = """
 from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, Execute, SaveAutoGrades
 from course_utils.grading.nbgrader_steps.points import GradeCells
@@ -51,14 +51,14 @@ c.Autograde.autograde_preprocessors = [
 c.Execute.timeout = 180
 """
 
-# Student -> test -> points.
+# Points by student and test.
 Scores = dict[str, dict[str, float | None]]
 
 
 def measure() -> Table:
-    """Grade both ways, the stock one first; scores must be the same.
+    """Grade in both ways, nbgrader's first; the scores must be the same.
 
-    nbgrader writes feedback by another command, so it is left out of both.
+    Both leave out the feedback, which nbgrader writes with another command.
     """
     with tempfile.TemporaryDirectory() as folder:
         stock, queue = Path(folder) / "stock", Path(folder) / "queue"
@@ -104,7 +104,7 @@ def measure() -> Table:
 
 
 def _networks_seconds() -> float:
-    """Measure how long a submission's networks take for all images, on cores that all do this."""
+    """Measure how long a submission's networks take for all images while all cores are busy."""
     cores = available_cores()
     with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
         passes = pool.map(_time_networks, range(cores))
@@ -128,7 +128,7 @@ def _time_networks(process: int) -> list[float]:
 
 
 def _kernel_seconds(manager: type[AsyncKernelManager]) -> float:
-    """Measure how long a kernel takes to start, and to import what every notebook does."""
+    """Measure how long a kernel takes to start and to import the library."""
     fork_server.shared()
     return statistics.median(_start_kernel(manager) for _ in range(KERNELS))
 
@@ -149,7 +149,7 @@ def _start_kernel(manager: type[AsyncKernelManager]) -> float:
 
 
 def _hand_in_a_class(course: Path) -> None:
-    """Hand in the lecturer's answers, each time with networks of their own."""
+    """Submit the lecturer's answers for each student, with slightly different networks."""
     for number in range(CLASS):
         folder = course / "submitted" / f"student-{number:02}" / NAME
         shutil.copytree(ASSIGNMENTS / "solutions" / NAME, folder)
@@ -166,7 +166,7 @@ def _hand_in_a_class(course: Path) -> None:
 
 
 def _differences(stock: Scores, queue: Scores) -> list[str]:
-    """Say which submissions have other scores, and which."""
+    """Describe the submissions whose scores differ."""
     return [
         f"{student} {stock.get(student)} / {queue.get(student)}"
         for student in sorted(stock | queue)

@@ -1,7 +1,7 @@
-"""Loading CIFAR-10 from the course's cache, beside Keras' own loader.
+"""Loading CIFAR-10 from the course's cache, compared with Keras's own loader.
 
-Both read the same images in fresh processes: Keras from an official Python archive's folder
-that is written for the occasion, the course from its cache.
+Both read the same images in new processes: the course from its cache, and Keras from a temporary
+folder with the files of the official Python archive.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import numpy as np
 
 from benchmarks.tables import Table
 from course_utils import load_cifar10
+from course_utils.data import Dataset
 
 RUNS = 5
-# Keras checks the archive's hash before it unpacks it; the folder stands in for the unpacked one.
+# Keras's download of the archive is replaced by the path of an unpacked one.
 KERAS = """
 import time
 from keras.src.datasets import cifar10
@@ -49,7 +50,7 @@ def measure() -> Table:
             "course, from its cache, and reading every pixel": READ_ALL,
             "Keras, from its unpacked archive": KERAS.format(folder=folder),
         }
-        seconds = {name: [] for name in programs}
+        seconds: dict[str, list[float]] = {name: [] for name in programs}
         for _ in range(RUNS):
             for name, program in programs.items():
                 seconds[name].append(_run(program))
@@ -87,7 +88,7 @@ def _run(program: str) -> float:
     return float(done.stdout.split()[-1])
 
 
-def write_official_batches(data, folder: Path) -> None:
+def write_official_batches(data: Dataset, folder: Path) -> None:
     """Write the images in the official Python layout: five training batches and a test batch."""
     folder.mkdir()
     x = np.concatenate([data.x_train, data.x_val])

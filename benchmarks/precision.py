@@ -1,4 +1,4 @@
-"""Training in bfloat16 beside float32, on this device."""
+"""Training in bfloat16, compared with float32, on this device."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PRECISIONS = ("mixed_bfloat16", "float32")
 
 
 def measure() -> Table:
-    """Time one epoch in each precision, in turn, after one that is not counted."""
+    """Time one epoch in each precision, in turn, after a pair that is not counted."""
     data = load_cifar10(limit=IMAGES)
     rows = []
     for name in NETWORKS:
-        seconds = {precision: [] for precision in PRECISIONS}
+        seconds: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
         for pair in range(PAIRS + 1):
             for precision in PRECISIONS:
                 setup(pair, precision=precision)

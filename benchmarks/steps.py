@@ -1,4 +1,4 @@
-"""One training step: Keras' own layers beside ours, the convolutions alone, and `fit`."""
+"""One training step: with Keras's own layers, with ours, its convolutions alone, and in `fit`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from keras import layers
 
 from benchmarks.tables import Table
 from course_utils import load_cifar10, setup, zoo
+from course_utils.checkpoint import Logs
 from course_utils.data import Dataset
 from course_utils.runtime import cpu_has_bfloat16
 from course_utils.training import Batches, compile_model, pipeline
 from course_utils.zoo.blocks import innermost_layers
 
-# The targets are speed-ups over Keras' own layers, on processors with AMX; None means no target.
-# The table shows them; nothing fails if one is missed.
+# Targets for the speed-up over Keras's own layers, on processors with AMX; None means no target.
+# The table shows them, but nothing fails if one is missed.
 TARGETS = {
     "dl/7": 1.8,
     "hw5/batchnorm": 1.8,
@@ -28,15 +29,15 @@ TARGETS = {
     "fast/final": 1.15,
     "tbmi26/final": None,
 }
-# A step should spend at least this fraction of its time in convolutions, and `fit` in steps.
+# Targets for the fraction of a step's time spent in convolutions, and of `fit`'s spent in steps.
 LEAST_CONVOLUTIONS, LEAST_FIT = 0.55, 0.93
-# Each round times an alternative for SECONDS; one more round before them only warms up.
+# Duration of each measurement, and number of rounds; one more round before them is not counted.
 SECONDS, ROUNDS = 1.0, 5
 FIT_STEPS = 25
 
 
 def measure() -> Table:
-    """Time every network in both precisions, the alternatives in turn."""
+    """Time the alternatives in turn, for every network and in both precisions."""
     data = load_cifar10()
     rows = []
     for precision in ("mixed_bfloat16", "float32") if cpu_has_bfloat16() else ("float32",):
@@ -84,19 +85,19 @@ def _row(name: str, precision: str, data: Dataset) -> list[str]:
 
 
 def _fit(model: keras.Model, batches: Batches) -> float:
-    """Return the seconds of one step inside `fit`, its start and end left out."""
+    """Return the seconds of one step inside `fit`, without the start and the end of `fit`."""
     clock = _Clock()
     model.fit(pipeline(batches), epochs=1, shuffle=False, verbose=0, callbacks=[clock])
     return clock.seconds_per_step
 
 
 class _Clock(keras.callbacks.Callback):
-    """Measures a step from the first one's end to the last one's."""
+    """Measures the mean duration of the steps after the first one."""
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self.ends = {}
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self.ends: dict[int, float] = {}
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self.ends[batch] = time.perf_counter()
 
     @property
@@ -115,12 +116,12 @@ def _step(model: keras.Model, batch: tuple[np.ndarray, np.ndarray]) -> Callable[
 
     x, y = map(tf.constant, batch)
     update = tf.function(lambda: model.train_step((x, y)))
-    update()  # traced now, with the layers as they are set up now
+    update()  # The first call traces the step, with the layers that are in use now.
     return lambda: update()["loss"].numpy()
 
 
 def _convolutions(model: keras.Model, batch_size: int) -> Callable[[], None]:
-    """Return a function that computes nothing but a step's convolutions, forward and backward."""
+    """Return a function that computes only the convolutions of a step, forward and backward."""
     import tensorflow as tf
 
     def numbers(shape: tuple[int, ...], dtype: str) -> tf.Variable:
@@ -135,12 +136,12 @@ def _convolutions(model: keras.Model, batch_size: int) -> Callable[[], None]:
         arguments.append((inputs, kernel, gradient, layer.strides, layer.padding.upper()))
 
     @tf.function
-    def compute():
+    def compute() -> list[tf.Tensor]:
         results = []
         for number, (inputs, kernel, gradient, strides, padding) in enumerate(arguments):
             with tf.GradientTape() as tape:
                 outputs = tf.nn.conv2d(inputs, kernel, strides, padding)
-            # Images have no gradient.
+            # The first layer needs no gradient with respect to the images.
             wanted = [kernel, inputs] if number else [kernel]
             results += [outputs, *tape.gradient(outputs, wanted, output_gradients=gradient)]
         return results
@@ -149,8 +150,8 @@ def _convolutions(model: keras.Model, batch_size: int) -> Callable[[], None]:
 
 
 def _in_turn(alternatives: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """Return the seconds of a step for each alternative, in rounds of one after the other."""
-    seconds = {name: [] for name in alternatives}
+    """Return the seconds of a step for each alternative; each round times all of them."""
+    seconds: dict[str, list[float]] = {name: [] for name in alternatives}
     for _ in range(ROUNDS + 1):
         for name, run in alternatives.items():
             seconds[name].append(run())
@@ -158,7 +159,7 @@ def _in_turn(alternatives: dict[str, Callable[[], float]]) -> dict[str, list[flo
 
 
 def _repeated(run: Callable[[], None]) -> Callable[[], float]:
-    """Return a function that runs something for a while, and returns the seconds of one run."""
+    """Return a function that repeats `run` for a while and returns the seconds of one run."""
 
     def measure() -> float:
         runs, start = 0, time.perf_counter()

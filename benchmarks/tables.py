@@ -1,4 +1,4 @@
-"""Markdown tables with the results of several machines: one row, or a few, for each processor."""
+"""Markdown tables with the results of several machines: one or more rows for each processor."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ REMARK = "Machines are shared: trust ratios and medians more than single times."
 
 @dataclass(frozen=True)
 class Table:
-    """What was measured on this machine.
+    """The results of one measurement on this machine.
 
     Attributes
     ----------
     title : str
     header : sequence of str
+        The names of the columns.
     rows : sequence of sequence of str
-        Cells are taken as they are; none holds a vertical bar.
+        The cells, which must not contain vertical bars.
     """
 
     title: str
@@ -35,13 +36,12 @@ class Table:
 
 
 def save(path: Path, table: Table) -> Path:
-    """Write a table to a Markdown file, in place of this processor's earlier rows.
+    """Write a table to a Markdown file, replacing this processor's earlier rows.
 
     Parameters
     ----------
     path : Path
-        The rows of other processors in this file are kept. If the columns have changed, they are
-        dropped.
+        The file. It keeps the rows of other processors, unless the columns have changed.
     table : Table
 
     Returns
@@ -57,7 +57,7 @@ def save(path: Path, table: Table) -> Path:
 
 
 def read_rows(path: Path, header: Sequence[str]) -> list[list[str]]:
-    """Return the rows of a file's table; none where it has other columns, or there is no file."""
+    """Return the rows of a file's table; empty if its columns differ or there is no file."""
     if not path.exists():
         return []
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
@@ -66,7 +66,7 @@ def read_rows(path: Path, header: Sequence[str]) -> list[list[str]]:
 
 
 def processor() -> str:
-    """Return the type of this processor: name, cores, and what multiplies bfloat16 in it."""
+    """Return the type of this processor: its name, its cores, and its bfloat16 instructions."""
     unit = bfloat16_unit()
     bfloat16 = f"bfloat16 by {unit}" if unit else "no bfloat16"
     return f"{cpu_name()}, {available_cores()} cores, {bfloat16}"

@@ -1,4 +1,4 @@
-"""Accuracy over five seeds, and seconds of training, of the three networks with a threshold."""
+"""Accuracy over five seeds and duration of training, for the three networks with a threshold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from course_utils.records import RunRecord
 from course_utils.thresholds import load_thresholds
 
 SEEDS = range(5)
-# Network: the chapter whose threshold it must clear, and the seconds it may train.
+# Networks, each with the chapter whose threshold it must reach and the seconds it may take.
 NETWORKS = {
     "fast/fully-connected": ("02_fully_connected", 30),
     "fast/cnn": ("03_convolution", 60),

@@ -1,4 +1,4 @@
-"""From an empty cache to a network that stands on ImageNet: features, head, fine-tuning."""
+"""From an empty cache to a network pretrained on ImageNet: features, head, fine-tuning."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from benchmarks.tables import Table
 from course_utils import zoo
 from course_utils.records import RunRecord
 
-# Started from the head that the first one trains.
+# Names of a network and of the one with whose trained head it starts.
 NAME, HEAD = "hw3/transfer-finetune", "hw3/transfer-features"
 SECONDS = 600
 
 
 def measure() -> Table:
-    """Train it as a reader does, with nothing decoded and no feature computed before."""
+    """Train the network as a reader does, with an empty cache."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "record.json"
         command = ["course_utils.cli", "zoo", "train", NAME, "--record", str(path)]
