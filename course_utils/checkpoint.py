@@ -329,7 +329,7 @@ class States:
             raise RunError(f"Another process is training in {place}: wait for it.") from error
 
     def is_open(self, design: str, seed: int) -> bool:
-        """Tell whether a process is training this network now."""
+        """Return whether a process is training this network now."""
         lock = self.place(design, seed) / LOCK_FILE
         if not lock.exists():
             return False

@@ -53,7 +53,7 @@ def fuse_layers(fused: bool = True) -> None:
 def is_fusible(
     layer: layers.BatchNormalization, inputs: tf.Tensor, mask: tf.Tensor | None = None
 ) -> bool:
-    """Tell whether the fused operation can replace a `BatchNormalization` layer.
+    """Return whether the fused operation can replace a `BatchNormalization` layer.
 
     It can for unmasked maps of shape ``(n, height, width, channels)`` in float32 or bfloat16 that
     are normalised by channel, without renormalisation and on a single device. It cannot for a

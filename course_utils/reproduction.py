@@ -200,7 +200,7 @@ def _flops(name: str) -> int:
 
 
 def is_recorded(run: Run, stand_in: bool = False) -> bool:
-    """Tell whether a run has a record with today's recipe.
+    """Return whether a run has a record with today's recipe.
 
     Parameters
     ----------
@@ -318,7 +318,7 @@ def _environment(jobs: int) -> dict[str, str]:
 
 
 def priorities_are_per_terminal() -> bool:
-    """Tell whether Linux compares priorities only between the programs of one terminal."""
+    """Return whether Linux compares priorities only between the programs of one terminal."""
     setting = Path("/proc/sys/kernel/sched_autogroup_enabled")
     return setting.exists() and setting.read_text().strip() == "1"
 
@@ -453,7 +453,7 @@ def _problem(record: RunRecord, run: Run) -> str:
 
 
 def _fits_recipe(history: dict[str, Any], recipe: Recipe) -> bool:
-    """Tell whether learning curves can come from training by a recipe."""
+    """Return whether learning curves can come from training by a recipe."""
     curves = [history.get(name) or [] for name in CURVES]
     if not all(isinstance(curve, list) for curve in curves):
         return False

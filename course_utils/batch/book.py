@@ -71,7 +71,7 @@ def drop_from_book_cache(source: NotebookNode, cache_path: Path) -> None:
 
 
 def _holds(cache: JupyterCacheAbstract, shown: NotebookNode) -> bool:
-    """Tell whether the cache already holds exactly these outputs."""
+    """Return whether the cache already holds exactly these outputs."""
     try:
         _, found = cache.merge_match_into_notebook(shown)
     except KeyError:

@@ -104,7 +104,7 @@ def code_cells(notebook: NotebookNode) -> Iterator[NotebookNode]:
 
 
 def is_injected(cell: NotebookNode) -> bool:
-    """Tell whether papermill inserted this cell to set the parameters."""
+    """Return whether papermill inserted this cell to set the parameters."""
     return INJECTED_TAG in cell.metadata.get("tags", [])
 
 
@@ -177,7 +177,7 @@ def _insert_injected(result: NotebookNode, executed: NotebookNode) -> None:
 
 
 def same_text(source: NotebookNode, executed: NotebookNode) -> bool:
-    """Tell whether `executed` has the same text and tags as `source`."""
+    """Return whether `executed` has the same text and tags as `source`."""
     return _text(source) == _text(executed)
 
 

@@ -54,7 +54,7 @@ class Metric:
 
 
 def is_quick_try(parameters: Mapping[str, Any]) -> bool:
-    """Tell whether parameters make the run smaller than its profile."""
+    """Return whether parameters make the run smaller than its profile."""
     return any(parameters.get(name) is not None for name in QUICK_PARAMETERS)
 
 

@@ -199,7 +199,7 @@ def _data_parameter(data: str | None) -> dict[str, str]:
 
 
 def fit_for_book(parameters: Mapping[str, Any]) -> bool:
-    """Tell whether the book may show the outputs of a run with these parameters."""
+    """Return whether the book may show the outputs of a run with these parameters."""
     return set(parameters) <= BOOK_PARAMETERS and parameters.get("data_path") != STAND_IN
 
 
