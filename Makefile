@@ -53,7 +53,7 @@ test: $(READY)
 	@.venv/bin/pytest -n $(WORKERS)
 
 quick: lint
-	@.venv/bin/pytest --quick -q
+	@.venv/bin/pytest --quick -q -n 2
 
 serve: $(READY) | _build/html/index.html
 	@echo "Ctrl+C ends it; another port: make serve PORT=8001"
@@ -69,12 +69,13 @@ lint: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/lint-imports
+	.venv/bin/mypy
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	bash -n .ci/run
 
 clean:
-	rm -rf _build .pytest_cache .ruff_cache *.egg-info
+	rm -rf _build .pytest_cache .ruff_cache .mypy_cache .import_linter_cache *.egg-info
 	find . -path ./.venv -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 	    -prune -exec rm -rf {} +
 

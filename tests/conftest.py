@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from course_utils.paths import CHECKOUT as ROOT
+
 # Before anything imports Keras: no test may wait for a network that is not there.
 os.environ.setdefault("COURSE_OFFLINE", "1")
 # What `import_keras` sets, for the tests that import Keras themselves.
@@ -27,7 +29,6 @@ from course_utils import load_cifar10
 from course_utils.data import Dataset
 from course_utils.grading.assignment.course import assignments
 
-ROOT = Path(__file__).resolve().parent.parent
 DASK = Path(sys.executable).parent / "dask"
 ON_LOOPBACK = ("--host", "127.0.0.1", "--no-dashboard")
 # Fixtures, each with the mark of the tests that ask for it; and marks that mean `process`, too.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -15,9 +14,9 @@ from nbgrading import ASSIGNMENTS
 from course_utils.grading.assignment.course import assignments, read_source
 from course_utils.grading.assignment.leaks import leaks_in_folder, secrets
 from course_utils.grading.assignment.questions import questions
+from course_utils.paths import CHECKOUT as ROOT
 from course_utils.thresholds import load_thresholds
 
-ROOT = Path(__file__).resolve().parent.parent
 NAMES = assignments(ASSIGNMENTS)
 
 

@@ -21,9 +21,8 @@ from archives import (
 
 from course_utils.data import cache, ladder, load_cifar10
 from course_utils.errors import CacheError, DataError
+from course_utils.paths import CHECKOUT as ROOT
 from course_utils.runtime import cache_dir
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture

@@ -36,8 +36,9 @@ from course_utils.grading.assignment.course import (
 )
 from course_utils.grading.gradebook import Result, open_gradebook, read_graded, results
 from course_utils.grading.sandbox.bubblewrap import Sandbox
+from course_utils.paths import CHECKOUT
 
-ASSIGNMENTS = Path(__file__).resolve().parent.parent / "assignments"
+ASSIGNMENTS = CHECKOUT / "assignments"
 RIGHT, UNTOUCHED = "right", "untouched"
 DAMAGED = ("no-notebook", "cut-notebook", "another-assignment", "mixed-up")
 

@@ -18,7 +18,8 @@ import pytest
 import yaml
 from browsers import ARGUMENTS, CHROMIUM
 
-ROOT = Path(__file__).parents[1]
+from course_utils.paths import CHECKOUT as ROOT
+
 SCREENSHOTS = ROOT / "_build" / "screenshots"
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 CHAPTER = "book/03_convolution.html"

@@ -21,6 +21,7 @@ from archives import (
 
 from course_utils.data import find_sources, load_cifar10, load_mnist
 from course_utils.errors import DataError
+from course_utils.paths import CHECKOUT
 from course_utils.runtime import cache_dir
 
 pytestmark = pytest.mark.usefixtures("nowhere")
@@ -217,7 +218,7 @@ def test_a_new_process_says_nothing_on_stderr(nowhere):  # noqa: F811
         capture_output=True,
         text=True,
         check=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "COURSE_DATA": "stand-in"},
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "COURSE_DATA": "stand-in"},
     )
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 2

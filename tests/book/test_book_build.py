@@ -14,10 +14,10 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from course_utils.batch.book import book_cache_path, store_in_book_cache
+from course_utils.paths import CHECKOUT as ROOT
 
 pytestmark = pytest.mark.process
 
-ROOT = Path(__file__).resolve().parents[1]
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 TOC = {
     "format": "jb-book",

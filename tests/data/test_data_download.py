@@ -12,7 +12,6 @@ import threading
 import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pytest
 from archives import (
@@ -28,6 +27,7 @@ from course_utils.data import download, find_sources, load_cifar10, load_mnist
 from course_utils.data.catalogue import SPECS
 from course_utils.data.spec import Download
 from course_utils.errors import CacheError
+from course_utils.paths import CHECKOUT
 from course_utils.runtime import cache_dir
 
 NAME = "cifar-10-python.tar.gz"
@@ -282,7 +282,7 @@ def test_no_network_at_all(serve, whole):
         ["unshare", "-rn", sys.executable, "-c", program],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
     )
     assert done.stdout.split() == ["None", "None", "True"]
     assert done.stderr == ""

@@ -24,13 +24,14 @@ from nbgrading import ASSIGNMENTS, cut_in_half, points, solved
 from course_utils.grading.assignment.course import nbgrader
 from course_utils.grading.class_report import write_class_report
 from course_utils.grading.gradebook import open_gradebook
+from course_utils.paths import CHECKOUT
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.process]
 
 NAME = "a1-fully-connected"
 COURSE = "image-classification"
-SCREENSHOTS = Path(__file__).parents[1] / "_build" / "screenshots" / "grading"
+SCREENSHOTS = CHECKOUT / "_build" / "screenshots" / "grading"
 COMMENT = "Well read: say also what the loss does."
 LATE_DAYS = 2
 

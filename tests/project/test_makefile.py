@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
+from course_utils.paths import CHECKOUT as ROOT
+
 pytestmark = pytest.mark.process
 
-ROOT = Path(__file__).resolve().parents[1]
 
 # `-m venv --clear .venv` makes an environment whose python is this script again.
 FAKE_PYTHON = """\

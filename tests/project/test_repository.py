@@ -16,7 +16,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[1]
+from course_utils.paths import CHECKOUT as ROOT
+
 NOTEBOOKS = sorted(ROOT.glob("book/*.ipynb"))
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -255,7 +256,7 @@ def test_ci_calls_make_test():
 
 def test_security_names_tests_that_exist():
     named = set(re.findall(r"`(test_\w+)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8")))
-    tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/test_*.py"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/test_*.py"))
     assert named
     assert {name for name in named if f"def {name}(" not in tests} == set()
 

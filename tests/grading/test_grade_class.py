@@ -44,6 +44,7 @@ from course_utils.grading.class_grading import (
 )
 from course_utils.grading.examine import store
 from course_utils.grading.sandbox import bubblewrap, gpus
+from course_utils.paths import CHECKOUT
 from course_utils.progress import PlainProgress, Progress
 
 pytestmark = pytest.mark.sandbox
@@ -261,7 +262,7 @@ def test_settings_that_cannot_be_read_stop_nbgrader(course):
 
 def test_killed_at_any_moment_the_gradebook_is_never_half_written(course):
     grade_class(course, NAME)
-    driver = Path(__file__).with_name("grade_and_die.py")
+    driver = CHECKOUT / "tests" / "helpers" / "grade_and_die.py"
     done = subprocess.run(
         [sys.executable, driver, course, NAME, str(KILLS)],
         capture_output=True, text=True, check=True,

@@ -4,14 +4,12 @@ import hashlib
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from course_utils.data import Dataset, load_mnist
-
-ROOT = Path(__file__).resolve().parent.parent
+from course_utils.paths import CHECKOUT as ROOT
 
 
 @pytest.fixture(scope="module")
