@@ -20,7 +20,7 @@ from course_utils.data import Dataset
 from course_utils.errors import RecipeError, RunError
 from course_utils.files import write_atomically
 from course_utils.recipes import Recipe
-from course_utils.runtime import cache_dir, cpu_name, gpu_name
+from course_utils.runtime import cache_dir, device_name
 from course_utils.zoo.blocks import innermost_layers
 
 # Settings of a layer that do not affect the training.
@@ -253,8 +253,7 @@ def _digest(model: keras.Model) -> str:
 
 
 def _machine() -> str:
-    device = gpu_name() or f"CPU ({cpu_name()})"
-    return f"{device}, {keras.config.dtype_policy().name}"
+    return f"{device_name()}, {keras.config.dtype_policy().name}"
 
 
 def read_state(folder: Path) -> State | None:

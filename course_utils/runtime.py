@@ -107,7 +107,7 @@ def setup(
     from course_utils.fused import fuse_layers
 
     fuse_layers(fused and gpu is None)
-    runtime = Runtime(backend, gpu or f"CPU ({cpu_name()})", precision, threads, seed)
+    runtime = Runtime(backend, device_name(), precision, threads, seed)
     print(runtime)
     return runtime
 
@@ -234,6 +234,11 @@ def gpu_name() -> str | None:
     import torch
 
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+
+
+def device_name() -> str:
+    """Return the name of the GPU, or ``"CPU"`` with the processor's name."""
+    return gpu_name() or f"CPU ({cpu_name()})"
 
 
 def jit_compile() -> bool | str:

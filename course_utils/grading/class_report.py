@@ -15,6 +15,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from course_utils.colours import REFERENCE
 from course_utils.errors import AssignmentError
 from course_utils.files import write_atomically
 from course_utils.grading.assignment.questions import Question, questions
@@ -128,7 +129,7 @@ def score_distribution(record: ClassRecord, asked: Sequence[Question]) -> Pictur
         parts = np.array(record.parts[question.test])
         heights = row + rng.uniform(-0.18, 0.18, len(parts))
         axis.plot(parts, heights, "o", color=PALETTE[0], alpha=0.55, markersize=6)
-        axis.plot([parts.mean()], [row], "|", color="black", markersize=22, markeredgewidth=2)
+        axis.plot([parts.mean()], [row], "|", color=REFERENCE, markersize=22, markeredgewidth=2)
     axis.set_yticks(range(len(asked)), [_label(question) for question in asked])
     axis.invert_yaxis()
     axis.set(xlabel="fraction of the points; a bar marks the mean", xlim=(-0.03, 1.03))
@@ -168,7 +169,7 @@ def accuracy_histogram(name: str, measured: Sequence[dict[str, Any]]) -> Picture
         color=PALETTE[0],
         edgecolor="white",
     )
-    axis.axvline(threshold, color="black", linestyle="--", label=f"required: {threshold:.0f}%")
+    axis.axvline(threshold, color=REFERENCE, linestyle="--", label=f"required: {threshold:.0f}%")
     axis.set(title=name, xlabel="test accuracy (%)", ylabel="networks")
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(frameon=False)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from course_utils.colours import BAD, WARNING
 from course_utils.grading.class_grading import FAILED, Outcome
 from course_utils.grading.gradebook import Result
 
@@ -27,7 +28,7 @@ def print_summary(outcomes: list[Outcome], results: list[Result], console: Conso
     for result in results:
         for review in result.reviews:
             console.print(
-                f"[yellow]To look at:[/] {escape(result.student)}, {escape(review)}",
+                f"[{WARNING}]To look at:[/] {escape(result.student)}, {escape(review)}",
                 soft_wrap=True,
                 highlight=False,
             )
@@ -36,6 +37,6 @@ def print_summary(outcomes: list[Outcome], results: list[Result], console: Conso
     for outcome in outcomes:
         if outcome.state == FAILED:
             console.print(
-                f"[red]{escape(outcome.student)} could not be graded:[/] {escape(outcome.reason)}",
+                f"[{BAD}]{escape(outcome.student)} could not be graded:[/] {escape(outcome.reason)}",
                 soft_wrap=True,
             )

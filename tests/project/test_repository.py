@@ -16,6 +16,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from course_utils import env
 from course_utils.paths import CHECKOUT as ROOT
 
 NOTEBOOKS = sorted(ROOT.glob("book/*.ipynb"))
@@ -252,6 +253,26 @@ def test_ci_calls_make_test():
     script = ROOT / ".ci/run"
     assert script.stat().st_mode & 0o111
     assert script.read_text(encoding="utf-8").rstrip().endswith("exec make test")
+
+
+def test_environment_variables_are_read_on_one_page():
+    """Other modules may pass PATH and PYTHONPATH on, and no more."""
+    by_name = re.compile(r"(?:environ\.get\(|environ\[|getenv\()\"(?!PATH\"|PYTHONPATH\")")
+    guilty = [
+        path.relative_to(ROOT)
+        for folder in ("course_utils", "book/_ext", "assignments")
+        for path in ROOT.glob(f"{folder}/**/*.py")
+        if by_name.search(path.read_text(encoding="utf-8"))
+    ]
+    assert guilty == []
+
+
+def test_nothing_names_a_variable_that_the_page_lacks():
+    named = set()
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("book/*.md"), *ROOT.glob("course_utils/**/*.py")]:
+        named |= set(re.findall(r"\bCOURSE_[A-Z_]+\b", path.read_text(encoding="utf-8")))
+    assert named
+    assert named - set(env.VARIABLES) == set()
 
 
 def test_security_names_tests_that_exist():
