@@ -36,7 +36,5 @@ def print_summary(outcomes: list[Outcome], results: list[Result], console: Conso
     console.print(", ".join(f"{count} {state}" for state, count in sorted(states.items())))
     for outcome in outcomes:
         if outcome.state == FAILED:
-            console.print(
-                f"[{BAD}]{escape(outcome.student)} could not be graded:[/] {escape(outcome.reason)}",
-                soft_wrap=True,
-            )
+            student, reason = escape(outcome.student), escape(outcome.reason)
+            console.print(f"[{BAD}]{student} could not be graded:[/] {reason}", soft_wrap=True)
