@@ -172,7 +172,7 @@ def trained(question: str, data: Dataset, *, read: str = "") -> None:
     epochs, parameters = found.history.epochs, found.model.count_params()
     print(f"✓ {question}.keras and {question}.json: {parameters:,} parameters, {epochs} epochs")
     bounds = load_thresholds().get(question, {})
-    for what, number in (("epochs", epochs), ("parameters", parameters)):
+    for what, number in (("epochs", found.passes), ("parameters", parameters)):
         if most := bounds.get(f"{what}_at_most"):
             expect(number <= most, what.title(), expected=f"at most {most:,.0f}", got=number)
     if found.model.input_shape[1:] != data.x_val.shape[1:]:

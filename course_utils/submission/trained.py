@@ -7,6 +7,7 @@ and grading only reads them.
 from __future__ import annotations
 
 import json
+import math
 import os
 import zipfile
 from collections.abc import Callable
@@ -52,6 +53,15 @@ class Trained:
     def history(self) -> History:
         """Losses and accuracies of the training, epoch by epoch."""
         return History(**self.record.history)
+
+    @property
+    def passes(self) -> int:
+        """The number of epochs, or of passes over the data if the recipe's epochs are longer."""
+        recipe, epochs = self.record.recipe, self.history.epochs
+        if recipe.steps_per_epoch is None:
+            return epochs
+        seen = epochs * recipe.steps_per_epoch * recipe.batch_size
+        return max(epochs, math.ceil(seen / max(self.record.train_images, 1)))
 
     def evaluate(self, data: Dataset) -> Evaluation:
         """Score the network on the test images of `data`."""

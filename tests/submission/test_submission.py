@@ -190,6 +190,21 @@ def test_limits_are_read_from_network_and_record(handed_in, small_data, monkeypa
     assert "lists 3 epochs" in ask()
 
 
+def test_an_epoch_of_many_passes_counts_as_many(handed_in, small_data, monkeypatch):
+    """By the student's check as by the grader."""
+    limits = {"a1-q2": {"test_accuracy": 0.1, "epochs_at_most": 2}}
+    monkeypatch.setattr(networks, "load_thresholds", lambda: limits)
+    monkeypatch.setattr(check, "load_thresholds", lambda: limits)
+    record = handed_in / "a1-q2.json"
+    content = json.loads(record.read_text())
+    images, batch = content["train_images"], content["recipe"]["batch_size"]
+    content["recipe"]["steps_per_epoch"] = 3 * images // batch + 1
+    record.write_text(json.dumps(content))
+    assert "epochs, at most 2 are allowed" in grade.network("a1-q2", small_data).message
+    with pytest.raises(CheckFailed, match="Epochs"):
+        check.trained("a1-q2", small_data)
+
+
 def test_a_stand_in_is_never_judged(handed_in, small_data):
     given = grade.network("a1-q2", small_data)
     assert given.fraction == 0

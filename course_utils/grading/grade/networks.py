@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -99,7 +98,7 @@ def check_input(trained: Trained, data: Dataset) -> None:
 
 def _check_limits(trained: Trained, bounds: dict[str, float]) -> None:
     epochs, parameters = trained.history.epochs, trained.model.count_params()
-    for what, number in (("epochs", _passes(trained)), ("parameters", parameters)):
+    for what, number in (("epochs", trained.passes), ("parameters", parameters)):
         most = bounds.get(f"{what}_at_most", number)
         if number > most:
             raise SubmissionError(f"{number:,} {what}, at most {most:,.0f} are allowed.")
@@ -115,15 +114,6 @@ def _check_limits(trained: Trained, bounds: dict[str, float]) -> None:
                 f"The network contains {layer.name}, a ready-made network; "
                 "this question asks for one of your own."
             )
-
-
-def _passes(trained: Trained) -> int:
-    """Return the number of epochs, or of passes over the data if the recipe's epochs are longer."""
-    recipe, epochs = trained.record.recipe, trained.history.epochs
-    if recipe.steps_per_epoch is None:
-        return epochs
-    seen = epochs * recipe.steps_per_epoch * recipe.batch_size
-    return max(epochs, math.ceil(seen / max(trained.record.train_images, 1)))
 
 
 def _units(model: keras.Model) -> list[int | None]:
