@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import io
 import shutil
 import sys
@@ -68,12 +67,9 @@ def _python() -> Check:
 
 def _packages() -> Iterator[Check]:
     versions = {name: found for name, found in runtime.versions().items() if name != "python"}
-    for name in TOOLS:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    for name in dict.fromkeys([*versions, *TOOLS]):
-        found = versions.get(name, "not installed")
-        missing = found == "not installed"
+    versions |= {name: runtime.package_version(name) for name in TOOLS}
+    for name, found in versions.items():
+        missing = found == runtime.NOT_INSTALLED
         yield Check(name, found, "pip install -r requirements.txt" if missing else "")
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import importlib.metadata
 import json
 import platform
 from collections.abc import Collection, Iterable
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils import paths
+from course_utils.runtime import NOT_INSTALLED, package_version
 
 # Packages that can change the outputs of a notebook or a score.
 PACKAGES = (
@@ -75,13 +74,8 @@ def digest_of_library(without: Collection[str] = ()) -> str:
     return digest_of_files(files, base)
 
 
-@functools.cache
 def package_versions() -> dict[str, str]:
     """Return the versions of Python and of every installed package in `PACKAGES`."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
+    found = {package: package_version(package) for package in PACKAGES}
+    installed = {package: version for package, version in found.items() if version != NOT_INSTALLED}
+    return {"python": platform.python_version()} | installed

@@ -22,6 +22,8 @@ from course_utils.errors import RuntimeSetupError
 
 BACKENDS = ("tensorflow", "jax", "torch")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
+# The version of a package that is not installed.
+NOT_INSTALLED = "not installed"
 
 
 @dataclass(frozen=True)
@@ -258,16 +260,17 @@ def versions() -> dict[str, str]:
     """Return the versions that a result depends on: Python, the course and its libraries."""
     packages = ("keras", chosen_backend(), "numpy", "course_utils")
     return {"python": platform.python_version()} | {
-        package: _version(package) for package in packages
+        package: package_version(package) for package in packages
     }
 
 
 @functools.cache
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
+    """Return the version of an installed package, or `NOT_INSTALLED`."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        return NOT_INSTALLED
 
 
 def start_folder() -> Path:
