@@ -4,7 +4,17 @@ from __future__ import annotations
 
 
 class CourseError(Exception):
-    """Base class of the course's errors; the command line prints them without a traceback."""
+    """Base class of the course's errors; the command line prints them without a traceback.
+
+    Examples
+    --------
+    >>> from course_utils import CourseError, Recipe
+    >>> try:
+    ...     Recipe(epochs=0)
+    ... except CourseError as error:
+    ...     print(error)
+    Recipe cannot have epochs = 0: Input should be greater than 0.
+    """
 
 
 class DataError(CourseError):

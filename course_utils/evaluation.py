@@ -35,6 +35,14 @@ class Evaluation:
     probabilities : numpy.ndarray
         The output of the model, float32, shape ``(n, classes)``.
     class_names : tuple of str
+
+    Examples
+    --------
+    >>> from course_utils import evaluate, load_cifar10, zoo
+    >>> data, model = load_cifar10(limit=100), zoo.build("fast/cnn")
+    >>> evaluation = evaluate(model, data.x_test, data.y_test, data.class_names)
+    >>> evaluation.n, evaluation.confusion.shape
+    (20, (10, 10))
     """
 
     accuracy: float
@@ -98,8 +106,11 @@ def evaluate(
 
     Examples
     --------
-    >>> print(evaluate(model, data.x_test, data.y_test, data.class_names))
-    62.9% (95% interval 62.0 to 63.8%, 10,000 images)
+    >>> from course_utils import evaluate, load_cifar10, zoo
+    >>> data, model = load_cifar10(limit=100), zoo.build("fast/cnn")
+    >>> evaluation = evaluate(model, data.x_test, data.y_test, data.class_names)
+    >>> print(f"Test accuracy: {evaluation}")
+    Test accuracy: ...% (95% interval ... to ...%, 20 images)
     """
     probabilities = model.predict(np.asarray(x), batch_size=EVALUATION_BATCH, verbose=0)
     return score(np.asarray(probabilities, dtype="float32"), np.asarray(y), class_names)

@@ -67,8 +67,13 @@ def run(
 
     Examples
     --------
-    >>> record = run("fast/cnn", load_cifar10(), epochs=1)
-    >>> record.save("cnn.json")
+    >>> from course_utils import experiment, load_cifar10
+    >>> record = experiment.run("fast/cnn", load_cifar10(limit=50), epochs=1)
+    Keras on ...
+    epoch  1/1  loss ...  accuracy ...%  validation ...%  ... s
+    >>> path = record.save("cnn.json")
+    >>> record.train_images, record.test_images
+    (50, 10)
     """
     runtime = runtime or setup(seed)
     design = zoo.design(name)
@@ -119,6 +124,14 @@ def run_by_name(
     ------
     CourseError
         As `run` does, and if the data cannot be loaded.
+
+    Examples
+    --------
+    >>> from course_utils.experiment import run_by_name
+    >>> record = run_by_name("fast/cnn", epochs=1, limit=50, verbose=False)
+    Keras on ...
+    >>> record.design, record.test_images
+    ('fast/cnn', 10)
     """
     runtime = runtime or setup(seed)
     dataset = load(zoo.design(name).dataset, data, limit)

@@ -102,9 +102,12 @@ def show(figure: Figure, alt: str, source: Source | None = None, *, crop: bool =
 
     Examples
     --------
+    >>> import matplotlib.pyplot as plt
+    >>> from course_utils import show
     >>> figure, axis = plt.subplots()
-    >>> axis.plot(history.val_accuracy)
-    >>> show(figure, "Validation accuracy rises in each epoch.", data.source)
+    >>> bars = axis.bar(["cats", "dogs"], [3, 5])
+    >>> show(figure, "Five images show dogs, three show cats.").alt
+    'Five images show dogs, three show cats.'
     """
     if source is not None:
         figure.supxlabel(
@@ -148,6 +151,15 @@ def image_grid(
     Returns
     -------
     Picture
+
+    Examples
+    --------
+    >>> from course_utils import image_grid, load_cifar10
+    >>> data = load_cifar10(limit=50)
+    >>> x, y = data.x_train[:10], data.y_train[:10]
+    >>> names = [data.class_names[label] for label in y]
+    >>> picture = image_grid(x, names, source=data.source, alt="Ten images.")
+    >>> picture.save("images.png")
     """
     images = images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images
     rows = -(-len(images) // columns)
@@ -177,6 +189,15 @@ def evaluation_image(history: History, evaluation: Evaluation, source: Source) -
     Returns
     -------
     Picture
+
+    Examples
+    --------
+    >>> from course_utils import evaluate, evaluation_image, load_cifar10, train, zoo
+    >>> data, model = load_cifar10(limit=50), zoo.build("fast/cnn")
+    >>> history = train(model, data, zoo.recipe("fast/cnn"), epochs=1, verbose=False)
+    >>> evaluation = evaluate(model, data.x_test, data.y_test, data.class_names)
+    >>> picture = evaluation_image(history, evaluation, data.source)
+    >>> picture.save("evaluation.png")
     """
     # Positions are given by hand, because this figure is drawn often, and an automatic layout would
     # take as long as drawing it.
@@ -217,7 +238,16 @@ def evaluation_image(history: History, evaluation: Evaluation, source: Source) -
 
 
 def confusion_heatmap(evaluation: Evaluation, source: Source) -> Picture:
-    """Show the confusion matrix alone."""
+    """Show the confusion matrix alone.
+
+    Examples
+    --------
+    >>> from course_utils import confusion_heatmap, evaluate, load_cifar10, zoo
+    >>> data, model = load_cifar10(limit=100), zoo.build("fast/cnn")
+    >>> evaluation = evaluate(model, data.x_test, data.y_test, data.class_names)
+    >>> picture = confusion_heatmap(evaluation, data.source)
+    >>> picture.save("confusion.png")
+    """
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
     axis = figure.subplots()
     _confusion_axis(axis, evaluation)
@@ -243,6 +273,14 @@ def confused_pairs(evaluation: Evaluation, source: Source, most: int = 8) -> Pic
     Returns
     -------
     Picture
+
+    Examples
+    --------
+    >>> from course_utils import confused_pairs, evaluate, load_cifar10, zoo
+    >>> data, model = load_cifar10(limit=100), zoo.build("fast/cnn")
+    >>> evaluation = evaluate(model, data.x_test, data.y_test, data.class_names)
+    >>> picture = confused_pairs(evaluation, data.source)
+    >>> picture.save("pairs.png")
     """
     pairs = evaluation.confused_pairs(most)
     labels = [f"{true} taken for {guess}" for true, guess, _ in pairs]
@@ -278,6 +316,14 @@ def misclassified(x: np.ndarray, evaluation: Evaluation, source: Source, most: i
     Returns
     -------
     Picture
+
+    Examples
+    --------
+    >>> from course_utils import evaluate, load_cifar10, misclassified, zoo
+    >>> data, model = load_cifar10(limit=100), zoo.build("fast/cnn")
+    >>> evaluation = evaluate(model, data.x_test, data.y_test, data.class_names)
+    >>> picture = misclassified(data.x_test, evaluation, data.source)
+    >>> picture.save("wrong.png")
     """
     wrong = np.flatnonzero(evaluation.y_true != evaluation.y_pred)
     surest = wrong[np.argsort(-evaluation.probabilities[wrong].max(axis=1))][:most]
@@ -311,6 +357,14 @@ def learning_curves(histories: Mapping[str, History], source: Source) -> Picture
     Returns
     -------
     Picture
+
+    Examples
+    --------
+    >>> from course_utils import History, learning_curves, recorded_runs
+    >>> records = recorded_runs("dl/1", "dl/2")
+    >>> histories = {record.design: History(**record.history) for record in records}
+    >>> picture = learning_curves(histories, records[0].data_source)
+    >>> picture.save("curves.png")
     """
     figure = Figure(figsize=(9.5, 3.6), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
@@ -351,6 +405,14 @@ def accuracy_chart(
     Returns
     -------
     Picture
+
+    Examples
+    --------
+    >>> from course_utils import accuracy_chart, recorded_runs, summarise
+    >>> records = recorded_runs("dl/*")
+    >>> table, source = summarise(records), records[0].data_source
+    >>> picture = accuracy_chart(table, "design", source)
+    >>> picture.save("accuracies.png")
     """
     figure = Figure(figsize=(7.5, 0.36 * len(table) + 1.0), layout="constrained")
     axis = figure.subplots()
@@ -399,6 +461,14 @@ def reported_and_measured_chart(
     Returns
     -------
     Picture
+
+    Examples
+    --------
+    >>> from course_utils import recorded_runs, reported_and_measured
+    >>> from course_utils import reported_and_measured_chart
+    >>> source = recorded_runs("dl/*")[0].data_source
+    >>> picture = reported_and_measured_chart(reported_and_measured("dl/*"), source)
+    >>> picture.save("reported.png")
     """
     figure = Figure(figsize=(7.5, 0.36 * len(table) + 1.3), layout="constrained")
     axis = figure.subplots()

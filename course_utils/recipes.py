@@ -78,6 +78,7 @@ class Augmentation(Settings):
 
     Examples
     --------
+    >>> from course_utils import Augmentation
     >>> Augmentation(horizontal_flip=True, shift=2)
     Augmentation(horizontal_flip=True, shift=2)
     """
@@ -118,6 +119,13 @@ class EarlyStopping(Settings):
     RecipeError
         For a setting that does not exist, a value that it cannot have, or ``"either"`` with
         `keep_best`, as two metrics have no common best epoch.
+
+    Examples
+    --------
+    >>> from course_utils import EarlyStopping, Recipe
+    >>> recipe = Recipe(epochs=100, early_stopping=EarlyStopping(patience=3))
+    >>> recipe.early_stopping
+    EarlyStopping(monitor='val_accuracy', patience=3, keep_best=True)
     """
 
     monitor: Literal["val_accuracy", "val_loss", "either"] = "val_accuracy"
@@ -174,6 +182,7 @@ class Recipe(Settings):
 
     Examples
     --------
+    >>> from course_utils import Recipe
     >>> recipe = Recipe(optimizer="sgd", learning_rate=0.01, momentum=0.9)
     >>> recipe.replace(epochs=3).epochs
     3

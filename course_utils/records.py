@@ -174,6 +174,16 @@ def load_records(folder: Path | str) -> list[RunRecord]:
     ------
     RecordError
         If the folder contains no records, or a file that is not a record.
+
+    Examples
+    --------
+    >>> from course_utils import experiment, load_cifar10, load_records
+    >>> record = experiment.run("fast/cnn", load_cifar10(limit=50), epochs=1)
+    Keras on ...
+    epoch  1/1  loss ...  accuracy ...%  validation ...%  ... s
+    >>> path = record.save("runs/fast-cnn.json")
+    >>> [record.design for record in load_records("runs")]
+    ['fast/cnn']
     """
     paths = sorted(Path(folder).glob("*.json"))
     if not paths:
@@ -190,6 +200,13 @@ def summarise(records: list[RunRecord]) -> pd.DataFrame:
         One row per design, in the order in which the designs first appear. Columns: design, runs,
         accuracy (mean), lowest, highest, parameters, epochs (mean), seconds (mean), device and
         source (of the first run).
+
+    Examples
+    --------
+    >>> from course_utils import recorded_runs, summarise
+    >>> table = summarise(recorded_runs("dl/1", "dl/2"))
+    >>> list(table.design)
+    ['dl/1', 'dl/2']
     """
     table = pd.DataFrame(
         [

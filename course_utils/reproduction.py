@@ -95,6 +95,13 @@ def recorded_runs(*patterns: str, folder: Path = RECORDS) -> list[RunRecord]:
         If a pattern matches no network.
     RecordError
         If there are no records, or one is damaged.
+
+    Examples
+    --------
+    >>> from course_utils import recorded_runs
+    >>> record = recorded_runs("dl/1")[0]
+    >>> record.design, record.seed, record.test_images
+    ('dl/1', 0, 10000)
     """
     names = choose(patterns)
     real = [record for record in load_records(folder) if not record.is_stand_in]
@@ -122,6 +129,13 @@ def reported_and_measured(*patterns: str, folder: Path = RECORDS) -> pd.DataFram
     ------
     RunError, RecordError
         As `recorded_runs` does.
+
+    Examples
+    --------
+    >>> from course_utils import reported_and_measured
+    >>> table = reported_and_measured("tbmi26/cnn")
+    >>> table.design.item(), table.reported.item()
+    ('tbmi26/cnn', 0.6307)
     """
     designs = [zoo.design(name) for name in choose(patterns)]
     table = pd.DataFrame(

@@ -91,6 +91,14 @@ def setup(
     RuntimeSetupError
         For an unknown or missing backend, an unknown precision, or a backend other than
         the one that Keras was already imported with.
+
+    Examples
+    --------
+    >>> from course_utils import setup
+    >>> runtime = setup(seed=1)
+    Keras on ..., seed 1
+    >>> runtime.seed
+    1
     """
     if precision not in PRECISIONS:
         raise RuntimeSetupError(
@@ -257,7 +265,14 @@ def jit_compile() -> bool | str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a result depends on: Python, the course and its libraries."""
+    """Return the versions that a result depends on: Python, the course and its libraries.
+
+    Examples
+    --------
+    >>> from course_utils import versions
+    >>> versions()
+    {'python': '3...', 'keras': '...', ...}
+    """
     packages = ("keras", chosen_backend(), "numpy", "course_utils")
     return {"python": platform.python_version()} | {
         package: package_version(package) for package in packages

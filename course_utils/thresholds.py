@@ -28,6 +28,12 @@ def load_thresholds(path: Path = THRESHOLDS) -> dict[str, dict[str, float]]:
     ------
     RunError
         If the file is missing or malformed.
+
+    Examples
+    --------
+    >>> from course_utils import load_thresholds
+    >>> list(load_thresholds()["06_your_own_design"])
+    ['test_accuracy', 'epochs_at_most']
     """
     try:
         thresholds = tomllib.loads(path.read_text(encoding="utf-8"))

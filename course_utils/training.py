@@ -42,6 +42,14 @@ class History:
     machines : list of str
         The devices on which the network was trained, each with its precision, in order; empty
         without a checkpoint.
+
+    Examples
+    --------
+    >>> from course_utils import load_cifar10, train, zoo
+    >>> data, recipe = load_cifar10(limit=50), zoo.recipe("fast/cnn")
+    >>> history = train(zoo.build("fast/cnn"), data, recipe, epochs=1, verbose=False)
+    >>> history.epochs, len(history.val_accuracy)
+    (1, 1)
     """
 
     loss: list[float]
@@ -102,9 +110,11 @@ def train(
 
     Examples
     --------
-    >>> data = load_cifar10(limit=1_000)
-    >>> history = train(zoo.build("fast/cnn"), data, zoo.recipe("fast/cnn"), epochs=1)
-    epoch  1/1  loss 2.051  accuracy 24.4%  validation 31.5%  3.2 s
+    >>> from course_utils import load_cifar10, train, zoo
+    >>> data = load_cifar10(limit=50)
+    >>> model, recipe = zoo.build("fast/cnn"), zoo.recipe("fast/cnn")
+    >>> history = train(model, data, recipe, epochs=1)
+    epoch  1/1  loss ...  accuracy ...%  validation ...%  ... s
     """
     recipe = recipe if epochs is None else recipe.replace(epochs=epochs)
     batches = Batches(

@@ -52,8 +52,8 @@ def load_cifar10(path: str | os.PathLike | None = None, *, limit: int | None = N
 
     Examples
     --------
-    >>> data = load_cifar10("stand-in", limit=100)  # doctest: +ELLIPSIS
-    Using the stand-in for CIFAR-10 ...
+    >>> from course_utils import load_cifar10
+    >>> data = load_cifar10(limit=100)
     >>> data.x_train.shape, data.y_test.shape
     ((100, 32, 32, 3), (20,))
     """
@@ -81,5 +81,12 @@ def load_mnist(path: str | os.PathLike | None = None, *, limit: int | None = Non
     ------
     DataError
         In the cases of `load_cifar10`.
+
+    Examples
+    --------
+    >>> from course_utils import load_mnist
+    >>> data = load_mnist(limit=100)
+    >>> data.x_train.shape, len(data.class_names)
+    ((100, 28, 28, 1), 10)
     """
     return load(MNIST.key, path, limit)

@@ -33,7 +33,9 @@ def augment(images: np.ndarray, augmentation: Augmentation, rng: np.random.Gener
 
     Examples
     --------
-    >>> images = np.zeros((2, 32, 32, 3), "uint8")
+    >>> import numpy as np
+    >>> from course_utils import Augmentation, augment
+    >>> images = np.zeros((2, 32, 32, 3), dtype="uint8")
     >>> augmentation = Augmentation(horizontal_flip=True, shift=2)
     >>> augment(images, augmentation, np.random.default_rng(0)).shape
     (2, 32, 32, 3)

@@ -57,6 +57,14 @@ class Dataset:
         One name for each class.
     source : Source
         Where the images came from.
+
+    Examples
+    --------
+    >>> from course_utils import load_cifar10
+    >>> data = load_cifar10(limit=100)
+    >>> x, y = data.part("test")
+    >>> x.shape, y.shape
+    ((20, 32, 32, 3), (20,))
     """
 
     x_train: np.ndarray

@@ -24,7 +24,19 @@ from course_utils.thresholds import load_thresholds
 
 
 class CheckFailed(SubmissionError):
-    """Error for an answer that is not yet what the question asks for."""
+    """Error for an answer that is not yet what the question asks for.
+
+    Examples
+    --------
+    >>> from course_utils.submission import check
+    >>> try:
+    ...     check.expect(False, "share", expected="a number from 0 to 1", got=1.5)
+    ... except check.CheckFailed as failed:
+    ...     print(failed)
+    share is not right yet.
+      Expected: a number from 0 to 1
+      Got:      1.5
+    """
 
     def _render_traceback_(self) -> list[str]:
         return [f"✗ {self}"]
@@ -62,6 +74,13 @@ def expect(
     ------
     CheckFailed
         If the condition is false, unless the submission is being graded.
+
+    Examples
+    --------
+    >>> from course_utils.submission import check
+    >>> share = 0.1
+    >>> check.expect(0 <= share <= 1, "share", expected="from 0 to 1", got=share)
+    ✓ share
     """
     if condition:
         print(f"✓ {what}")
@@ -84,6 +103,16 @@ def answered(read: str = "", **answers: Any) -> None:
     ------
     CheckFailed
         If an answer is still ``None``; the message names the first one.
+
+    Examples
+    --------
+    >>> from course_utils.submission import check
+    >>> check.answered(share=0.1, digit=None)
+    Traceback (most recent call last):
+        ...
+    course_utils.submission.check.CheckFailed: digit is not right yet.
+      Expected: a value for digit in the cell above
+      Got:      still None
     """
     for name, answer in answers.items():
         if answer is None or answer is Ellipsis:
@@ -107,6 +136,15 @@ def network(model: keras.Model | None, input_shape: tuple[int, ...], read: str =
     ------
     CheckFailed
         If the network is missing, takes another shape, or does not return probabilities.
+
+    Examples
+    --------
+    >>> from course_utils import zoo
+    >>> from course_utils.submission import check
+    >>> check.network(zoo.build("fast/cnn"), (32, 32, 3))
+    ✓ The network's input
+    ✓ The network's output
+    ✓ The ten outputs are probabilities
     """
     if not isinstance(model, keras.Model):
         got = "still None" if model is None else type(model)
@@ -163,6 +201,21 @@ def trained(question: str, data: Dataset, *, read: str = "") -> None:
     ------
     CheckFailed
         If the network does not meet a requirement; the message names the first one.
+
+    Examples
+    --------
+    >>> from course_utils import Recipe, load_cifar10, setup, zoo
+    >>> from course_utils.submission import check, train_once
+    >>> build_model, data = zoo.design("fast/cnn").build, load_cifar10(limit=50)
+    >>> trained = train_once("a2-fc", build_model, data, Recipe(epochs=1), setup())
+    Keras on ...
+    epoch  1/1  loss ...  accuracy ...%  validation ...%  ... s
+    Saved a2-fc.keras (... MB) and its record. Hand both in.
+    >>> check.trained("a2-fc", data)
+    ✓ a2-fc.keras and a2-fc.json: 81,834 parameters, 1 epochs
+    ✓ Epochs
+    ✓ Parameters
+      Validation accuracy: ...
     """
     try:
         found = load_trained(question)

@@ -43,6 +43,18 @@ class Trained:
     model : keras.Model
     record : RunRecord
         Recipe, log and results of the training.
+
+    Examples
+    --------
+    >>> from course_utils import Recipe, load_cifar10, setup, zoo
+    >>> from course_utils.submission import train_once
+    >>> build_model, data = zoo.design("fast/cnn").build, load_cifar10(limit=50)
+    >>> trained = train_once("a1-q2", build_model, data, Recipe(epochs=1), setup())
+    Keras on ...
+    epoch  1/1  loss ...  accuracy ...%  validation ...%  ... s
+    Saved a1-q2.keras (... MB) and its record. Hand both in.
+    >>> trained.question, trained.history.epochs
+    ('a1-q2', 1)
     """
 
     question: str
@@ -103,6 +115,16 @@ def train_once(
     ------
     SubmissionError
         If the network is too large to hand in.
+
+    Examples
+    --------
+    >>> from course_utils import Recipe, load_cifar10, setup, zoo
+    >>> from course_utils.submission import train_once
+    >>> build_model, data = zoo.design("fast/cnn").build, load_cifar10(limit=50)
+    >>> trained = train_once("a1-q2", build_model, data, Recipe(epochs=1), setup())
+    Keras on ...
+    epoch  1/1  loss ...  accuracy ...%  validation ...%  ... s
+    Saved a1-q2.keras (... MB) and its record. Hand both in.
     """
     keras.utils.set_random_seed(runtime.seed)
     network = build_model()
@@ -118,12 +140,32 @@ def train_once(
 
 
 def is_graded() -> bool:
-    """Tell whether this notebook is being graded; nothing is trained then."""
+    """Tell whether this notebook is being graded; nothing is trained then.
+
+    Examples
+    --------
+    >>> from course_utils.submission import is_graded
+    >>> is_graded()
+    False
+    """
     return env.GRADING.value == "autograde"
 
 
 def show_evaluation(trained: Trained | None, data: Dataset) -> None:
-    """Display the evaluation image: learning curves beside the confusion matrix."""
+    """Display the evaluation image: learning curves beside the confusion matrix.
+
+    Examples
+    --------
+    >>> from course_utils import Recipe, load_cifar10, setup, zoo
+    >>> from course_utils.submission import show_evaluation, train_once
+    >>> build_model, data = zoo.design("fast/cnn").build, load_cifar10(limit=50)
+    >>> trained = train_once("a1-q2", build_model, data, Recipe(epochs=1), setup())
+    Keras on ...
+    epoch  1/1  loss ...  accuracy ...%  validation ...%  ... s
+    Saved a1-q2.keras (... MB) and its record. Hand both in.
+    >>> show_evaluation(trained, data)
+    Left: loss and accuracy of training and validation, epoch 1 to 1; ...
+    """
     if trained is None:
         print("There is no trained network to show yet.")
         return
@@ -137,6 +179,18 @@ def load_trained(question: str, folder: Path | str = ".") -> Trained:
     ------
     SubmissionError
         If a file is missing, too large or damaged, or belongs to another question.
+
+    Examples
+    --------
+    >>> from course_utils import Recipe, load_cifar10, setup, zoo
+    >>> from course_utils.submission import load_trained, train_once
+    >>> build_model, data = zoo.design("fast/cnn").build, load_cifar10(limit=50)
+    >>> trained = train_once("a1-q2", build_model, data, Recipe(epochs=1), setup())
+    Keras on ...
+    epoch  1/1  loss ...  accuracy ...%  validation ...%  ... s
+    Saved a1-q2.keras (... MB) and its record. Hand both in.
+    >>> load_trained("a1-q2").model.output_shape
+    (None, 10)
     """
     model_file, record_file = model_path(question, folder), record_path(question, folder)
     for path, most in ((model_file, MAX_MODEL_BYTES), (record_file, MAX_JSON_BYTES)):
@@ -181,6 +235,13 @@ def read_json(name: str, folder: Path | str = ".") -> Any:
     ------
     SubmissionError
         If the file is missing, too large or not JSON.
+
+    Examples
+    --------
+    >>> from course_utils.submission import read_json, write_json
+    >>> path = write_json("a5-runs", [{"seed": 0, "epochs": 5}])
+    >>> read_json("a5-runs")
+    [{'seed': 0, 'epochs': 5}]
     """
     path = record_path(name, folder)
     _check_size(path, MAX_JSON_BYTES)
@@ -191,7 +252,15 @@ def read_json(name: str, folder: Path | str = ".") -> Any:
 
 
 def write_json(name: str, content: Any) -> Path:
-    """Write ``NAME.json`` into the submission."""
+    """Write ``NAME.json`` into the submission.
+
+    Examples
+    --------
+    >>> from course_utils.submission import write_json
+    >>> path = write_json("a5-runs", [{"seed": 0, "epochs": 5}])
+    >>> path.name
+    'a5-runs.json'
+    """
     return write_atomically(record_path(name), json.dumps(content, indent=1) + "\n")
 
 

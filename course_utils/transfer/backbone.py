@@ -53,6 +53,13 @@ def backbone(
     ------
     DataError
         For an unknown `cut`, or if `find_weights` finds no weights.
+
+    Examples
+    --------
+    >>> from course_utils import transfer
+    >>> model = transfer.backbone(pooled=True)
+    >>> model.output_shape, model.trainable
+    ((None, 1024), False)
     """
     low, high = value_range
     with _float32():
@@ -107,6 +114,13 @@ def tail(
     DataError
         For an unknown `cut`, a cut with nothing after it, a head that does not fit, or if
         `find_weights` finds no weights.
+
+    Examples
+    --------
+    >>> from course_utils import transfer
+    >>> model = transfer.tail("conv_pw_11_relu", size=96)
+    >>> model.input_shape, model.output_shape
+    ((None, 6, 6, 512), (None, 10))
     """
     last = network_of(cut).last
     if cut == last:

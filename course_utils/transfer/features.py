@@ -62,6 +62,13 @@ def features(
         For images of another dtype or shape, and in the cases of `backbone`.
     CacheError
         If the cache folder cannot be written or is full.
+
+    Examples
+    --------
+    >>> from course_utils import load_cifar10, transfer
+    >>> data = load_cifar10(limit=50)
+    >>> transfer.features(data.x_test, pooled=True, verbose=False).shape
+    (10, 512)
     """
     x = np.ascontiguousarray(x)
     if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] != 3 or not len(x):
@@ -118,6 +125,14 @@ def feature_data(
         In the cases of `features`.
     CacheError
         If the cache folder cannot be written or is full.
+
+    Examples
+    --------
+    >>> from course_utils import load_cifar10, transfer
+    >>> data = load_cifar10(limit=50)
+    >>> pooled = transfer.feature_data(data, pooled=True, verbose=False)
+    >>> pooled.x_train.shape, pooled.x_test.shape
+    ((50, 512), (10, 512))
     """
 
     def made(x: np.ndarray) -> np.ndarray:

@@ -107,6 +107,12 @@ def find_weights(cut: str = LAST) -> Path:
         or the downloaded file is damaged.
     CacheError
         If the download cannot be stored.
+
+    Examples
+    --------
+    >>> from course_utils import transfer
+    >>> transfer.find_weights().suffix
+    '.h5'
     """
     network = network_of(cut)
     if network is MOBILENET:

@@ -32,7 +32,14 @@ _DESIGNS: dict[str, Design] = {
 
 
 def names() -> list[str]:
-    """Return the names of all networks, grouped by document."""
+    """Return the names of all networks, grouped by document.
+
+    Examples
+    --------
+    >>> from course_utils import zoo
+    >>> zoo.names()[:2]
+    ['tbmi26/mnist-200', 'tbmi26/fully-connected']
+    """
     return list(_DESIGNS)
 
 
@@ -43,6 +50,12 @@ def design(name: str) -> Design:
     ------
     UnknownDesignError
         For a name that is not in the zoo; the message offers the nearest names.
+
+    Examples
+    --------
+    >>> from course_utils import zoo
+    >>> zoo.design("tbmi26/cnn").parameters
+    81834
     """
     if name not in _DESIGNS:
         near = difflib.get_close_matches(name, _DESIGNS, n=3, cutoff=0.4)
@@ -68,6 +81,13 @@ def build(name: str) -> keras.Model:
         For a name that is not in the zoo.
     DataError
         If it starts with a pretrained backbone, and there are no weights for it.
+
+    Examples
+    --------
+    >>> from course_utils import zoo
+    >>> model = zoo.build("fast/cnn")
+    >>> model.input_shape, model.output_shape
+    ((None, 32, 32, 3), (None, 10))
     """
     return design(name).build()
 
@@ -79,10 +99,24 @@ def recipe(name: str) -> Recipe:
     ------
     UnknownDesignError
         For a name that is not in the zoo.
+
+    Examples
+    --------
+    >>> from course_utils import zoo
+    >>> recipe = zoo.recipe("tbmi26/cnn")
+    >>> recipe.optimizer, recipe.momentum
+    ('sgd', 0.9)
     """
     return design(name).recipe
 
 
 def successors(name: str) -> list[str]:
-    """Return the networks that start from the trained weights of the network called `name`."""
+    """Return the networks that start from the trained weights of the network called `name`.
+
+    Examples
+    --------
+    >>> from course_utils import zoo
+    >>> zoo.successors("hw3/transfer-features")
+    ['hw3/transfer-finetune']
+    """
     return [design.name for design in _DESIGNS.values() if design.starts_from == name]

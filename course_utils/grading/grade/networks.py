@@ -40,6 +40,13 @@ def network(
         tells whether the network is of the kind that the question asks for.
     limit : int, optional
         Number of test images to use; default: all.
+
+    Examples
+    --------
+    >>> from course_utils import load_cifar10
+    >>> from course_utils.grading import grade
+    >>> grade.network("a1-q2", load_cifar10(limit=50)).message
+    '✗ a1-q2.keras is missing: run the cell that creates it, and hand the file in.'
     """
     bounds = load_thresholds()[question]
     threshold = bounds["test_accuracy"]
@@ -73,6 +80,19 @@ def test_accuracy(question: str, data: Dataset) -> float:
     ------
     SubmissionError
         If the network is missing or cannot be used with these images.
+
+    Examples
+    --------
+    >>> from course_utils import Recipe, load_cifar10, setup, zoo
+    >>> from course_utils.grading import grade
+    >>> from course_utils.submission import train_once
+    >>> build_model, data = zoo.design("fast/cnn").build, load_cifar10(limit=50)
+    >>> trained = train_once("a1-q2", build_model, data, Recipe(epochs=1), setup())
+    Keras on ...
+    epoch  1/1  loss ...  accuracy ...%  validation ...%  ... s
+    Saved a1-q2.keras (... MB) and its record. Hand both in.
+    >>> 0 <= grade.test_accuracy("a1-q2", data) <= 1
+    True
     """
     trained = load_trained(question)
     check_input(trained, data)
@@ -86,6 +106,22 @@ def check_input(trained: Trained, data: Dataset) -> None:
     ------
     SubmissionError
         If it does not.
+
+    Examples
+    --------
+    >>> from course_utils import Recipe, load_cifar10, load_mnist, setup, zoo
+    >>> from course_utils.grading import grade
+    >>> from course_utils.submission import train_once
+    >>> build_model, data = zoo.design("fast/cnn").build, load_cifar10(limit=50)
+    >>> trained = train_once("a1-q3", build_model, data, Recipe(epochs=1), setup())
+    Keras on ...
+    epoch  1/1  loss ...  accuracy ...%  validation ...%  ... s
+    Saved a1-q3.keras (... MB) and its record. Hand both in.
+    >>> grade.check_input(trained, load_mnist(limit=50))
+    Traceback (most recent call last):
+        ...
+    course_utils.errors.SubmissionError: a1-q3.keras takes (32, 32, 3) and returns
+    (10,), but the question asks for images of shape (28, 28, 1) and 10 classes.
     """
     shape, classes = data.x_test.shape[1:], len(data.class_names)
     takes, gives = trained.model.input_shape, trained.model.output_shape

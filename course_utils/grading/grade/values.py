@@ -33,6 +33,13 @@ class Grade:
     accuracies : tuple of dict
         Measurements: ``question, accuracy, low, high, threshold``, and the digest of the network's
         ``weights``.
+
+    Examples
+    --------
+    >>> from course_utils.grading import grade
+    >>> half = grade.Grade(0.5, "The method is right, but the result is not.")
+    >>> half.fraction
+    0.5
     """
 
     fraction: float
@@ -62,6 +69,14 @@ def equal(what: str, got: Any, expected: Any, *, tolerance: float = 0.0, hint: s
         Largest accepted difference for each number.
     hint : str
         Hint that the student reads if the answer is wrong; it never shows the right answer.
+
+    Examples
+    --------
+    >>> from course_utils.grading import grade
+    >>> grade.equal("share", 0.33, 1 / 3, tolerance=0.01).fraction
+    1.0
+    >>> grade.equal("share", 0.2, 0.1, hint="There are ten classes.").message
+    '✗ share is not correct: 0.2. There are ten classes.'
     """
     if _matches(plain(got), plain(expected), tolerance):
         return Grade(1.0, f"✓ {what}")
@@ -69,14 +84,31 @@ def equal(what: str, got: Any, expected: Any, *, tolerance: float = 0.0, hint: s
 
 
 def holds(what: str, condition: Any, hint: str = "") -> Grade:
-    """Grade a property that the answer has or does not have."""
+    """Grade a property that the answer has or does not have.
+
+    Examples
+    --------
+    >>> from course_utils.grading import grade
+    >>> layers = ["Conv2D", "MaxPooling2D", "Dense"]
+    >>> grade.holds("a convolution", "Conv2D" in layers).message
+    '✓ a convolution'
+    """
     if condition is True or condition is np.True_:
         return Grade(1.0, f"✓ {what}")
     return Grade(0.0, f"✗ {what}: no. {hint}".rstrip())
 
 
 def together(*grades: Grade, weights: Sequence[float] | None = None) -> Grade:
-    """Combine the grades of a question's parts into their (weighted) mean."""
+    """Combine the grades of a question's parts into their (weighted) mean.
+
+    Examples
+    --------
+    >>> from course_utils.grading import grade
+    >>> right = grade.holds("the shape", True)
+    >>> wrong = grade.holds("the values", False)
+    >>> grade.together(right, wrong, weights=[3, 1]).fraction
+    0.75
+    """
     weights = weights or [1.0] * len(grades)
     total = sum(w * g.fraction for w, g in zip(weights, grades, strict=True)) / sum(weights)
     return Grade(
@@ -88,7 +120,16 @@ def together(*grades: Grade, weights: Sequence[float] | None = None) -> Grade:
 
 
 def partial_credit(accuracy: float, threshold: float) -> float:
-    """Return the fraction of the points: 0 at ten points below the threshold, 1 from it on."""
+    """Return the fraction of the points: 0 at ten points below the threshold, 1 from it on.
+
+    Examples
+    --------
+    >>> from course_utils.grading import grade
+    >>> grade.partial_credit(0.8, 0.75), grade.partial_credit(0.6, 0.75)
+    (1.0, 0.0)
+    >>> round(grade.partial_credit(0.7, 0.75), 2)
+    0.5
+    """
     return float(np.clip(1 + (accuracy - threshold) / PARTIAL_CREDIT, 0.0, 1.0))
 
 
@@ -105,6 +146,12 @@ def claim(what: str, claimed: Any, actual: float, *, tolerance: float = 0.005) -
         The measured accuracy, 0 to 1.
     tolerance : float
         Largest accepted difference.
+
+    Examples
+    --------
+    >>> from course_utils.grading import grade
+    >>> grade.claim("test_accuracy", 0.63, 0.6312).message
+    '✓ test_accuracy: 63.0%, measured here: 63.1%'
     """
     number = plain(claimed)
     if not isinstance(number, float | int) or isinstance(number, bool):
@@ -126,6 +173,16 @@ def without(function: Any, *names: str) -> Any:
     function : callable
     *names : str
         Dotted names, such as ``"keras.Model.count_params"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from course_utils.grading import grade
+    >>> by_hand = grade.without(lambda values: np.mean(values), "numpy.mean")
+    >>> by_hand([1, 2, 3])
+    Traceback (most recent call last):
+        ...
+    RuntimeError: This function must not call a function that the question forbids.
     """
     if hasattr(function, "without"):
         return function.without(*names)
@@ -142,6 +199,15 @@ def plain(value: Any) -> Any:
     """Return an answer as plain Python values, or as the name of its type if it is anything else.
 
     None of the answer's own code runs: an object that claims to equal everything becomes a text.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from course_utils.grading import grade
+    >>> grade.plain((np.float32(0.5), np.arange(3)))
+    [0.5, [0, 1, 2]]
+    >>> grade.plain({1, 2})
+    'a set'
     """
     if type(value) in (bool, int, float, str, type(None)):
         return value
