@@ -17,7 +17,6 @@ import nbformat
 import psutil
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
-from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import execute_notebook
 from papermill.iorw import LocalHandler, papermill_io
@@ -25,8 +24,6 @@ from papermill.iorw import LocalHandler, papermill_io
 from course_utils.batch.notebooks import STAMP, is_injected
 from course_utils.children import read_orders
 from course_utils.files import write_atomically
-
-ENGINE = "course"
 
 AUTOSAVE_SECONDS = 5
 
@@ -41,9 +38,8 @@ def main() -> None:
         events.flush()
 
     papermill_io.register(str(Path(orders["partial"]).parent), _WholeFiles())
-    papermill_engines.register(ENGINE, _watched_engine(send))
     try:
-        _execute(orders)
+        _execute(orders, _Announcer(send))
     except PapermillExecutionError as error:
         send(event="failed", error=_last_line(error.ename, error.evalue))
     except DeadKernelError:
@@ -62,15 +58,16 @@ def _take_stdout() -> TextIO:
     return events
 
 
-def _execute(orders: dict[str, Any]) -> None:
+def _execute(orders: dict[str, Any], announcer: _Announcer) -> None:
     executed = execute_notebook(
         _verbatim(orders["notebook"]),
         _verbatim(orders["partial"]),
         parameters=orders["parameters"],
-        engine_name=ENGINE,
         progress_bar=False,
         cwd=orders["folder"],
         autosave_cell_every=AUTOSAVE_SECONDS,
+        on_notebook_start=announcer.on_notebook_start,
+        on_cell_start=announcer.on_cell_start,
     )
     executed.metadata[STAMP] = orders["stamp"]
     write_atomically(Path(orders["partial"]), nbformat.writes(executed))
@@ -94,25 +91,19 @@ class _WholeFiles(LocalHandler):
         write_atomically(Path(path), buf)
 
 
-def _watched_engine(send: Callable[..., None]) -> type[NBClientEngine]:
-    """Return papermill's engine, extended to announce each code cell before it runs."""
+class _Announcer:
+    """Announces each code cell before it runs, from nbclient's hooks."""
 
-    class WatchedEngine(NBClientEngine):
-        @classmethod
-        def execute_managed_notebook(
-            cls, nb_man: NotebookExecutionManager, kernel_name: str, **kwargs: Any
-        ) -> NotebookNode | None:
-            start = nb_man.cell_start
+    def __init__(self, send: Callable[..., None]) -> None:
+        self._send = send
 
-            def announce(cell: NotebookNode, cell_index: int, **more: Any) -> None:
-                if cell.cell_type == "code" and not is_injected(cell):
-                    send(event="cell", processes=_descendants(), **_position(nb_man.nb, cell_index))
-                return start(cell, cell_index, **more)
+    def on_notebook_start(self, notebook: NotebookNode) -> None:
+        self._notebook = notebook
 
-            nb_man.cell_start = announce
-            return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
-
-    return WatchedEngine
+    def on_cell_start(self, cell: NotebookNode, cell_index: int) -> None:
+        if cell.cell_type == "code" and not is_injected(cell):
+            position = _position(self._notebook, cell_index)
+            self._send(event="cell", processes=_descendants(), **position)
 
 
 def _position(notebook: NotebookNode, index: int) -> dict[str, Any]:
