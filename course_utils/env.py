@@ -10,6 +10,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from course_utils.errors import RuntimeSetupError
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -34,6 +36,20 @@ class Variable:
     def is_on(self) -> bool:
         """Whether a switch is on: set to anything but 0."""
         return self.value not in (None, "0")
+
+    @property
+    def number(self) -> float | None:
+        """The value as a number, or None if it is not set.
+
+        Raises
+        ------
+        RuntimeSetupError
+            If it is not a number.
+        """
+        try:
+            return None if self.value is None else float(self.value)
+        except ValueError:
+            raise RuntimeSetupError(f"{self.name} is {self.value!r}: set a number.") from None
 
     @property
     def path(self) -> Path | None:

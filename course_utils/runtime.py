@@ -107,7 +107,7 @@ def setup(
     backend = import_keras(backend)
     import keras
 
-    threads = threads or int(env.THREADS.value or available_cores())
+    threads = threads or int(env.THREADS.number or available_cores())
     _limit_threads(backend, threads)
     keras.utils.set_random_seed(seed)
     gpu = gpu_name()
