@@ -23,11 +23,12 @@ from course_utils import env
 from course_utils.dask_client import connected
 from course_utils.errors import AssignmentError
 from course_utils.files import write_atomically
-from course_utils.grading.assignment.course import complete, submissions
+from course_utils.grading.assignment.course import submissions
 from course_utils.grading.examine import store as examined
 from course_utils.grading.examine.job import Examined, Job
 from course_utils.grading.examine.submission import examine
 from course_utils.grading.gradebook import Writer, open_gradebook
+from course_utils.grading.nbgrader_steps.intake import Submission
 from course_utils.grading.nbgrader_steps.notes import printable
 from course_utils.grading.sandbox import gpus
 from course_utils.grading.sandbox.bubblewrap import close_all, require_sandbox
@@ -124,11 +125,10 @@ def grade_class(
     require_sandbox(with_my_rights)
     jobs = jobs or at_a_time()
     # Workers on other machines choose the number of threads by their own cores.
-    threads = None if scheduler else int(env.THREADS.value or max(1, available_cores() // jobs))
+    threads = None if scheduler else int(env.THREADS.number or max(1, available_cores() // jobs))
     settings: dict[str, Any] = {"with_my_rights": with_my_rights}
+    retrain = env.RETRAIN.number if retrain is None else retrain
     settings |= {} if retrain is None else {"retrain": retrain}
-    for folder in folders:
-        complete(folder)
     progress = progress or Progress()
     progress.begin(len(folders))
     queue = _Queue(Writer(course, assignment, settings), course, assignment, again, threads)
@@ -169,7 +169,7 @@ class _Queue:
     ) -> None:
         self._writer, self._course, self._assignment = writer, course, assignment
         self._again, self._threads = again, threads
-        self._jobs: dict[Future, tuple[str, Job]] = {}
+        self._under_way: dict[Future, tuple[str, Submission]] = {}
 
     def run(self, client: Client, students: list[str], progress: Progress) -> Iterator[Outcome]:
         """Grade submissions; yield each outcome as soon as it is known."""
@@ -178,53 +178,55 @@ class _Queue:
         room = UNDER_WAY * sum(client.nthreads().values())
         waiting = as_completed(loop=client.loop)
         for student in students:
-            if len(self._jobs) >= room:
+            if len(self._under_way) >= room:
                 yield self._finish(next(waiting))
-            job = self._begin(student)
-            if isinstance(job, Outcome):
-                yield job
+            begun = self._begin(student)
+            if isinstance(begun, Outcome):
+                yield begun
                 continue
             # A job that is not pure has its own key, even if two submissions are identical.
             future = client.submit(
-                _examine_on_worker, job, student, topic, self._threads, pure=False
+                _examine_on_worker, begun.job, student, topic, self._threads, pure=False
             )
-            self._jobs[future] = student, job
+            self._under_way[future] = student, begun
             waiting.add(future)
         for future in waiting:
             yield self._finish(future)
 
-    def _begin(self, student: str) -> Job | Outcome:
-        """Read a submission; return its job, or its outcome if nothing has to be examined."""
+    def _begin(self, student: str) -> Submission | Outcome:
+        """Receive a submission; return its outcome if nothing has to be examined."""
         try:
-            job = self._writer.job(student)
-            if job is None:
-                return self._write(student, "nothing to run", 0.0)
+            submission = self._writer.receive(student)
+            if submission.job is None:
+                return self._write(student, submission, 0.0)
             if not self._again:
-                if self._is_current(student, job.digest):
+                if self._is_current(student, submission.job.digest):
                     return Outcome(student, UNCHANGED)
-                if examined.load(job, self._course):
-                    return self._write(student, job.digest, 0.0)
-            return job
+                if examined.load(submission.job, self._course):
+                    return self._write(student, submission, 0.0)
+            return submission
         except Exception as error:
             return _failed(student, error)
 
     def _finish(self, future: Future) -> Outcome:
         """Write the result that a worker has returned."""
-        student, job = self._jobs.pop(future)
+        student, submission = self._under_way.pop(future)
+        assert submission.job is not None  # nothing else is examined
         try:
             found, seconds = future.result()
-            examined.save(job, found, self._course)
-            return self._write(student, job.digest, seconds)
+            examined.save(submission.job, found, self._course)
+            return self._write(student, submission, seconds)
         except KilledWorker:
             return _failed(student, AssignmentError("Every worker that examined it was killed."))
         except Exception as error:
             return _failed(student, error)
 
-    def _write(self, student: str, digest: str, seconds: float) -> Outcome:
-        said = self._writer.write(student)
+    def _write(self, student: str, submission: Submission, seconds: float) -> Outcome:
+        said = self._writer.write(submission)
         logs = self._course / examined.FOLDER / "logs" / student
         write_atomically(logs / f"{self._assignment}.log", said)
         self._writer.write_feedback(student)
+        digest = submission.job.digest if submission.job else "nothing to run"
         # The marker is written last: if this call is killed before that, the next one repeats all.
         write_atomically(self._marker(student), json.dumps(digest))
         return Outcome(student, GRADED, seconds)

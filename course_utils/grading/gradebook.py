@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import nbformat
 import nbgrader.api
@@ -17,22 +16,20 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
-from nbgrader.converters import Autograde
+from nbgrader.converters import Autograde, GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.utils import capture_log
 from sqlalchemy import Engine, Transaction, create_engine
 from sqlalchemy.exc import SAWarning
+from traitlets import Instance
 from traitlets.config import PyFileConfigLoader
 
 from course_utils import env
 from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.assignment.check import _id
-from course_utils.grading.assignment.course import (
-    CONFIG,
-)
-from course_utils.grading.examine.job import Job
-from course_utils.grading.nbgrader_steps.examine import Examine
-from course_utils.grading.nbgrader_steps.intake import set_aside
+from course_utils.grading.assignment.course import CONFIG
+from course_utils.grading.nbgrader_steps.intake import Submission, set_aside
 from course_utils.grading.nbgrader_steps.notes import lecturer_notes
 from course_utils.submission.contract import LECTURER
 
@@ -119,6 +116,31 @@ def _reviews(graded: NotebookNode) -> list[str]:
     ]
 
 
+class _AutogradeReceived(Autograde):
+    """Autogrades a submission that has been received before.
+
+    The base class would search for it, with the student's name as a pattern.
+    """
+
+    submission = Instance(Submission)
+
+    def init_notebooks(self) -> None:
+        path = self.submission.path
+        self.assignments = {str(path.parent): [str(path)]}
+
+    def run_pre_convert_hook(self) -> None:
+        """Do nothing: the folder was prepared when the submission was received."""
+
+
+class _FeedbackOnOne(GenerateFeedback):
+    """Writes the feedback on one graded notebook."""
+
+    path = Instance(Path)
+
+    def init_notebooks(self) -> None:
+        self.assignments = {str(self.path.parent): [str(self.path)]}
+
+
 class Writer:
     """Runs nbgrader for one assignment, configured by ``nbgrader_config.py``.
 
@@ -145,21 +167,22 @@ class Writer:
         # One engine serves all submissions, because it caches the statements that it has compiled.
         self._engine = create_engine(self._api.coursedir.db_url)
 
-    def job(self, student: str) -> Job | None:
-        """Read and repair a submission; return its job, or None if there is nothing to run."""
-        converter = Autograde(coursedir=self._api.coursedir, parent=self._api)
-        converter.exporter = converter.exporter_class(parent=converter, config=converter.config)
-        converter._init_preprocessors()
-        folder = Path(converter._format_source(self._assignment, student))
-        notebook = str(folder / f"{self._assignment}.ipynb")
+    def receive(self, student: str) -> Submission:
+        """Read and repair a submission."""
+        coursedir = self._api.coursedir
+        folder = Path(
+            coursedir.format_path(coursedir.submitted_directory, student, self._assignment)
+        )
         set_aside(folder)
-        resources = converter.init_single_notebook_resources(notebook)
+        path = folder / f"{self._assignment}.ipynb"
+        converter = Autograde(coursedir=coursedir, parent=self._api)
+        exporter = converter.exporter_class(parent=converter)
+        for step in converter.sanitize_preprocessors:
+            exporter.register_preprocessor(step)
         with one_transaction(self._engine):
-            text, _ = converter.exporter.from_filename(notebook, resources=resources)
-        examine = Examine(parent=converter.exporter)
-        return examine.job(nbformat.reads(text, as_version=4), resources)
+            return exporter.receive(path, converter.init_single_notebook_resources(str(path)))
 
-    def write(self, student: str) -> str:
+    def write(self, submission: Submission) -> str:
         """Grade a submission from the result of its examination; return nbgrader's log.
 
         The gradebook then contains the submission completely, or not at all after an error.
@@ -169,8 +192,11 @@ class Writer:
         AssignmentError
             If nbgrader fails; the message contains its last lines.
         """
+        converter = _AutogradeReceived(
+            coursedir=self._api.coursedir, parent=self._api, submission=submission, force=True
+        )
         with one_transaction(self._engine) as transaction:
-            said = self._api.autograde(self._assignment, student, force=True)
+            said = capture_log(converter)
             if not said["success"]:
                 transaction.rollback()
                 raise AssignmentError(_reason(said))
@@ -184,8 +210,12 @@ class Writer:
         AssignmentError
             If nbgrader fails; the message contains its last lines.
         """
+        coursedir = self._api.coursedir
+        graded = coursedir.format_path(coursedir.autograded_directory, student, self._assignment)
+        path = Path(graded) / f"{self._assignment}.ipynb"
+        converter = _FeedbackOnOne(coursedir=coursedir, parent=self._api, path=path, force=True)
         with one_transaction(self._engine):
-            said = self._api.generate_feedback(self._assignment, student, force=True)
+            said = capture_log(converter)
         if not said["success"]:
             raise AssignmentError(_reason(said))
 
@@ -195,16 +225,18 @@ def one_transaction(engine: Engine) -> Iterator[Transaction]:
     """Commit everything that nbgrader writes in the block at its end, or nothing.
 
     nbgrader opens the gradebook and commits many times for one submission. In the block, all of its
-    sessions join one transaction, which their commits do not end.
+    sessions join one transaction, which their commits do not end. For that, nbgrader must open this
+    connection instead of its own, and neither nbgrader nor SQLAlchemy has a setting for it.
     """
     with engine.connect() as connection, connection.begin() as transaction:
         # nbgrader treats the connection as its own engine and disposes of it.
         connection.dispose = lambda: None  # type: ignore[attr-defined]
-        with (
-            mock.patch.object(nbgrader.api, "create_engine", return_value=connection),
-            warnings.catch_warnings(action="ignore", category=SAWarning),
-        ):
-            yield transaction
+        nbgrader.api.create_engine = lambda *_, **__: connection
+        try:
+            with warnings.catch_warnings(action="ignore", category=SAWarning):
+                yield transaction
+        finally:
+            nbgrader.api.create_engine = create_engine
 
 
 def _reason(said: dict) -> str:

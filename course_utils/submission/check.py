@@ -18,7 +18,6 @@ import numpy as np
 from course_utils import env
 from course_utils.data import Dataset
 from course_utils.errors import SubmissionError
-from course_utils.submission.predictions import score
 from course_utils.submission.trained import is_graded, load_trained
 from course_utils.thresholds import load_thresholds
 
@@ -231,7 +230,7 @@ def trained(question: str, data: Dataset, *, read: str = "") -> None:
     if found.model.input_shape[1:] != data.x_val.shape[1:]:
         _fail(f"{question}.keras takes images of shape {found.model.input_shape[1:]}.")
         return
-    accuracy = score(found.model, data.x_val, data.y_val, data.class_names)
+    accuracy = found.score(data.x_val, data.y_val, data.class_names)
     print(f"  Validation accuracy: {accuracy}")
     if data.source.is_stand_in:
         print(f"  {data.source.name}: the accuracy is not judged.")

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from course_utils import env
-from course_utils.evaluation import Evaluation, evaluate
+from course_utils.evaluation import EVALUATION_BATCH, Evaluation
 from course_utils.evaluation import score as score_probabilities
 
 # Evaluations of networks: digest of the weights and the images -> evaluation.
@@ -19,31 +19,52 @@ _evaluations: dict[str, Evaluation] = {}
 _digests: dict[tuple, tuple[str, np.ndarray]] = {}
 
 
+class Network:
+    """A network that was handed in, with its weights in this process.
+
+    Attributes
+    ----------
+    model : keras.Model
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+
+    @property
+    def weights(self) -> str:
+        """Digest of the weights: 64 hexadecimal digits."""
+        return weights_digest(self.model)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return the probabilities of the classes, shape ``(n, classes)``."""
+        return self.model.predict(np.asarray(x), batch_size=EVALUATION_BATCH, verbose=0)
+
+
 def score(
-    model: keras.Model, x: np.ndarray, y: np.ndarray, class_names: tuple[str, ...]
+    network: Network, x: np.ndarray, y: np.ndarray, class_names: tuple[str, ...]
 ) -> Evaluation:
     """Score a network on images; the network predicts only once for the same weights and images.
 
     Parameters and result are those of `course_utils.evaluation.evaluate`. While a submission is
     graded, the predictor may already have saved the probabilities; they are then read.
     """
-    name = hashlib.sha256((weights_digest(model) + images_digest(x)).encode()).hexdigest()
-    folder = env.PREDICTED.path
-    if name not in _evaluations and folder and (folder / f"{name}.npy").is_file():
-        probabilities = np.load(folder / f"{name}.npy", allow_pickle=False)
-        _evaluations[name] = score_probabilities(probabilities, np.asarray(y), class_names)
+    name = hashlib.sha256((network.weights + images_digest(x)).encode()).hexdigest()
     if name not in _evaluations or not np.array_equal(_evaluations[name].y_true, y):
-        _evaluations[name] = evaluate(model, x, y, class_names)
+        probabilities = np.asarray(_probabilities(name, network, x), dtype="float32")
+        _evaluations[name] = score_probabilities(probabilities, np.asarray(y), class_names)
     return _evaluations[name]
 
 
-def weights_digest(model: keras.Model) -> str:
-    """Return a digest of a network's weights: 64 hexadecimal digits.
+def _probabilities(name: str, network: Network, x: np.ndarray) -> np.ndarray:
+    """Return saved probabilities, or let the network predict."""
+    folder = env.PREDICTED.path
+    if folder and (folder / f"{name}.npy").is_file():
+        return np.load(folder / f"{name}.npy", allow_pickle=False)
+    return network.predict(x)
 
-    If another process holds the weights, the digest comes from that process.
-    """
-    if hasattr(model, "weights_digest"):
-        return model.weights_digest
+
+def weights_digest(model: keras.Model) -> str:
+    """Return a digest of a network's weights: 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for weight in model.get_weights():
         digest.update(f"{weight.shape}{weight.dtype}".encode())

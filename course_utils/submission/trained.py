@@ -11,11 +11,13 @@ import math
 import os
 import zipfile
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from IPython.display import display
 
 from course_utils import env
@@ -28,7 +30,7 @@ from course_utils.recipes import Recipe
 from course_utils.records import RunRecord, make_record
 from course_utils.runtime import Runtime
 from course_utils.submission.contract import MAX_JSON_BYTES, MAX_MODEL_BYTES
-from course_utils.submission.predictions import score
+from course_utils.submission.predictions import Network, score
 from course_utils.training import History, train
 
 
@@ -40,7 +42,7 @@ class Trained:
     ----------
     question : str
         Name of the question and of the files.
-    model : keras.Model
+    network : Network
     record : RunRecord
         Recipe, log and results of the training.
 
@@ -58,8 +60,13 @@ class Trained:
     """
 
     question: str
-    model: keras.Model
+    network: Network
     record: RunRecord
+
+    @property
+    def model(self) -> keras.Model:
+        """The network as a Keras model."""
+        return self.network.model
 
     @property
     def history(self) -> History:
@@ -77,7 +84,11 @@ class Trained:
 
     def evaluate(self, data: Dataset) -> Evaluation:
         """Score the network on the test images of `data`."""
-        return score(self.model, data.x_test, data.y_test, data.class_names)
+        return self.score(data.x_test, data.y_test, data.class_names)
+
+    def score(self, x: np.ndarray, y: np.ndarray, class_names: tuple[str, ...]) -> Evaluation:
+        """Score the network on any images; see `course_utils.evaluate`."""
+        return score(self.network, x, y, class_names)
 
 
 def train_once(
@@ -208,11 +219,11 @@ def load_trained(question: str, folder: Path | str = ".") -> Trained:
             f"{record_file.name} belongs to the question {record.design}, not to {question}: "
             "hand in the files that the training cell of this question wrote."
         )
-    return Trained(question, open_network(model_file), record)
+    return Trained(question, open_network.get()(model_file), record)
 
 
-def open_network(path: Path) -> keras.Model:
-    """Load a network; the examiner replaces this function with its own.
+def load_network(path: Path) -> Network:
+    """Load a network into this process.
 
     Raises
     ------
@@ -220,12 +231,19 @@ def open_network(path: Path) -> keras.Model:
         If the network cannot be loaded.
     """
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        return Network(keras.models.load_model(path, compile=False, safe_mode=True))
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
         raise SubmissionError(
             f"{path.name} cannot be loaded ({type(error).__name__}: {reason}). Train again."
         ) from error
+
+
+# How `load_trained` opens a network. The examiner sets its own function, which has another process
+# load the network.
+open_network: ContextVar[Callable[[Path], Network]] = ContextVar(
+    "open_network", default=load_network
+)
 
 
 def read_json(name: str, folder: Path | str = ".") -> Any:
@@ -303,7 +321,7 @@ def _train(
     history = train(network, data, recipe, seed=runtime.seed)
     tested = evaluate(network, data.x_test, data.y_test, data.class_names)
     record = make_record(question, recipe, runtime.seed, data, runtime, network, history, tested)
-    return Trained(question, network, record)
+    return Trained(question, Network(network), record)
 
 
 def _save(trained: Trained) -> None:

@@ -42,7 +42,9 @@ from course_utils.grading.class_grading import (
     Outcome,
     grade_class,
 )
-from course_utils.grading.examine import store
+from course_utils.grading.examine import job, store
+from course_utils.grading.nbgrader_steps import examine as examine_step
+from course_utils.grading.nbgrader_steps import intake
 from course_utils.grading.sandbox import bubblewrap, gpus
 from course_utils.paths import CHECKOUT
 from course_utils.progress import PlainProgress, Progress
@@ -145,12 +147,13 @@ def test_only_and_again(course):
 
 
 def test_one_that_cannot_be_graded_stops_no_other(course):
-    # nbgrader takes the brackets for a pattern.
-    hand_in(course, "eve[1]", NAME, solved(course, NAME))
+    hand_in(course, "eve", NAME, solved(course, NAME))
+    (course / "autograded").mkdir()
+    (course / "autograded" / "eve").write_text("nbgrader needs a folder here")
     done = command(course)
     assert done.returncode == 1, done.stdout + done.stderr
     assert points(course) == EXPECTED
-    assert "eve[1] could not be graded" in done.stdout
+    assert "eve could not be graded" in done.stdout
     assert "3 graded" in done.stdout
     assert "1 failed" in done.stdout
 
@@ -172,6 +175,51 @@ def test_a_notebook_that_ends_its_program_is_graded(course):
     hand_in(course, "dan", NAME, notebook)
     assert states(grade_class(course, NAME, only="dan")) == {"dan": GRADED}
     assert points(course) == {"dan": [2.0, 3.0]}
+
+
+def test_a_name_with_brackets_is_no_pattern(course):
+    hand_in(course, "eve[1]", NAME, solved(course, NAME))
+    (outcome,) = grade_class(course, NAME, only="eve[1]")
+    assert outcome.state == GRADED, outcome.reason
+    assert points(course) == {"eve[1]": [2.0, 3.0]}
+    assert (course / "feedback" / "eve[1]" / NAME / f"{NAME}.html").is_file()
+
+
+def test_a_folder_without_a_notebook_is_graded_and_left_as_it_is(course):
+    folder = course / "submitted" / "eve" / NAME
+    folder.mkdir(parents=True)
+    assert states(grade_class(course, NAME, only="eve")) == {"eve": GRADED}
+    assert points(course) == {"eve": [0.0, 0.0]}
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("by", ["course", "nbgrader"])
+def test_the_lecturers_file_replaces_the_students(course, by):
+    """It is part of what is examined, and the submission is examined once."""
+    (course / "source" / NAME / "helper.py").write_text("value = 1")
+    notebook = solved(course, NAME, {"first": "from helper import value\nfirst = value"})
+    folder = hand_in(course, "eve", NAME, notebook)
+    (folder / "helper.py").write_text("value = 0")
+    if by == "course":
+        with mock.patch.object(store, "examine", side_effect=AssertionError):
+            assert states(grade_class(course, NAME, only="eve")) == {"eve": GRADED}
+    else:
+        nbgrader(course, "autograde", NAME, "--student=eve")
+    assert points(course) == {"eve": [2.0, 3.0]}
+
+
+def test_a_submission_is_read_and_digested_once(course):
+    with (
+        mock.patch.object(intake, "read_notebook", wraps=intake.read_notebook) as read,
+        mock.patch.object(examine_step, "read_files", wraps=examine_step.read_files) as files,
+        mock.patch.object(job, "digest", wraps=job.digest) as digested,
+    ):
+        (course / "submitted" / "ada" / NAME / "extra.txt").write_text("more")
+        grade_class(course, NAME, only="ada")
+    assert read.call_count == 1
+    submitted = course / "submitted" / "ada" / NAME
+    assert [c.args[0] for c in files.call_args_list].count(submitted) == 1
+    assert [c.args[0] for c in digested.call_args_list] == [b"more"]
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "__pycache__/mine.cpython-311.pyc"])

@@ -27,7 +27,6 @@ from course_utils.grading.assignment.cells import SECRETS
 from course_utils.grading.assignment.check import BEGIN_SOLUTION, END_SOLUTION
 from course_utils.grading.assignment.course import (
     assignments,
-    complete,
     nbgrader,
     read_released,
     released_path,
@@ -93,6 +92,12 @@ def grade(
     nbgrader(course, "autograde", assignment, *options, *(["--force"] if again else []))
     nbgrader(course, "generate_feedback", assignment, "--force", *options)
     return results(course, assignment)
+
+
+def complete(folder: Path) -> None:
+    """Write an empty notebook if none was handed in; nbgrader skips a folder without one."""
+    if not any(folder.glob("*.ipynb")):
+        nbformat.write(nbformat.v4.new_notebook(), folder / f"{folder.name}.ipynb")
 
 
 def new_cell(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
-from nbformat.v4 import new_notebook
 
 from course_utils.errors import AssignmentError
 
@@ -55,12 +54,6 @@ def nbgrader(course: Path, *arguments: str, **environment: str) -> str:
         last = "\n".join(said.strip().splitlines()[-12:])
         raise AssignmentError(f"nbgrader {' '.join(arguments)} failed:\n{last}")
     return said
-
-
-def complete(folder: Path) -> None:
-    """Write an empty notebook if none was handed in; nbgrader skips a folder without one."""
-    if not any(folder.glob("*.ipynb")):
-        nbformat.write(new_notebook(), folder / f"{folder.name}.ipynb")
 
 
 CONFIG = "nbgrader_config.py"

@@ -55,14 +55,23 @@ class Job:
         """The job's name: 64 hexadecimal digits that change if anything in the job changes."""
         return digest_of_json(self.provenance())
 
-    def provenance(self) -> dict[str, Any]:
-        """Return digests and versions of everything that the submission's score depends on."""
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """Digests of everything that was handed in, and of the settings."""
         cells = [[cell.cell_type, cell.source, cell.metadata] for cell in self.cells]
         settings = [self.given, self.timeout, self.total_timeout, self.retrain, self.with_my_rights]
         return {
             "notebook": digest_of_json(cells),
             "settings": digest_of_json(settings),
             "files": {name: digest(content) for name, content in sorted(self.files.items())},
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """Return digests and versions of everything that the submission's score depends on.
+
+        Data, grader and versions are those of the machine on which this is called.
+        """
+        return self.content | {
             "data": data_digests(),
             "grader": _digest_of_grader(),
             "versions": versions(),

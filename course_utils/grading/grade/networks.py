@@ -12,7 +12,6 @@ from course_utils.errors import SubmissionError
 from course_utils.evaluation import Evaluation
 from course_utils.grading.grade.review import all_layers, reasons_to_review, sounds_ready_made
 from course_utils.grading.grade.values import Grade, partial_credit
-from course_utils.submission.predictions import score, weights_digest
 from course_utils.submission.trained import Trained, load_trained
 from course_utils.thresholds import load_thresholds
 
@@ -62,7 +61,7 @@ def network(
         name = data.source.name
         return Grade(0.0, f"✗ Not judged: there is no real data here, only the {name}.",
                      review=f"{question}: graded without real data ({name})")  # fmt: skip
-    scored = score(trained.model, data.x_test[:limit], data.y_test[:limit], data.class_names)
+    scored = trained.score(data.x_test[:limit], data.y_test[:limit], data.class_names)
     fraction = partial_credit(scored.accuracy, threshold)
     sign = "✓" if fraction == 1 else "✗"
     return Grade(
@@ -168,5 +167,5 @@ def _measured(trained: Trained, scored: Evaluation, threshold: float) -> dict[st
         "low": low,
         "high": high,
         "threshold": threshold,
-        "weights": weights_digest(trained.model),
+        "weights": trained.network.weights,
     }

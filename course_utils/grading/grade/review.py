@@ -10,7 +10,6 @@ import numpy as np
 from course_utils import env
 from course_utils.data import Dataset
 from course_utils.evaluation import Evaluation, evaluate
-from course_utils.submission.predictions import score
 from course_utils.submission.trained import Trained
 from course_utils.training import train
 
@@ -49,7 +48,7 @@ def reasons_to_review(trained: Trained, scored: Evaluation, threshold: float, da
 
 def _compared_with_validation(trained: Trained, scored: Evaluation, data: Dataset) -> Iterator[str]:
     """Compare the network's validation accuracy with its log and with its test accuracy."""
-    validated = score(trained.model, data.x_val, data.y_val, data.class_names)
+    validated = trained.score(data.x_val, data.y_val, data.class_names)
     logged = trained.history.val_accuracy
     if not any(abs(value - validated.accuracy) <= LOG_TOLERANCE for value in logged):
         yield (

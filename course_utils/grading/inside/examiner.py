@@ -93,8 +93,8 @@ class Examiner:
                 trained = trained_networks.load_trained(path.stem)
                 for data in data_sets:
                     if trained.model.input_shape[1:] == data.x_test.shape[1:]:
-                        predictions.score(trained.model, data.x_val, data.y_val, data.class_names)
-                        predictions.score(trained.model, data.x_test, data.y_test, data.class_names)
+                        trained.score(data.x_val, data.y_val, data.class_names)
+                        trained.score(data.x_test, data.y_test, data.class_names)
         predictions.save_predictions(Path(folder))
         return Reply()
 
@@ -198,7 +198,7 @@ class RemoteFunction:
 def run(to_grader: int, to_predictor: int, folder: str) -> None:
     """Run the examiner of one submission, inside a sandbox."""
     handed_in = Path(folder) / HANDED_IN
-    trained_networks.open_network = Predictor(Connection(to_predictor)).open
+    trained_networks.open_network.set(Predictor(Connection(to_predictor)).open)
     os.chdir(handed_in)
     Examiner(Connection(to_grader)).serve()
 

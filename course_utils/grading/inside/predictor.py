@@ -24,12 +24,38 @@ from course_utils.grading.sandbox.layout import HANDED_IN
 from course_utils.grading.sandbox.limits import MAX_ANSWER_BYTES
 from course_utils.runtime import setup
 from course_utils.submission.messages import OpenedNetwork, PredictorRequest
-from course_utils.submission.predictions import images_digest, weights_digest
+from course_utils.submission.predictions import Network, images_digest, weights_digest
 
 # Images in a batch. The activations take a quarter of the memory that they take with
 # `EVALUATION_BATCH`, and the memory is reused sooner: prediction on a CPU is 10% faster, with
 # identical results.
 BATCH = 250
+
+
+class RemoteNetwork(Network):
+    """A network whose weights another process holds; its `model` only has the same structure.
+
+    Parameters
+    ----------
+    model : keras.Model
+    weights : str
+        Digest of the weights.
+    predict : callable
+        Has the other process predict.
+    """
+
+    def __init__(
+        self, model: keras.Model, weights: str, predict: Callable[[np.ndarray], np.ndarray]
+    ) -> None:
+        super().__init__(model)
+        self._weights, self._predict = weights, predict
+
+    @property
+    def weights(self) -> str:
+        return self._weights
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self._predict(x)
 
 
 class Predictor:
@@ -44,31 +70,29 @@ class Predictor:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._sent: set[str] = set()
-        self._models: dict[str, keras.Model] = {}
+        self._networks: dict[str, RemoteNetwork] = {}
 
-    def open(self, path: Path) -> keras.Model:
-        """Return a network of the same structure, whose predictions come from the other process.
+    def open(self, path: Path) -> RemoteNetwork:
+        """Return a network whose predictions come from the other process.
 
         Raises
         ------
         SubmissionError
             If the network cannot be loaded; see `read_structure`.
         """
-        if path.name in self._models:
-            return self._models[path.name]
-        told = OpenedNetwork.from_bytes(
-            self._ask(PredictorRequest(command="open", network=path.name))
-        )
-        # The structure is checked again here, because the other process is not trusted either.
-        model = build(told.structure, path.name)
-        if model.count_params() != told.parameters:
-            raise SubmissionError(f"The weights in {path.name} do not match its structure.")
-        model.predict = functools.partial(self._predict, path.name)
-        model.weights_digest = told.digest
-        self._models[path.name] = model
-        return model
+        if path.name not in self._networks:
+            self._networks[path.name] = self._open(path.name)
+        return self._networks[path.name]
 
-    def _predict(self, name: str, x: np.ndarray, **_: Any) -> np.ndarray:
+    def _open(self, name: str) -> RemoteNetwork:
+        told = OpenedNetwork.from_bytes(self._ask(PredictorRequest(command="open", network=name)))
+        # The structure is checked again here, because the other process is not trusted either.
+        model = build(told.structure, name)
+        if model.count_params() != told.parameters:
+            raise SubmissionError(f"The weights in {name} do not match its structure.")
+        return RemoteNetwork(model, told.digest, functools.partial(self._predict, name))
+
+    def _predict(self, name: str, x: np.ndarray) -> np.ndarray:
         x = np.asarray(x)
         digest = images_digest(x)
         if digest not in self._sent:

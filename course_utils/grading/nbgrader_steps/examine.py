@@ -20,7 +20,6 @@ from course_utils.grading.sandbox.limits import MAX_FILES_BYTES
 # Tag of the lecturer's cells that the examiner runs before the tests.
 FOR_TESTS = "for-tests"
 
-
 # Factor by which the time limits grow if a submission's networks are trained again.
 RETRAIN_PATIENCE = 10
 
@@ -37,14 +36,14 @@ class Examine(NbGraderPreprocessor):
 
     @default("retrain")
     def _retrain(self) -> float:
-        return float(env.RETRAIN.value or 0)
+        return env.RETRAIN.number or 0.0
 
     @default("with_my_rights")
     def _with_my_rights(self) -> bool:
         return env.WITH_MY_RIGHTS.is_on
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        job = self.job(nb, resources)
+        job = self.parent.submission.job
         if job is not None:
             examined = load_or_examine(job, Path(self.parent.parent.coursedir.root))
             nb.cells = examined.cells
@@ -55,16 +54,11 @@ class Examine(NbGraderPreprocessor):
         return nb, resources
 
     def job(self, nb: NotebookNode, resources: Any) -> Job | None:
-        """Return everything that the result depends on; None if there is nothing to run."""
+        """Return everything that a result depends on; None if there is nothing to run."""
         if nb.metadata.get(NOTHING_TO_RUN):
             return None
         names = resources["nbgrader"]
-        folder = Path(resources["metadata"]["path"])
-        files, too_large = read_files(folder, self.parent.parent.coursedir.ignore)
-        if too_large:
-            most = f"only {MAX_FILES_BYTES // 2**20} MB are read in total"
-            sentence = f"Too large to be graded, because {most}: {', '.join(too_large[:5])}."
-            add_note(nb, sentence, sentence)
+        files = self._read_files(nb, Path(resources["metadata"]["path"]), names["assignment"])
         retrain = _is_sampled(self.retrain, names["student"], names["assignment"])
         patience = RETRAIN_PATIENCE if retrain else 1
         return Job(
@@ -76,6 +70,20 @@ class Examine(NbGraderPreprocessor):
             retrain=retrain,
             with_my_rights=self.with_my_rights,
         )
+
+    def _read_files(self, nb: NotebookNode, folder: Path, assignment: str) -> dict[str, bytes]:
+        """Read the files of a submission; the lecturer's replace those with the same name."""
+        converter = self.parent.parent
+        coursedir = converter.coursedir
+        files, too_large = read_files(folder, coursedir.ignore)
+        if too_large:
+            most = f"only {MAX_FILES_BYTES // 2**20} MB are read in total"
+            sentence = f"Too large to be graded, because {most}: {', '.join(too_large[:5])}."
+            add_note(nb, sentence, sentence)
+        source = Path(coursedir.format_path(coursedir.source_directory, ".", assignment))
+        given, _ = read_files(source, coursedir.ignore)
+        own = converter.exclude_overwriting.get(assignment, ())
+        return files | {name: content for name, content in given.items() if name not in own}
 
 
 def _given_cells(source: NotebookNode) -> list[str]:

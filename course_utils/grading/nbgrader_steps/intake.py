@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbconvert.exporters import NotebookExporter
+from nbconvert.exporters import Exporter, NotebookExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from nbgrader.converters.base import NbGraderException
 
 from course_utils.errors import SandboxError
-from course_utils.grading.examine.job import plain_files
+from course_utils.grading.examine.job import Job, plain_files
 from course_utils.grading.nbgrader_steps.examine import Examine
 from course_utils.grading.nbgrader_steps.notes import add_note
 from course_utils.grading.sandbox.bubblewrap import require_sandbox
@@ -27,11 +28,43 @@ from course_utils.grading.sandbox.limits import (
 )
 
 
+@dataclass(frozen=True)
+class Submission:
+    """A submission, which is read, repaired and digested once.
+
+    Attributes
+    ----------
+    path : Path
+        The notebook's place in the submission, even if it is missing there.
+    notebook : NotebookNode
+        The notebook, with every cell of the assignment.
+    resources : dict
+        What nbgrader's steps know about the notebook.
+    job : Job or None
+        The input of the examination; None if there is nothing to run.
+    """
+
+    path: Path
+    notebook: NotebookNode
+    resources: Any
+    job: Job | None
+
+
 class SubmissionExporter(NotebookExporter):
     """Reads a student's notebook; one that cannot be read counts as empty.
 
+    nbgrader converts a notebook twice: the first pass repairs it, the second one grades it. The
+    second pass takes the notebook from memory, not from the file that the first one has written.
+
     If no sandbox is available, nbgrader ends before it reads the first submission.
+
+    Attributes
+    ----------
+    submission : Submission
+        The submission that nbgrader converts at the moment.
     """
+
+    submission: Submission
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -44,16 +77,24 @@ class SubmissionExporter(NotebookExporter):
     def from_filename(  # type: ignore[override]  # NotebookExporter also returns a text
         self, filename: str, resources: Any = None, **kw: Any
     ) -> tuple[str, Any]:
-        path = Path(filename)
+        assert self.parent is not None  # nbgrader's converter
+        if not self.parent._sanitizing:
+            return self.from_notebook_node(self.submission.notebook, resources, **kw)
+        received = getattr(self.parent, "submission", None)
+        self.submission = received or self.receive(Path(filename), resources)
+        return nbformat.writes(self.submission.notebook), self.submission.resources
+
+    def receive(self, path: Path, resources: Any) -> Submission:
+        """Read a submission, and repair it with the steps of nbgrader's first pass."""
         notebook, problem = read_notebook(path)
-        # nbgrader reads the notebook again later, when its metadata contain the grader's own notes.
-        if self.parent is not None and self.parent._sanitizing:
-            _remove_metadata(notebook)
+        _remove_metadata(notebook)
         if problem:
             self.log.warning("%s: %s", path, problem)
             add_note(notebook, problem, f"{path.name}: {problem}")
         resources["metadata"] = {"name": path.stem, "path": str(path.parent)}
-        return self.from_notebook_node(notebook, resources, **kw)
+        repaired, resources = Exporter.from_notebook_node(self, notebook, resources)
+        job = Examine(parent=self).job(repaired, resources)
+        return Submission(path, repaired, resources, job)
 
 
 def read_notebook(path: Path) -> tuple[NotebookNode, str]:

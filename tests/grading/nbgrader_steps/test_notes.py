@@ -1,0 +1,14 @@
+"""Notes for the student and the lecturer."""
+
+from __future__ import annotations
+
+from nbformat.v4 import new_code_cell, new_notebook
+
+from course_utils.grading.nbgrader_steps import notes
+
+
+def test_notes_are_for_both():
+    notebook = new_notebook(cells=[new_code_cell("1")])
+    notes.add_note(notebook, "You left one out.", "One left out.")
+    assert "You left one out." in notebook.cells[0].source
+    assert notes.lecturer_notes(notebook) == ["One left out."]

@@ -1,0 +1,242 @@
+"""The sandbox: what it limits, hides and reports."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell
+from small_notebooks import wait_for
+
+from course_utils import env
+from course_utils.errors import SandboxError
+from course_utils.grading.examine.job import Job
+from course_utils.grading.examine.submission import examine
+from course_utils.grading.sandbox import bubblewrap, fork_server, gpus, seccomp
+from course_utils.grading.sandbox.bubblewrap import Sandbox, _parents
+from course_utils.grading.sandbox.procfs import resident
+
+
+def test_without_bubblewrap_one_sentence(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SandboxError, match="install bubblewrap"):
+        Sandbox()
+
+
+@pytest.mark.sandbox
+def test_a_program_that_cannot_be_confined_ends_and_the_next_one_starts():
+    with contextlib.closing(Sandbox()) as sandbox:
+        nowhere = sandbox.ticket().model_copy(update={"work": "/nowhere"})
+        broken = psutil.Process(fork_server.shared().start("time:sleep", nowhere, {}, [60]))
+        sound = psutil.Process(fork_server.shared().start("time:sleep", sandbox.ticket(), {}, [60]))
+        wait_for(lambda: not broken.is_running() or broken.status() == psutil.STATUS_ZOMBIE)
+        assert sound.is_running()
+        assert sound.status() != psutil.STATUS_ZOMBIE
+
+
+# What a sandbox says that has been ended. Beside its own two processes are those of the programs.
+EXCEEDED = '''
+import contextlib, time
+from course_utils.grading.sandbox import fork_server
+from course_utils.grading.sandbox.limits import Limits
+from course_utils.grading.sandbox.bubblewrap import Sandbox
+
+def exceeded(programs, **limits):
+    with contextlib.closing(Sandbox(limits=Limits(**limits))) as sandbox:
+        for program, argument in programs:
+            fork_server.shared().start(program, sandbox.ticket(), {}, [argument])
+        end = time.monotonic() + 20
+        while not sandbox.exceeded and time.monotonic() < end:
+            time.sleep(0.1)
+        return sandbox.exceeded
+
+HIDES = "import ctypes, time; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); x = b'1' * 2**30"
+print(exceeded([("time:sleep", 60), ("time:sleep", 60)], processes=3))
+print(exceeded([("builtins:exec", HIDES + "; time.sleep(60)")], memory=2**30))
+# Its first thread ends, and with it what /proc says of the whole process.
+HEADLESS = """
+import ctypes, platform, threading, time
+kept = b"1" * 2**30
+threading.Thread(target=time.sleep, args=(60,)).start()
+ctypes.CDLL(None).syscall(60 if platform.machine() == "x86_64" else 93, 0)
+"""
+print(exceeded([("builtins:exec", HEADLESS)], memory=2**30))
+# Names of its own, which say what the system says of memory.
+NAMED = """
+import ctypes, os, time
+for _ in range(3):
+    if os.fork() == 0:
+        ctypes.CDLL(None).prctl(15, b"\\\\rVmRSS: -999999", 0, 0, 0)
+        time.sleep(60)
+ctypes.CDLL(None).prctl(15, b"\\\\xff\\\\rPss: 0 kB", 0, 0, 0)
+kept = b"1" * 2**30
+time.sleep(60)
+"""
+print(exceeded([("builtins:exec", NAMED)], memory=2**30))
+MANY = "import os, time\\nfor n in range(3000): os.mkdir(f'/tmp/{n}')\\ntime.sleep(60)"
+print(exceeded([("builtins:exec", MANY)], files=1000))
+'''
+
+
+MORE_THAN_ALLOWED = [
+    "more than 3 processes", "more than 1 GB of memory", "more than 1 GB of memory",
+    "more than 1 GB of memory", "more than 1,000 files",
+]  # fmt: skip
+
+
+@pytest.mark.sandbox
+def test_a_sandbox_that_takes_too_much_ends(capsys):
+    exec(EXCEEDED, {})
+    assert capsys.readouterr().out.splitlines() == MORE_THAN_ALLOWED
+
+
+@pytest.mark.sandbox
+def test_what_is_not_watched_does_not_run():
+    with (
+        mock.patch.object(bubblewrap, "excess", side_effect=FileNotFoundError),
+        contextlib.closing(Sandbox()) as sandbox,
+    ):
+        wait_for(lambda: not psutil.pid_exists(sandbox.pid))
+        assert sandbox.exceeded == ""
+
+
+@pytest.mark.process
+def test_a_process_that_is_gone_has_no_memory_and_no_error():
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert resident(Path(f"/proc/{gone.pid}")) == 0
+
+
+# What would be memory that no process has, or a way to file systems of any size.
+GRASP = """
+import ctypes, json, mmap, os, socket
+
+libc = ctypes.CDLL(None, use_errno=True)
+had = []
+
+def grasp(what, how):
+    try:
+        if how() != -1:
+            had.append(what)
+    except OSError:
+        pass
+
+def new_namespace():
+    child = os.fork()
+    if child == 0:
+        os._exit(libc.unshare(0x10000000) == 0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or -1
+
+def splice(size):
+    return libc.vmsplice(os.pipe()[1], (ctypes.c_size_t * 2)(id(size), 8), 1, 0)
+
+def large_buffer():
+    socket.socketpair()[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**30)
+
+grasp("shared memory without a file", lambda: mmap.mmap(-1, 4096))
+grasp("shared memory in a device", lambda: open("/dev/zero"))
+grasp("pages in a pipe", lambda: splice(1))
+grasp("attributes", lambda: os.setxattr("/tmp", "user.x", b"x"))
+grasp("large buffers", large_buffer)
+grasp("the keeper's memory", lambda: open("/proc/1/mem", "r+b"))
+grasp("its place when memory is out", lambda: open("/proc/self/oom_score_adj", "w"))
+grasp("file in memory", lambda: os.memfd_create("x"))
+grasp("shared memory", lambda: libc.shmget(0, 2**20, 0o1600))
+grasp("messages", lambda: libc.msgget(0, 0o1600))
+grasp("new namespace", new_namespace)
+grasp("file system", lambda: libc.mount(b"none", b"/tmp", b"tmpfs", 0, b""))
+grasp("another process", lambda: libc.ptrace(16, os.getppid(), 0, 0))
+for folder in ("/", "/dev", "/etc", "/sandbox", "/usr", "/proc"):
+    grasp(folder, lambda: open(os.path.join(folder, "x"), "w").close())
+grasp("a thread's name", lambda: open("/proc/thread-self/comm", "w").write("x"))
+print(json.dumps(had))
+"""
+
+
+NEEDED_BY_CUDA = [
+    "shared memory without a file", "its place when memory is out", "file in memory",
+    "a thread's name",
+]  # fmt: skip
+
+
+def had() -> list[str]:
+    """Run the attack in a sandbox, and return what it got."""
+    (cell,) = examine(Job([new_code_cell(GRASP)], [], {}, 60, 60, False)).cells
+    # From Python 3.12 on, forking says something of its own.
+    return json.loads("".join(o.text for o in cell.outputs if o.name == "stdout"))
+
+
+@pytest.mark.sandbox
+def test_what_nobody_would_count_cannot_be_had(monkeypatch):
+    monkeypatch.setenv(env.GPUS.name, "")
+    assert had() == []
+
+
+@pytest.mark.sandbox
+def test_beside_a_gpu_only_what_cuda_needs_can_be_had(monkeypatch):
+    # No device of it is here, and nothing asks for one.
+    monkeypatch.setattr(gpus, "visible", lambda: ["0"])
+    gpus._free.cache_clear()
+    assert had() == NEEDED_BY_CUDA
+    gpus._free.cache_clear()
+
+
+def test_without_libseccomp_one_sentence(monkeypatch):
+    monkeypatch.setattr(seccomp.ctypes, "CDLL", mock.Mock(side_effect=OSError))
+    seccomp.library.cache_clear()
+    with pytest.raises(SandboxError, match="libseccomp2"):
+        Sandbox()
+
+
+LOOK = "import os\nprint(open('/proc/self/oom_score_adj').read())\nos.listdir('/home')"
+
+
+EXAMINE = f"""
+from nbformat.v4 import new_code_cell
+from course_utils.grading.examine.job import Job
+from course_utils.grading.examine.submission import examine
+
+programs = [{LOOK!r}, "open('/tmp/x', 'w').close()", {GRASP!r}]
+cells = [new_code_cell(program) for program in programs]
+for cell in examine(Job(cells, [], {{"a.txt": b"mine"}}, 60, 60, False)).cells:
+    print([
+        output.get("text") or output.get("evalue")
+        for output in cell.outputs if output.get("name") != "stderr"
+    ])
+{EXCEEDED}
+"""
+
+
+@pytest.mark.sandbox
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become an ordinary user")
+def test_an_ordinary_user_has_a_sandbox_too():
+    """Through a view of the file system in which everybody may read this Python."""
+    view = ["bwrap", "--bind", "/", "/", "--dev-bind", "/dev", "/dev"]
+    for folder in {Path(sys.base_prefix), Path(sys.prefix)}:
+        top = Path("/", folder.parts[1])
+        if not os.stat(top).st_mode & 0o005:
+            view += ["--perms", "0755", "--tmpfs", str(top), *_parents(folder)]
+            view += ["--ro-bind", str(folder), str(folder)]
+    user = ["setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups"]
+    with tempfile.TemporaryDirectory() as home:
+        os.chown(home, 54321, 54321)
+        done = subprocess.run(
+            [*view, "--chdir", home, "--", *user, sys.executable, "-c", EXAMINE],
+            env=os.environ | {"HOME": home, "COURSE_CACHE": f"{home}/cache", env.GPUS.name: ""},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first, second, third, *exceeded = done.stdout.splitlines()
+    assert "1000" in first
+    assert "No such file or directory: '/home'" in first
+    assert second == "[]"
+    assert third == str(["[]\n"])
+    assert exceeded == MORE_THAN_ALLOWED

@@ -1,0 +1,25 @@
+"""Cells of a graded assignment, and their outputs."""
+
+from __future__ import annotations
+
+from nbformat.v4 import new_code_cell, new_output
+
+from course_utils.grading import grade
+
+
+def graded_cell(source="", *, points=4.0, grade_id="q", outputs=(), answer=False, course=None):
+    about = {"grade_id": grade_id, "grade": True, "solution": answer, "locked": not answer,
+             "points": points, "task": False, "schema_version": 3}  # fmt: skip
+    cell = new_code_cell(source, metadata={"nbgrader": about, "course": course or {}})
+    cell.outputs = list(outputs)
+    return cell
+
+
+def result(fraction):
+    data = grade.Grade(fraction, "said")._repr_mimebundle_()
+    return new_output("execute_result", data=data, execution_count=1)
+
+
+def answer_cell(source, grade_id="a"):
+    about = {"grade_id": grade_id, "grade": False, "solution": True, "locked": False}
+    return new_code_cell(source, metadata={"nbgrader": about})
