@@ -24,10 +24,13 @@ from numpy.typing import ArrayLike
 
 from course_utils import colours
 from course_utils.data import Source
+from course_utils.errors import CourseError
 from course_utils.evaluation import Evaluation
 from course_utils.training import History
 
 PALETTE = sns.color_palette(colours.PALETTE)
+
+ALL_RIGHT = "Every prediction is right, so there is no error to show."
 # Dashes and markers of the series, so that colour never carries a meaning alone.
 STYLES: list[tuple[LineStyleType, str]] = [
     ("-", "o"),
@@ -274,6 +277,11 @@ def confused_pairs(evaluation: Evaluation, source: Source, most: int = 8) -> Pic
     -------
     Picture
 
+    Raises
+    ------
+    CourseError
+        If every prediction is right.
+
     Examples
     --------
     >>> from course_utils import confused_pairs, evaluate, load_cifar10, zoo
@@ -283,6 +291,8 @@ def confused_pairs(evaluation: Evaluation, source: Source, most: int = 8) -> Pic
     >>> picture.save("pairs.png")
     """
     pairs = evaluation.confused_pairs(most)
+    if not pairs:
+        raise CourseError(ALL_RIGHT)
     labels = [f"{true} taken for {guess}" for true, guess, _ in pairs]
     counts = [count for _, _, count in pairs]
     figure = Figure(figsize=(7, 0.34 * len(pairs) + 0.9), layout="constrained")
@@ -317,6 +327,11 @@ def misclassified(x: np.ndarray, evaluation: Evaluation, source: Source, most: i
     -------
     Picture
 
+    Raises
+    ------
+    CourseError
+        If every prediction is right.
+
     Examples
     --------
     >>> from course_utils import evaluate, load_cifar10, misclassified, zoo
@@ -326,6 +341,8 @@ def misclassified(x: np.ndarray, evaluation: Evaluation, source: Source, most: i
     >>> picture.save("wrong.png")
     """
     wrong = np.flatnonzero(evaluation.y_true != evaluation.y_pred)
+    if not wrong.size:
+        raise CourseError(ALL_RIGHT)
     surest = wrong[np.argsort(-evaluation.probabilities[wrong].max(axis=1))][:most]
     names = evaluation.class_names
     titles = [

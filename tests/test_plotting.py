@@ -9,6 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from course_utils import plotting
+from course_utils.errors import CourseError
 from course_utils.evaluation import score
 from course_utils.training import History
 
@@ -114,6 +115,15 @@ def test_misclassified_shows_the_surest_errors_first(small_data, evaluation):
     titles = [axis.get_title() for axis in picture.figure.axes if axis.get_title()]
     assert len(titles) == 10
     assert all(title.split()[0] != title.split()[-1] for title in titles)
+
+
+def test_where_every_prediction_is_right_no_error_can_be_shown(small_data):
+    y = np.asarray(small_data.y_test)
+    perfect = score(np.eye(10, dtype="float32")[y], y, small_data.class_names)
+    with pytest.raises(CourseError, match="Every prediction is right"):
+        plotting.misclassified(small_data.x_test, perfect, small_data.source)
+    with pytest.raises(CourseError, match="Every prediction is right"):
+        plotting.confused_pairs(perfect, small_data.source)
 
 
 def test_a_picture_is_shown_once(small_data):

@@ -21,7 +21,10 @@ def forbidden(names: Iterable[str]) -> Iterator[None]:
         for name in names:
             owner, _, function = name.rpartition(".")
             holder = pkgutil.resolve_name(owner)
-            restored.callback(setattr, holder, function, getattr(holder, function))
+            if function in vars(holder):
+                restored.callback(setattr, holder, function, vars(holder)[function])
+            else:  # it is inherited
+                restored.callback(delattr, holder, function)
             setattr(holder, function, _refuse)
         yield
 

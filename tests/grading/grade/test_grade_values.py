@@ -8,6 +8,7 @@ import pytest
 
 from course_utils.grading import grade
 from course_utils.grading.inside.examiner import RemoteFunction
+from course_utils.submission.forbidden import forbidden
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,15 @@ def test_a_network_that_was_not_handed_in_says_so(tmp_path, monkeypatch, small_d
     assert given.fraction == 0
     assert "a1-q2.keras is missing" in given.message
     assert given.review
+
+
+def test_a_function_that_was_forbidden_is_as_it_was():
+    inherited, own = "count_params" in vars(keras.Model), vars(keras.layers.Layer)["__init__"]
+    names = ["keras.Model.count_params", "keras.layers.Layer.__init__"]
+    with forbidden(names), pytest.raises(RuntimeError):
+        keras.layers.Dense(1)
+    assert ("count_params" in vars(keras.Model)) is inherited is False
+    assert vars(keras.layers.Layer)["__init__"] is own
 
 
 def test_without_a_function_another_one_fails():
