@@ -29,6 +29,8 @@ from course_utils.evaluation import Evaluation
 from course_utils.training import History
 
 PALETTE = sns.color_palette(colours.PALETTE)
+# Chapters draw figures of their own, in which "C0", "C1" ... are the colours of the palette.
+plt.rcParams["axes.prop_cycle"] = plt.cycler(color=PALETTE)
 
 ALL_RIGHT = "Every prediction is right, so there is no error to show."
 # Dashes and markers of the series, so that colour never carries a meaning alone.

@@ -82,8 +82,8 @@ def places(path: str | os.PathLike | None) -> Iterator[_Place]:
     yield _Place("Keras' cache", keras_home() / "datasets")
 
 
-def _search(path: Path, spec: Spec) -> Path | None:
-    """Find a data set at a path, or up to two folders below it."""
+def _search(path: Path, spec: Spec) -> list[Path]:
+    """Find what could be a data set, at a path or up to two folders below it; the best is first."""
     found: list[tuple[int, str, Path]] = []
 
     def visit(folder: Path, depth: int) -> None:
@@ -101,11 +101,11 @@ def _search(path: Path, spec: Spec) -> Path | None:
         raise DataError(
             f"{error.filename} may not be read; change its permissions, or give another path."
         ) from None
-    return min(found)[2] if found else None
+    return [candidate for _, _, candidate in sorted(found)]
 
 
-def _find(place: _Place, spec: Spec) -> Path | None:
-    """Return the data set at a place, or None if the next place is to be tried.
+def _find(place: _Place, spec: Spec) -> list[Path]:
+    """Return what could be the data set at a place; empty if the next place is to be tried.
 
     Raises
     ------
@@ -118,16 +118,16 @@ def _find(place: _Place, spec: Spec) -> Path | None:
                 f"{place.path} ({place.rung}) does not exist; correct the path, or leave it out "
                 "to search the usual places."
             )
-        return None
+        return []
     found = _search(place.path, spec)
     if found or not place.chosen_by_user:
         return found
     others = [other for other in SPECS.values() if other.key != spec.key]
     if place.rung == _FROM_ENVIRONMENT and any(_search(place.path, other) for other in others):
-        return None  # the place of another data set only
+        return []  # the place of another data set only
     if place.path.is_file():  # whatever its name: the user knows what it is
         several = any(known.is_one_of_several(place.path.name) for known in SPECS.values())
-        return place.path.parent if several else place.path
+        return [place.path.parent if several else place.path]
     raise DataError(
         f"{place.path} ({place.rung}) holds no {spec.title}; give the path of {spec.sources}."
     )
@@ -172,12 +172,13 @@ def _asks_for_stand_in(path: str | os.PathLike | None) -> bool:
 def _describe(place: _Place, spec: Spec) -> Rung:
     """Say what is at a place."""
     try:
-        found = _find(place, spec)
+        candidates = _find(place, spec)
     except DataError as error:
         return Rung(place.rung, str(place.path), False, str(error))
-    if found is None:
+    if not candidates:
         detail = f"no {spec.title} there" if place.path.exists() else "does not exist"
         return Rung(place.rung, str(place.path), False, detail)
+    found = candidates[0]
     size = sum(status.st_size for _, status in relevant_files(found, spec))
     what = "folder" if found.is_dir() else "file"
     return Rung(place.rung, str(found), True, f"{what}, {size / 1e6:,.0f} MB")
@@ -218,8 +219,8 @@ def _load_all(spec: Spec, path: str | os.PathLike | None) -> Dataset:
     if not asked_for:
         for place in places(path):
             try:
-                if found := _find(place, spec):
-                    return _open(found, spec, place.rung)
+                if data := _open_first(place, spec):
+                    return data
             except CacheError:
                 raise
             except DataError as error:
@@ -229,6 +230,25 @@ def _load_all(spec: Spec, path: str | os.PathLike | None) -> Dataset:
         if downloaded := download.fetch(spec):
             return _open(downloaded, spec, "download")
     return _open_stand_in(spec, asked_for)
+
+
+def _open_first(place: _Place, spec: Spec) -> Dataset | None:
+    """Open the first data set at a place that can be read; None if there is none.
+
+    Raises
+    ------
+    DataError
+        If none of those that are there can be read: the last one's error.
+    """
+    candidates = _find(place, spec)
+    for found in candidates[:-1]:
+        try:
+            return _open(found, spec, place.rung)
+        except CacheError:
+            raise
+        except DataError as error:
+            print(f"Skipped: {error}")
+    return _open(candidates[-1], spec, place.rung) if candidates else None
 
 
 def _open(path: Path, spec: Spec, rung: str) -> Dataset:

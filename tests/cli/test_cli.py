@@ -114,6 +114,7 @@ def test_doctor_names_what_it_looked_at():
     assert all(line.startswith(("ok", "warn")) for line in result.stdout.splitlines())
 
 
+@pytest.mark.process
 def test_zoo_lists_and_shows_networks(monkeypatch):
     # In this process, whose Keras other tests have set up.
     monkeypatch.setattr("course_utils.doctor.quiet_setup", lambda: None)

@@ -137,6 +137,19 @@ def test_a_damaged_copy_that_was_only_found_is_passed_over_aloud(shelf, monkeypa
     assert not err
 
 
+def test_beside_a_copy_that_cannot_be_read_the_other_one_is_used(tmp_path, capsys):
+    """As where another data set has files of the same names, such as Fashion-MNIST."""
+    data, files = tmp_path / "checkout" / "data", python_files(cifar10_arrays())
+    damaged = write_tar(files, data / "a" / "cifar-10-python.tar.gz")
+    damaged.write_bytes(damaged.read_bytes()[:10_000])
+    good = write_tar(files, data / "b" / "cifar-10-python.tar.gz")
+    assert load_cifar10().source.location == str(good)
+    assert capsys.readouterr().out.startswith(f"Skipped: {damaged} is damaged")
+    good.unlink()
+    with pytest.raises(DataError, match="is damaged"):
+        load_cifar10(data)
+
+
 def test_the_official_archive_is_taken_before_other_copies(tmp_path):
     data = tmp_path / "checkout" / "data"
     write_folder(noise_images(), data / "a-cifar10-folder")

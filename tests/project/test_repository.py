@@ -135,6 +135,12 @@ def test_thresholds_stand_in_one_file(committed):
     ]
 
 
+def test_chapters_name_colours_and_do_not_choose_them():
+    """ "C0" is the first colour of the library's palette; see `colours.py`."""
+    chosen = re.compile(r"[\"']#[0-9a-fA-F]{3,8}[\"']")
+    assert [path.name for path in NOTEBOOKS if chosen.search(code_of(path))] == []
+
+
 def test_thresholds_are_of_chapters_and_handed_in_networks_and_as_the_lab_asks():
     thresholds = tomllib.loads((ROOT / "course_utils/thresholds.toml").read_text(encoding="utf-8"))
     handed_in = {path.stem for path in ROOT.glob("assignments/solutions/*/*.keras")}

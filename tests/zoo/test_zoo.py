@@ -35,7 +35,7 @@ def test_parameter_counts(name, total, frozen):
 
 
 def test_every_network_is_for_a_data_set_of_the_catalogue():
-    assert {zoo.design(name).dataset for name in zoo.names()} == set(SPECS)
+    assert {zoo.design(name).dataset for name in zoo.names()} <= set(SPECS)
 
 
 def test_the_cnn_by_hand():

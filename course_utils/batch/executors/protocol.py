@@ -67,10 +67,10 @@ Executions = Generator[tuple[str, Execution], None, None]
 
 
 class Executor(Protocol):
-    """Executes notebooks: in child processes of this one, on a cluster, or in any other way.
+    """Executes notebooks: in child processes of this one, on a cluster, or elsewhere.
 
-    Whatever the executor, each notebook runs as a `NotebookProcess`, so outputs, logs and time
-    limits are the same everywhere.
+    Whatever machine it chooses, each notebook runs there as a `NotebookProcess`, so outputs, logs
+    and time limits are the same everywhere.
     """
 
     def execute(self, jobs: list[Job], on_cell: OnCell) -> Executions:

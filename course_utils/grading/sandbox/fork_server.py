@@ -21,6 +21,7 @@ from typing import Any
 from course_utils import env
 from course_utils.errors import SandboxError
 from course_utils.grading.sandbox.enter import confine, enter
+from course_utils.paths import CHECKOUT
 from course_utils.runtime import keras_home, start_folder
 from course_utils.submission.messages import Started, Task, Ticket
 
@@ -53,7 +54,9 @@ class ForkServer:
             [sys.executable, "-m", __name__, str(far.fileno())],
             pass_fds=[far.fileno()],
             stdin=subprocess.DEVNULL,
-            env=handed_on() | {"PATH": os.environ.get("PATH", os.defpath)},
+            env=handed_on()
+            # Sandboxes show this copy of the library, so the fork server must import it, too.
+            | {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(CHECKOUT)},
         )
         far.close()
         self._near.settimeout(START_SECONDS)

@@ -23,12 +23,19 @@ from course_utils.grading.examine.submission import examine
 from course_utils.grading.sandbox import bubblewrap, fork_server, gpus, seccomp
 from course_utils.grading.sandbox.bubblewrap import Sandbox, _parents
 from course_utils.grading.sandbox.procfs import resident
+from course_utils.paths import PACKAGE
 
 
 def test_without_bubblewrap_one_sentence(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SandboxError, match="install bubblewrap"):
         Sandbox()
+
+
+@pytest.mark.process
+def test_the_fork_server_imports_the_library_that_sandboxes_show():
+    server = psutil.Process(fork_server.shared()._process.pid)
+    assert server.environ()["PYTHONPATH"] == str(PACKAGE.parent)
 
 
 @pytest.mark.sandbox
