@@ -179,8 +179,10 @@ class Writer:
         exporter = converter.exporter_class(parent=converter)
         for step in converter.sanitize_preprocessors:
             exporter.register_preprocessor(step)
+        resources = converter.init_single_notebook_resources(str(path))
         with one_transaction(self._engine):
-            return exporter.receive(path, converter.init_single_notebook_resources(str(path)))
+            exporter.from_filename(str(path), resources)
+        return exporter.submission
 
     def write(self, submission: Submission) -> str:
         """Grade a submission from the result of its examination; return nbgrader's log.

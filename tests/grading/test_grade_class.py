@@ -60,6 +60,13 @@ ANSWERS = {
 }
 EXPECTED = {"ada": [2.0, 3.0], "bob": [2.0, 0.0], "cleo": [0.0, 3.0]}
 KILLS = 50
+# A lecturer's choice: the notebook is run by nbgrader itself.
+NBGRADERS_OWN = """
+from nbgrader.preprocessors import Execute, SaveAutoGrades
+from course_utils.grading.nbgrader_steps.points import GradeCells
+
+c.Autograde.autograde_preprocessors = [Execute, GradeCells, SaveAutoGrades]
+"""
 
 
 class Heard(Progress):
@@ -205,6 +212,15 @@ def test_the_lecturers_file_replaces_the_students(course, by):
             assert states(grade_class(course, NAME, only="eve")) == {"eve": GRADED}
     else:
         nbgrader(course, "autograde", NAME, "--student=eve")
+    assert points(course) == {"eve": [2.0, 3.0]}
+
+
+def test_nbgraders_own_step_runs_in_the_folder_of_the_submission(course):
+    config = course / "nbgrader_config.py"
+    config.write_text(config.read_text() + NBGRADERS_OWN)
+    notebook = solved(course, NAME, {"first": "first = int(open('mine.txt').read())"})
+    (hand_in(course, "eve", NAME, notebook) / "mine.txt").write_text("1")
+    nbgrader(course, "autograde", NAME, "--student=eve")
     assert points(course) == {"eve": [2.0, 3.0]}
 
 

@@ -78,20 +78,21 @@ class SubmissionExporter(NotebookExporter):
         self, filename: str, resources: Any = None, **kw: Any
     ) -> tuple[str, Any]:
         assert self.parent is not None  # nbgrader's converter
+        path = Path(filename)
+        resources["metadata"] = {"name": path.stem, "path": str(path.parent)}
         if not self.parent._sanitizing:
             return self.from_notebook_node(self.submission.notebook, resources, **kw)
         received = getattr(self.parent, "submission", None)
-        self.submission = received or self.receive(Path(filename), resources)
+        self.submission = received or self._receive(path, resources)
         return nbformat.writes(self.submission.notebook), self.submission.resources
 
-    def receive(self, path: Path, resources: Any) -> Submission:
+    def _receive(self, path: Path, resources: Any) -> Submission:
         """Read a submission, and repair it with the steps of nbgrader's first pass."""
         notebook, problem = read_notebook(path)
         _remove_metadata(notebook)
         if problem:
             self.log.warning("%s: %s", path, problem)
             add_note(notebook, problem, f"{path.name}: {problem}")
-        resources["metadata"] = {"name": path.stem, "path": str(path.parent)}
         repaired, resources = Exporter.from_notebook_node(self, notebook, resources)
         job = Examine(parent=self).job(repaired, resources)
         return Submission(path, repaired, resources, job)
