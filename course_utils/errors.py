@@ -59,3 +59,7 @@ class AssignmentError(CourseError):
 
 class SandboxError(AssignmentError):
     """Submissions cannot be isolated on this machine."""
+
+
+class InterruptedExaminationError(AssignmentError):
+    """A program that examines a submission was ended from outside, so there is no result."""

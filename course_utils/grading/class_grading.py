@@ -21,7 +21,7 @@ from nbgrader.api import MissingEntry
 
 from course_utils import env
 from course_utils.dask_client import connected
-from course_utils.errors import AssignmentError
+from course_utils.errors import AssignmentError, InterruptedExaminationError
 from course_utils.files import write_atomically
 from course_utils.grading.assignment.course import submissions
 from course_utils.grading.examine import store as examined
@@ -85,7 +85,8 @@ def grade_class(
 
     If a call is killed at any moment, the next call completes its work: a submission that has been
     examined is not examined again, and the gradebook contains a submission completely or not at
-    all. A submission that cannot be graded does not stop the others.
+    all. A submission that cannot be graded does not stop the others. If one of its programs was
+    ended from outside, it is examined once more, alone; if that happens again, it is not graded.
 
     Parameters
     ----------
@@ -170,6 +171,7 @@ class _Queue:
         self._writer, self._course, self._assignment = writer, course, assignment
         self._again, self._threads = again, threads
         self._under_way: dict[Future, tuple[str, Submission]] = {}
+        self._interrupted: list[tuple[str, Submission]] = []
 
     def run(self, client: Client, students: list[str], progress: Progress) -> Iterator[Outcome]:
         """Grade submissions; yield each outcome as soon as it is known."""
@@ -179,19 +181,26 @@ class _Queue:
         waiting = as_completed(loop=client.loop)
         for student in students:
             if len(self._under_way) >= room:
-                yield self._finish(next(waiting))
+                yield from self._finish(next(waiting))
             begun = self._begin(student)
             if isinstance(begun, Outcome):
                 yield begun
                 continue
-            # A job that is not pure has its own key, even if two submissions are identical.
-            future = client.submit(
-                _examine_on_worker, begun.job, student, topic, self._threads, pure=False
-            )
-            self._under_way[future] = student, begun
-            waiting.add(future)
+            waiting.add(self._submit(client, student, begun, topic))
         for future in waiting:
-            yield self._finish(future)
+            yield from self._finish(future)
+        # What was interrupted is examined once more, without other submissions beside it.
+        for student, submission in self._interrupted:
+            future = self._submit(client, student, submission, topic)
+            yield from self._finish(future, is_last_try=True)
+
+    def _submit(self, client: Client, student: str, submission: Submission, topic: str) -> Future:
+        # A job that is not pure has its own key, even if two submissions are identical.
+        future = client.submit(
+            _examine_on_worker, submission.job, student, topic, self._threads, pure=False
+        )
+        self._under_way[future] = student, submission
+        return future
 
     def _begin(self, student: str) -> Submission | Outcome:
         """Receive a submission; return its outcome if nothing has to be examined."""
@@ -208,18 +217,23 @@ class _Queue:
         except Exception as error:
             return _failed(student, error)
 
-    def _finish(self, future: Future) -> Outcome:
-        """Write the result that a worker has returned."""
+    def _finish(self, future: Future, is_last_try: bool = False) -> Iterator[Outcome]:
+        """Write the result that a worker returns, and yield it, unless it was interrupted."""
         student, submission = self._under_way.pop(future)
         assert submission.job is not None  # nothing else is examined
         try:
             found, seconds = future.result()
             examined.save(submission.job, found, self._course)
-            return self._write(student, submission, seconds)
+            yield self._write(student, submission, seconds)
+        except InterruptedExaminationError as error:
+            if is_last_try:
+                yield _failed(student, error)
+            else:
+                self._interrupted.append((student, submission))
         except KilledWorker:
-            return _failed(student, AssignmentError("Every worker that examined it was killed."))
+            yield _failed(student, AssignmentError("Every worker that examined it was killed."))
         except Exception as error:
-            return _failed(student, error)
+            yield _failed(student, error)
 
     def _write(self, student: str, submission: Submission, seconds: float) -> Outcome:
         said = self._writer.write(submission)

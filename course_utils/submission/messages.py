@@ -3,7 +3,8 @@
 ============  ===============================================================
 who to whom   messages
 ============  ===============================================================
-grader        to the fork server: `Task`, answered by `Started`
+grader        to the fork server: `Task`, answered by `Started`; `Ended`
+              follows when the program has ended
 grader        to the examiner: `Order`, answered by `Reply`
 examiner      to the grader, and on to the student's kernel: `Question`,
               answered by `Answer`
@@ -106,6 +107,20 @@ class Started(Message):
     number: int
     pid: int = 0
     error: str = ""
+
+
+class Ended(Message):
+    """A program has ended.
+
+    Attributes
+    ----------
+    pid : int
+    code : int
+        Its exit code, or the negative number of the signal that ended it.
+    """
+
+    pid: int
+    code: int
 
 
 class Order(Message):

@@ -45,7 +45,7 @@ from course_utils.grading.class_grading import (
 from course_utils.grading.examine import job, store
 from course_utils.grading.nbgrader_steps import examine as examine_step
 from course_utils.grading.nbgrader_steps import intake
-from course_utils.grading.sandbox import bubblewrap, gpus
+from course_utils.grading.sandbox import bubblewrap, fork_server, gpus
 from course_utils.paths import CHECKOUT
 from course_utils.progress import PlainProgress, Progress
 
@@ -172,6 +172,41 @@ def test_where_no_kernel_starts_nobody_gets_no_points_for_it(course):
     assert states(outcomes) == dict.fromkeys(STUDENTS, FAILED)
     assert all("No kernel could be started" in outcome.reason for outcome in outcomes)
     assert points(course) == {}
+    assert states(grade_class(course, NAME)) == dict.fromkeys(STUDENTS, GRADED)
+    assert points(course) == EXPECTED
+
+
+def kill_examiners(monkeypatch, most: int) -> None:
+    """Have the first programs that run tests killed from outside, as when memory is out."""
+    start, killed = fork_server.ForkServer.start, []
+
+    def start_and_kill(self, program, *arguments):
+        pid = start(self, program, *arguments)
+        if "examiner" in program and len(killed) < most:
+            killed.append(pid)
+            os.kill(pid, signal.SIGKILL)
+        return pid
+
+    monkeypatch.setattr(fork_server.ForkServer, "start", start_and_kill)
+
+
+def test_what_was_ended_from_outside_is_examined_again_alone(course, monkeypatch):
+    kill_examiners(monkeypatch, most=3)
+    heard = Heard()
+    assert states(grade_class(course, NAME, progress=heard)) == dict.fromkeys(STUDENTS, GRADED)
+    assert points(course) == EXPECTED
+    assert sorted(heard.ended) == list(STUDENTS)
+
+
+def test_what_was_ended_from_outside_twice_is_not_graded(course, monkeypatch):
+    with monkeypatch.context() as killing:
+        kill_examiners(killing, most=100)
+        outcomes = grade_class(course, NAME)
+    assert states(outcomes) == dict.fromkeys(STUDENTS, FAILED)
+    assert all("Not graded: the program that runs the tests was ended from outside (SIGKILL)"
+               in outcome.reason for outcome in outcomes)  # fmt: skip
+    assert points(course) == {}
+    assert not list((course / ".examined").glob("*.json"))
     assert states(grade_class(course, NAME)) == dict.fromkeys(STUDENTS, GRADED)
     assert points(course) == EXPECTED
 

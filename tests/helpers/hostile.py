@@ -21,6 +21,7 @@ from pathlib import Path
 import keras
 import nbformat
 import numpy as np
+import tensorflow as tf
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
@@ -402,6 +403,69 @@ def with_another_class(module: str, name: str) -> Callable[[dict[str, bytes]], N
     return change
 
 
+# Keras would look the name up and make the class itself the nonlinearity: a layer that loads and
+# runs a TensorFlow graph.
+NAMES_A_CLASS = {
+    "module": "keras",
+    "class_name": "function",
+    "config": "layers.TFSMLayer",
+    "registered_name": "layers.TFSMLayer",
+}
+
+
+def activation_that_names_a_class(**more: object) -> dict[str, object]:
+    """Return the structure of a layer whose nonlinearity is a class."""
+    settings = {"name": "activation", "activation": NAMES_A_CLASS}
+    layer = {"module": "keras.layers", "class_name": "Activation", "config": settings}
+    return layer | {"registered_name": None} | more
+
+
+def with_a_class_as_activation(entries: dict[str, bytes]) -> None:
+    structure = json.loads(entries["config.json"])
+    structure["config"]["layers"][1] = activation_that_names_a_class()
+    entries["config.json"] = json.dumps(structure).encode()
+
+
+def structure_with_a_graph(path: str) -> str:
+    """Return the structure of a network that would run the TensorFlow graph at a path."""
+    image = keras.Input((32, 32, 3), name="image")
+    structure = json.loads(
+        keras.Model(image, keras.layers.Identity(name="activation")(image)).to_json()
+    )
+    (node,) = structure["config"]["layers"][1]["inbound_nodes"]
+    structure["config"]["layers"][1] = activation_that_names_a_class(
+        name="activation", inbound_nodes=[node | {"kwargs": {"inputs": path}}]
+    )
+    return json.dumps(structure)
+
+
+def second_network_with_a_graph(folder: Path) -> None:
+    """Put another network beside the right one, and the graph that it would run."""
+    graph = tf.Module()
+    graph.write = tf.function(
+        lambda x: (tf.io.write_file("/tmp/owned", "owned"), x)[1],
+        input_signature=[tf.TensorSpec([None, 32, 32, 3])],
+    )
+    tf.saved_model.save(graph, str(folder / "graph"), signatures={"serve": graph.write})
+    with zipfile.ZipFile(folder / f"{NETWORK}.keras") as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    entries["config.json"] = structure_with_a_graph("graph").encode()
+    with zipfile.ZipFile(folder / "0-graph.keras", "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    record = json.loads((folder / f"{NETWORK}.json").read_text())
+    (folder / "0-graph.json").write_text(json.dumps(record | {"design": "0-graph"}))
+
+
+ANSWERS_WITH_A_GRAPH = f"""
+import json
+import course_utils.submission.responder as responder
+structure = {structure_with_a_graph("/sandbox/handed-in/graph")!r}
+responder._packed = lambda value: json.dumps({{"model": structure}})
+value = double = 1
+"""
+
+
 def with_a_bomb(entries: dict[str, bytes]) -> None:
     entries["model.weights.h5"] = entries["model.weights.h5"] + b"\0" * (40 * 2**20)
 
@@ -662,6 +726,7 @@ PROGRAMS = {
     "long-answers": LONG_ANSWERS,
     "scripts": SCRIPTS,
     "stops-in-a-test": STOPS_IN_A_TEST,
+    "answers-with-a-graph": ANSWERS_WITH_A_GRAPH,
 }
 NOTEBOOKS = {
     "scripts-in-text": scripts_in_text,
@@ -681,6 +746,7 @@ FILES = {
     "keras-custom-class": rewritten(with_another_class("os", "system")),
     "keras-custom-layer": rewritten(with_another_class("my_layers", "Mine")),
     "keras-tfsm-layer": rewritten(with_another_class("keras.layers", "TFSMLayer")),
+    "keras-class-as-activation": rewritten(with_a_class_as_activation),
     "keras-zip-bomb": rewritten(with_a_bomb),
     "keras-path-traversal": rewritten(with_a_way_out),
     "keras-with-a-pickle": rewritten(with_a_pickle),
@@ -714,6 +780,8 @@ def attacks() -> list[Attack]:
                review="Left out: networks"),
         Attack("large-file", files=large_file, answers=True, deserves=everything,
                review="Too large"),
+        Attack("second-network-with-a-graph", files=second_network_with_a_graph, answers=True,
+               deserves=everything),
         Attack("latin-1-record", files=latin_1_record, answers=True, deserves=everything),
         Attack("nested-metadata", files=nested_metadata, answers=True, deserves=everything),
         Attack("many-parts", notebook=many_parts, answers=True, review="too many parts"),

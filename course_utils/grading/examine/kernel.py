@@ -36,10 +36,13 @@ class SandboxKernelManager(AsyncKernelManager):
         Variables that are added to the kernels' environment.
     with_my_rights : bool
         Whether kernels run with the lecturer's rights, without a sandbox.
+    started : SandboxProvisioner or None
+        The kernel that was started last.
     """
 
     environment = Dict()
     with_my_rights = Bool(False)
+    started: SandboxProvisioner | None = None
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -58,16 +61,23 @@ class SandboxProvisioner(LocalProvisioner):
 
     The kernel works on a copy of the submission. Only the messages on the kernel's sockets leave
     the sandbox.
+
+    Attributes
+    ----------
+    ended_first : bool
+        Whether the kernel had ended before `end` was called.
     """
 
     parent: SandboxKernelManager
+    ended_first = False
+    _has_been_ended = False
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         self.sandbox = open_sandbox(
             self.parent.with_my_rights, readable=data_folders(), handed_in=Path(kwargs["cwd"])
         )
         self._sockets = self.sandbox.folder / WORK / "kernel"
-        self._relay = Relay(self.sandbox.outside(self._sockets), MAX_SENT_BYTES, self._end)
+        self._relay = Relay(self.sandbox.outside(self._sockets), MAX_SENT_BYTES, self.end)
         self.parent.transport = "ipc"
         self.parent.ip = self._relay.ip
         return await super().pre_launch(**kwargs)
@@ -89,18 +99,23 @@ class SandboxProvisioner(LocalProvisioner):
         )
         # `Process` has those methods of `Popen` that Jupyter calls.
         self.process = Process(self.pid)  # type: ignore[assignment]
+        self.parent.started = self
         return self.connection_info
 
     async def kill(self, restart: bool = False) -> None:
-        self._end()
+        self.end()
 
     async def terminate(self, restart: bool = False) -> None:
-        self._end()
+        self.end()
 
     async def cleanup(self, restart: bool = False) -> None:
-        self._end()
+        self.end()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End the kernel and everything in its sandbox."""
+        if not self._has_been_ended:
+            self._has_been_ended = True
+            self.ended_first = self.process is not None and self.process.poll() is not None
         self.sandbox.close()
         self._relay.close()
 

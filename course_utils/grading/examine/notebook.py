@@ -44,15 +44,21 @@ class BoundedExecute(Execute):
                 "Stopped: a cell that did not end, or a notebook that took too long.",
             )
         except Exception as error:
+            why = self.why_kernel_ended()
             # No cell has run, so the submission cannot be the cause.
             if not self._has_started:
                 raise SandboxError(f"No kernel could be started: {error}") from error
+            why = why or f"{type(error).__name__}: {str(error)[:200]}"
             self._note(
                 "The notebook's kernel ended before its last cell; the remaining cells were not "
                 "run.",
-                f"The kernel ended: {type(error).__name__}: {str(error)[:200]}",
+                f"The kernel ended: {why}",
             )
         return nb, resources
+
+    def why_kernel_ended(self) -> str:
+        """Return why the kernel has ended, as a phrase; empty if that is not known."""
+        return ""
 
     def _remember_start(self, notebook: NotebookNode) -> None:
         self._has_started = True

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nbformat import from_dict
 
+from course_utils.errors import InterruptedExaminationError
 from course_utils.files import write_atomically
 from course_utils.grading.examine.job import Examined, Job
 from course_utils.grading.examine.submission import examine
@@ -21,6 +22,8 @@ PROVENANCE = "course_provenance"
 def load_or_examine(job: Job, course: Path) -> Examined:
     """Return the result of a submission; examine the submission first if there is none yet.
 
+    An examination that was interrupted from outside is repeated once.
+
     Raises
     ------
     SandboxError, AssignmentError
@@ -28,7 +31,10 @@ def load_or_examine(job: Job, course: Path) -> Examined:
     """
     examined = load(job, course)
     if examined is None:
-        examined = examine(job)
+        try:
+            examined = examine(job)
+        except InterruptedExaminationError:
+            examined = examine(job)
         save(job, examined, course)
     return examined
 

@@ -19,6 +19,7 @@ from nbformat.v4 import new_notebook
 from course_utils import env
 from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.cells import SECRETS, is_test
+from course_utils.grading.examine.endings import check_ending
 from course_utils.grading.examine.job import Examined, Job
 from course_utils.grading.examine.kernel import SandboxKernelManager
 from course_utils.grading.examine.names import hidden_names, names_assigned
@@ -50,6 +51,8 @@ def examine(
     ------
     SandboxError
         If no sandbox is available, or no kernel starts in it.
+    InterruptedExaminationError
+        If a program was ended from outside, so that nothing is known about the submission.
     AssignmentError
         If the lecturer's own cells fail.
     """
@@ -118,6 +121,7 @@ class _Execution(BoundedExecute):
 
             self._tests = begin()
             in_time = self._tests.predict(handed_in / PREDICTIONS_FOLDER, self.total_timeout)
+            self._tests.endings()  # an interruption is reported at once
             if not in_time:
                 # Tests that need no network can still be run.
                 self._tests.close()
@@ -135,6 +139,9 @@ class _Execution(BoundedExecute):
             for cell in nb.cells:
                 if is_test(cell) and not any(cell is other for other in examined):
                     self._examine(cell, lambda question: Answer(ended=ENDED))
+            for ending in self._tests.endings():
+                sentence = f"{ending[0].upper()}{ending[1:]}."
+                self._note(sentence, sentence)
         for cell, outputs in self._outcomes:
             cell.outputs = outputs
         return Examined(nb.cells, self.notes, self._job.provenance())
@@ -149,14 +156,27 @@ class _Execution(BoundedExecute):
             end.cancel()
 
     def create_kernel_manager(self) -> SandboxKernelManager:
-        manager = super().create_kernel_manager()
+        manager = self._manager = super().create_kernel_manager()
         manager.environment = self._environment
         manager.with_my_rights = self._job.with_my_rights
         return manager
 
     def _end_kernel(self) -> None:
-        if self.km is not None and self.km.provisioner is not None:
-            self.km.provisioner.sandbox.close()
+        if self._manager.started is not None:
+            self._manager.started.end()
+
+    def why_kernel_ended(self) -> str:
+        """Return why the kernel has ended, as a phrase; empty if it was still running.
+
+        Raises
+        ------
+        InterruptedExaminationError
+            If it was ended from outside.
+        """
+        kernel = self._manager.started
+        if kernel is None or not kernel.ended_first:
+            return ""
+        return check_ending("the notebook's kernel", kernel.sandbox, kernel.pid)
 
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
         if cell.cell_type != "code":

@@ -10,10 +10,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import psutil
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 from course_utils import env
+from course_utils.grading.examine.endings import check_ending
 from course_utils.grading.examine.kernel import data_folders
 from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.bubblewrap import open_sandbox
@@ -52,14 +54,14 @@ class TestRunner:
         )
         near, far = socket.socketpair()
         for_examiner, for_predictor = socket.socketpair()
-        fork_server.shared().start(
+        predictor_pid = fork_server.shared().start(
             "course_utils.grading.inside.predictor:serve",
             predictor.ticket(),
             environment,
             [str(predictor.folder)],
             [for_predictor.fileno()],
         )
-        fork_server.shared().start(
+        examiner_pid = fork_server.shared().start(
             "course_utils.grading.inside.examiner:run",
             examiner.ticket(),
             {env.GRADING.name: "autograde", env.CACHE.name: str(cache)} | environment,
@@ -69,6 +71,10 @@ class TestRunner:
         for end in (far, for_examiner, for_predictor):
             end.close()
         self._connection = Connection(near.detach())
+        self._programs = [
+            ("the program that loads the networks", predictor, predictor_pid),
+            ("the program that runs the tests", examiner, examiner_pid),
+        ]
 
     def prepare(self, cells: list[str], seconds: float) -> str:
         """Run the lecturer's own cells; return the first problem, or an empty text."""
@@ -120,6 +126,20 @@ class TestRunner:
         """Tell the examiner that the student's notebook has redefined these names."""
         self._order(Order(command="forget", content=names), _nobody, seconds=10)
 
+    def endings(self) -> list[str]:
+        """Return which of the two programs have ended, and why: a clause for each.
+
+        Raises
+        ------
+        InterruptedExaminationError
+            If one was ended from outside.
+        """
+        return [
+            f"{name} has ended: {check_ending(name, sandbox, pid)}"
+            for name, sandbox, pid in self._programs
+            if not psutil.pid_exists(pid)
+        ]
+
     def close(self) -> None:
         """End both programs."""
         self._connection.close()
@@ -135,8 +155,15 @@ class TestRunner:
     ) -> Reply | None:
         """Send an order, answer the questions that come back, and return the reply.
 
-        Return None if no reply came in time, or the examiner has ended.
+        Return None if no reply came in time, or the examiner has ended by itself.
+
+        Raises
+        ------
+        InterruptedExaminationError
+            If the examiner was ended from outside.
         """
+        if self._connection.closed:
+            return None
         try:
             self._connection.send_bytes(order.to_bytes())
             while self._connection.poll(seconds):
@@ -144,7 +171,9 @@ class TestRunner:
                 if reply.question is None:
                     return reply
                 self._connection.send_bytes(ask(reply.question).to_bytes())
-        except (EOFError, OSError, ValueError):
+        except (EOFError, OSError):
+            check_ending(*self._programs[-1])
+        except ValueError:
             pass
         # A late reply must not be taken for the reply to the next order.
         self._connection.close()

@@ -19,7 +19,8 @@ import keras
 import numpy as np
 
 from course_utils.errors import SubmissionError
-from course_utils.grading.inside.model_archive import checked_structure, read_structure
+from course_utils.grading.inside.model_archive import read_structure
+from course_utils.grading.inside.structures import checked_structure
 from course_utils.grading.sandbox.layout import HANDED_IN
 from course_utils.grading.sandbox.limits import MAX_ANSWER_BYTES
 from course_utils.runtime import setup
@@ -124,7 +125,7 @@ class Predictor:
             answer = self._connection.recv_bytes(MAX_ANSWER_BYTES)
         except (EOFError, OSError) as error:
             raise SubmissionError(
-                "The program that loads the networks was stopped: it took too much memory or time."
+                "The program that loads the networks has ended, so this network cannot be used."
             ) from error
         if failed:
             raise SubmissionError(failed.decode("utf-8", errors="replace")[:500])

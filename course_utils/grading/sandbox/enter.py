@@ -20,17 +20,22 @@ PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
 CAPABILITY_VERSION_3 = 0x20080522
 
 
-def enter(ticket: Ticket, report: Callable[[int], None]) -> None:
+def enter(
+    ticket: Ticket, started: Callable[[int], None], ended: Callable[[int, int], None]
+) -> None:
     """Enter a sandbox for good; the caller must have a single thread and call `confine` next.
 
-    Only new children of a process enter a PID namespace, so the program continues in a child.
+    Only new children of a process enter a PID namespace, so the program continues in a child, and
+    its parent stays outside until the child has ended.
 
     Parameters
     ----------
     ticket : Ticket
         From `Sandbox.ticket`.
-    report : callable
+    started : callable
         Receives the id of the process that continues, as seen from outside.
+    ended : callable
+        Receives this id and the exit code: the negative number of a signal if one ended it.
     """
     if ticket.keeper:
         # If the machine runs out of memory, Linux should kill the submission and not the grader.
@@ -38,7 +43,9 @@ def enter(ticket: Ticket, report: Callable[[int], None]) -> None:
         _join_namespaces(ctypes.CDLL(None, use_errno=True), ticket.keeper)
     child = os.fork()
     if child:
-        report(child)
+        started(child)
+        _, status = os.waitpid(child, 0)
+        ended(child, os.waitstatus_to_exitcode(status))
         os._exit(0)
 
 

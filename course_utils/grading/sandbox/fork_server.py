@@ -11,19 +11,24 @@ import functools
 import importlib
 import itertools
 import os
+import select
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from course_utils import env
 from course_utils.errors import SandboxError
 from course_utils.grading.sandbox.enter import confine, enter
 from course_utils.paths import CHECKOUT
 from course_utils.runtime import keras_home, start_folder
-from course_utils.submission.messages import Started, Task, Ticket
+from course_utils.submission.messages import Ended, Started, Task, Ticket
 
 # Imports everything that the programs need; called once, before the first fork.
 PRELOAD = "course_utils.grading.inside.preload:import_everything"
@@ -40,6 +45,8 @@ QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LE
          "PYDEVD_DISABLE_FILE_VALIDATION": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true",
          "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # fmt: skip
 
+FROM_SERVER: TypeAdapter[Started | Ended] = TypeAdapter(Started | Ended)
+
 _starting = threading.Lock()
 
 
@@ -49,6 +56,7 @@ class ForkServer:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._numbers = itertools.count()
+        self._exit_codes: dict[int, int] = {}
         self._near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(far.fileno())],
@@ -93,19 +101,66 @@ class ForkServer:
                 environment=handed_on() | dict(environment),
                 arguments=list(arguments),
             )
-            socket.send_fds(self._near, [task.to_bytes()], list(descriptors))
-            started = self._answer(task.number)
+            try:
+                socket.send_fds(self._near, [task.to_bytes()], list(descriptors))
+                started = self._answer(task.number)
+            except OSError as error:
+                raise SandboxError(
+                    f"The process that starts programs has ended: {error}"
+                ) from error
+            # An earlier program may have had the same id.
+            self._exit_codes.pop(started.pid, None)
         if started.error:
             raise SandboxError(f"A program could not be started in its sandbox: {started.error}")
         return started.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server has ended, so that it can start no more programs."""
+        return self._process.poll() is not None
+
+    def exit_code(self, pid: int, seconds: float) -> int | None:
+        """Return how a program ended; None if that is not known after a while.
+
+        Parameters
+        ----------
+        pid : int
+            From `start`.
+        seconds : float
+            How long to wait.
+
+        Returns
+        -------
+        int or None
+            The exit code, or the negative number of the signal that ended the program.
+        """
+        end = time.monotonic() + seconds
+        with self._lock:
+            while pid not in self._exit_codes:
+                readable, _, _ = select.select([self._near], [], [], max(0, end - time.monotonic()))
+                try:
+                    if not readable or not self._receive():
+                        return None
+                except OSError:
+                    return None
+            return self._exit_codes[pid]
+
     def _answer(self, number: int) -> Started:
         """Wait for a task's answer; the answer to a task that was given up may come first."""
-        while message := self._near.recv(MESSAGE_BYTES):
-            started = Started.from_bytes(message)
-            if started.number == number:
-                return started
+        while message := self._receive():
+            if isinstance(message, Started) and message.number == number:
+                return message
         return Started(number=number, error="it ended")
+
+    def _receive(self) -> Started | Ended | None:
+        """Receive a message, and remember which programs have ended; None at the end."""
+        content = self._near.recv(MESSAGE_BYTES)
+        if not content:
+            return None
+        message = FROM_SERVER.validate_json(content)
+        if isinstance(message, Ended):
+            self._exit_codes[message.pid] = message.code
+        return message
 
     def close(self) -> None:
         """End the fork server; the programs that it has started continue."""
@@ -114,8 +169,13 @@ class ForkServer:
 
 
 def shared() -> ForkServer:
-    """Return this process's only fork server; the first call starts it, in a few seconds."""
+    """Return this process's only fork server.
+
+    The first call starts it, in a few seconds, and so does the first one after it has ended.
+    """
     with _starting:
+        if _shared().has_ended:
+            _shared.cache_clear()
         return _shared()
 
 
@@ -140,6 +200,8 @@ def serve(near: socket.socket) -> None:
     """Fork a program for each task that arrives, until the client closes the connection."""
     _function(PRELOAD)()
     near.send(b"ready")
+    # Linux then keeps no record of children that have ended; nobody here waits for them.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         message, descriptors, _, _ = socket.recv_fds(near, MESSAGE_BYTES, MAX_DESCRIPTORS)
         if not message:
@@ -149,20 +211,28 @@ def serve(near: socket.socket) -> None:
             _become(Task.from_bytes(message), descriptors, near)
         for descriptor in descriptors:
             os.close(descriptor)
-        # The child answers, and ends as soon as its own child has entered the sandbox.
-        os.waitpid(child, 0)
 
 
 def _become(task: Task, descriptors: list[int], near: socket.socket) -> None:
     """Enter the sandbox and run the program there; never returns."""
     status = 1
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def answer(**what: Any) -> None:
         near.send(Started(number=task.number, **what).to_bytes())
 
+    def started(pid: int) -> None:
+        # Only the program itself may hold its ends of the connections.
+        for descriptor in descriptors:
+            os.close(descriptor)
+        answer(pid=pid)
+
+    def ended(pid: int, code: int) -> None:
+        near.send(Ended(pid=pid, code=code).to_bytes())
+
     try:
         try:
-            enter(task.ticket, lambda pid: answer(pid=pid))
+            enter(task.ticket, started, ended)
         except BaseException as error:
             answer(error=f"{type(error).__name__}: {error}")
             raise

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import functools
+import os
+import signal
 
 from course_utils.errors import SandboxError
 
@@ -33,6 +35,12 @@ NEW_NAMESPACES = (0x10000000, 0x20000000, 0x40000000, 0x00020000, 0x08000000, 0x
 # Flags of `mmap` for shared memory without a file. A program can drop such pages from its page
 # tables; they then stay in memory and count for no process.
 SHARED_WITHOUT_FILE = 0x21
+
+# Calls that send a signal to threads or with data, and the place of the signal among the arguments.
+# A program cannot end itself by SIGKILL with them, nor with `kill`: this signal means that it was
+# ended from outside.
+SENDS_SIGNAL = {"tkill": 1, "tgkill": 2, "rt_sigqueueinfo": 1, "rt_tgsigqueueinfo": 2,
+                "pidfd_send_signal": 1}  # fmt: skip
 
 # Level and options of `setsockopt` that enlarge a socket's buffers.
 SOL_SOCKET, BUFFER_SIZES = 1, (7, 8, 32, 33)
@@ -76,6 +84,11 @@ def forbid(gpu: bool) -> None:
         _refuse(context, "mmap", errno.EPERM, _has(3, SHARED_WITHOUT_FILE))
     for size in BUFFER_SIZES:
         _refuse(context, "setsockopt", errno.EPERM, _is(1, SOL_SOCKET), _is(2, size))
+    for name, argument in SENDS_SIGNAL.items():
+        _refuse(context, name, errno.EPERM, _is(argument, signal.SIGKILL))
+    # The process itself, its group, and everybody.
+    for target in (os.getpid(), 0, -os.getpid(), -1):
+        _refuse(context, "kill", errno.EPERM, _is(0, target & 0xFFFFFFFF), _is(1, signal.SIGKILL))
     # A filter cannot read the arguments of clone3; after this error, programs use clone instead.
     _refuse(context, "clone3", errno.ENOSYS)
     _done(library().seccomp_load(context), "seccomp_load")

@@ -1,0 +1,52 @@
+"""Why a program has ended: by itself, by a limit of its own, or from outside.
+
+Only the first two may cost points. If a program was ended from outside, as when the machine has no
+memory left, nothing is known about the submission, so it is not graded.
+"""
+
+from __future__ import annotations
+
+import signal
+
+from course_utils.errors import InterruptedExaminationError
+from course_utils.grading.sandbox import fork_server
+from course_utils.grading.sandbox.bubblewrap import NoSandbox, Sandbox
+
+# Signals that a program in a sandbox does not send to itself.
+FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT)
+# Seconds in which the exit code of a program that has ended must arrive.
+EXIT_CODE_SECONDS = 5
+
+
+def check_ending(name: str, sandbox: Sandbox | NoSandbox, pid: int) -> str:
+    """Return why a program has ended, as a phrase.
+
+    Parameters
+    ----------
+    name : str
+        The program, for the message: such as ``"the kernel"``.
+    sandbox : Sandbox or NoSandbox
+        The program's sandbox.
+    pid : int
+        The program's id.
+
+    Raises
+    ------
+    InterruptedExaminationError
+        If it was ended from outside, or if nobody saw why it ended.
+    """
+    code = fork_server.shared().exit_code(pid, EXIT_CODE_SECONDS)
+    if sandbox.exceeded:
+        return f"it took {sandbox.exceeded}"
+    if code is None:
+        raise InterruptedExaminationError(
+            f"Not graded: {name} has ended, and nobody saw why. Grade this submission again."
+        )
+    if code in FROM_OUTSIDE:
+        raise InterruptedExaminationError(
+            f"Not graded: {name} was ended from outside ({signal.Signals(-code).name}), as when "
+            "the machine has no memory left. Grade this submission again."
+        )
+    if code < 0:
+        return f"it crashed ({signal.Signals(-code).name})"
+    return f"it ended itself (exit code {code})"

@@ -1,0 +1,333 @@
+"""The closed table of what a submitted network may consist of, and the check against it.
+
+A structure is the JSON that Keras writes for a network. `checked_structure` copies it part by part
+into a new one: the classes, the settings and the kinds of values that are in the table, and nothing
+else. Whatever is not in the table is refused, so nothing outside of it can ever be built.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import re
+import sys
+from typing import Any
+
+import keras
+
+from course_utils.errors import SubmissionError
+from course_utils.grading.sandbox.limits import MAX_NUMBERS
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Layers of `keras.layers`. Not among them: layers that take functions, files, vocabularies or
+# modules of other libraries (Lambda, TFSMLayer, TextVectorization, JaxLayer ...).
+LAYERS = _names("""
+    Activation ActivityRegularization AdaptiveAveragePooling1D AdaptiveAveragePooling2D
+    AdaptiveAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add
+    AdditiveAttention AlphaDropout Attention Average AveragePooling1D AveragePooling2D
+    AveragePooling3D BatchNormalization Bidirectional CategoryEncoding CenterCrop Concatenate
+    Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D
+    ConvLSTM3D Cropping1D Cropping2D Cropping3D Dense DepthwiseConv1D DepthwiseConv2D
+    Discretization Dot Dropout ELU EinsumDense Embedding Flatten GRU GRUCell GaussianDropout
+    GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
+    GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GroupNormalization GroupQueryAttention
+    Identity InputLayer LSTM LSTMCell LayerNormalization LeakyReLU Masking MaxPooling1D MaxPooling2D
+    MaxPooling3D Maximum Minimum MultiHeadAttention Multiply Normalization PReLU Permute
+    RMSNormalization RNN RandomBrightness RandomContrast RandomCrop RandomErasing RandomFlip
+    RandomGaussianBlur RandomGrayscale RandomHue RandomInvert RandomPerspective RandomRotation
+    RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom ReLU RepeatVector
+    Rescaling Reshape Resizing SeparableConv1D SeparableConv2D SimpleRNN SimpleRNNCell Softmax
+    SpatialDropout1D SpatialDropout2D SpatialDropout3D SpectralNormalization StackedRNNCells
+    Subtract TimeDistributed UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D
+    ZeroPadding2D ZeroPadding3D
+""")
+
+# Objects among the settings of a layer, by the module that Keras writes.
+PARTS = {
+    "keras.initializers": _names("""
+        Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform
+        Ones Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros
+    """),
+    "keras.regularizers": _names("L1 L2 L1L2 OrthogonalRegularizer"),
+    "keras.constraints": _names("MaxNorm MinMaxNorm NonNeg UnitNorm"),
+}  # fmt: skip
+
+# Nonlinearities that a setting may name.
+ACTIVATIONS = _names("""
+    celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu
+    linear log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus
+    softsign sparse_plus sparsemax sparse_sigmoid squareplus swish tanh tanh_shrink threshold
+""")
+
+# Operations, by the module that Keras writes for `x + y`, `x / 255`, `x[:, 1:]`, and
+# `keras.ops.relu(x)`: those that compute their output element by element, by shape, by sums along
+# axes, or as a layer does. None takes a function.
+OPERATIONS = {
+    "keras.src.ops.numpy": _names("""
+        Absolute Add Amax Amin Any All Arctan Arctan2 Arctanh Argmax Argmin Average BroadcastTo Ceil
+        Clip Concatenate Cos Cosh Divide DivideNoNan Dot Einsum Equal Exp Exp2 ExpandDims Expm1 Flip
+        Floor FloorDivide GetItem Greater GreaterEqual Hstack Less LessEqual Log Log10 Log1p Log2
+        Logaddexp LogicalAnd LogicalNot LogicalOr Matmul Max Maximum Mean Median Min Minimum Mod
+        Moveaxis Multiply Negative NotEqual OnesLike Outer Pad Power Prod Ravel Reciprocal Repeat
+        Reshape Roll Round Sign Sin Sinh Sort Split Sqrt Square Squeeze Stack Std Subtract Sum
+        Swapaxes Take Tan Tanh Tensordot Tile Transpose TrueDivide Var Vstack Where ZerosLike
+    """),
+    "keras.src.ops.nn": _names("""
+        AdaptiveAveragePool AdaptiveMaxPool AveragePool Celu Conv ConvTranspose DepthwiseConv Elu
+        Gelu Glu HardShrink HardSigmoid HardSilu HardTanh LayerNorm LeakyRelu LogSigmoid LogSoftmax
+        MaxPool Normalize OneHot Relu Relu6 RMSNorm Selu SeparableConv Sigmoid Silu Softmax Softplus
+        Softsign SoftShrink Sparsemax SparsePlus SparseSigmoid Squareplus TanhShrink Threshold
+    """),
+    "keras.src.ops.core": frozenset(["Cast"]),
+    "keras.src.ops.math": frozenset(["Logsumexp", "Rsqrt", "Erf"]),
+    "keras.src.activations.activations": frozenset(["ReLU", "Mish"]),
+}  # fmt: skip
+
+SEQUENTIAL = frozenset(["keras", "keras.models", "keras.src.models.sequential"])
+FUNCTIONAL = frozenset(["keras", "keras.models", "keras.src.models.functional"])
+
+# Settings of every layer, beside the parameters of its class.
+COMMON = frozenset(["name", "trainable", "dtype", "autocast", "activity_regularizer"])
+# Settings that a class takes from its further arguments.
+FURTHER = {"LayerNormalization": frozenset(["rms_scaling"])}
+# Settings whose text names a nonlinearity.
+NAMES_ACTIVATION = re.compile(r"(^|_)activation$")
+# Other texts: names, paddings, formats, equations of `Einsum`. No class in the table opens or
+# imports anything by a name.
+TEXT = re.compile(r"[\w .,:>+*&/()-]{0,200}")
+DTYPES = re.compile(r"(mixed_)?(b?float16|float32|float64)|u?int(8|16|32|64)|bool|string")
+MAX_NESTED = 30
+
+
+class _Refused(Exception):
+    """Says what a structure contains that is not in the table."""
+
+
+def checked_structure(structure: str, name: str) -> str:
+    """Return a structure that consists only of what is in the table, as JSON.
+
+    Parameters
+    ----------
+    structure : str
+        JSON, from a student.
+    name : str
+        The network's name, for the message.
+
+    Raises
+    ------
+    SubmissionError
+        If the structure cannot be read, or contains anything else.
+    """
+    try:
+        return json.dumps(_model(json.loads(structure), 0))
+    except _Refused as error:
+        raise SubmissionError(f"{name} is not loaded: it contains {error}, but only Keras' own "
+                              "layers, without custom code, are accepted.") from error  # fmt: skip
+    except (ValueError, RecursionError) as error:
+        raise SubmissionError(f"{name} is damaged: its structure cannot be read.") from error
+
+
+def _model(part: Any, depth: int) -> dict[str, Any]:
+    """Copy a sequential or functional network."""
+    if depth > MAX_NESTED:
+        raise _Refused("networks nested too deeply")
+    kind, module, config = _object(part)
+    if kind == "Sequential" and module in SEQUENTIAL:
+        layers = [_layer(each, depth) for each in _list(config.get("layers"))]
+        copied = {"layers": layers, "build_input_shape": _value(config.get("build_input_shape"))}
+    elif kind == "Functional" and module in FUNCTIONAL:
+        copied = {
+            "layers": [_placed(each, depth) for each in _list(config.get("layers"))],
+            "input_layers": _value(config.get("input_layers")),
+            "output_layers": _value(config.get("output_layers")),
+        }
+    else:
+        raise _Refused(_named(part))
+    copied |= {key: _setting(key, config[key], depth) for key in COMMON & config.keys()}
+    if unknown := config.keys() - copied.keys():
+        raise _Refused(f"the setting {sorted(map(str, unknown))[0]!r} of {kind}")
+    return _rebuilt(part, copied)
+
+
+def _placed(part: Any, depth: int) -> dict[str, Any]:
+    """Copy a layer or operation of a functional network, with its inputs."""
+    copied = _layer(part, depth, operations=True)
+    nodes = _list(part.get("inbound_nodes"))
+    return copied | {"name": _text(part.get("name")), "inbound_nodes": [_node(n) for n in nodes]}
+
+
+def _node(part: Any) -> dict[str, Any]:
+    """Copy the inputs of one call: tensors, numbers, shapes and slices, but no texts."""
+    if not isinstance(part, dict) or set(part) != {"args", "kwargs"}:
+        raise _Refused("a call in an unknown form")
+    if not isinstance(part["kwargs"], dict):
+        raise _Refused("a call in an unknown form")
+    return {
+        "args": [_argument(each) for each in _list(part["args"])],
+        "kwargs": {_text(key): _argument(each) for key, each in part["kwargs"].items()},
+    }
+
+
+def _argument(part: Any) -> Any:
+    if part is None or isinstance(part, bool | int | float):
+        return part
+    if isinstance(part, list):
+        _check_numbers(part)
+        return [_argument(each) for each in part]
+    kind, config = _kind(part), part.get("config") if isinstance(part, dict) else None
+    if kind == "__keras_tensor__" and isinstance(config, dict):
+        copied: Any = {
+            "shape": _value(config.get("shape")),
+            "dtype": _dtype(config.get("dtype")),
+            "keras_history": _value(config.get("keras_history")),
+        }
+    elif kind in ("__numpy__", "__tensor__") and isinstance(config, dict):
+        copied = {"value": _value(config.get("value")), "dtype": _dtype(config.get("dtype"))}
+    elif kind == "__slice__" and isinstance(config, dict):
+        copied = {key: _argument(config.get(key)) for key in ("start", "stop", "step")}
+    elif kind == "__tuple__" and set(part) <= {"class_name", "items", "config"}:
+        return {"class_name": kind, "items": _argument(part.get("items"))}
+    elif kind == "__ellipsis__":
+        copied = {}
+    else:
+        raise _Refused(f"a call with {_named(part)}")
+    return {"class_name": kind, "config": copied}
+
+
+def _layer(part: Any, depth: int, operations: bool = False) -> dict[str, Any]:
+    """Copy a layer, a network among the layers, or an operation."""
+    kind, module, config = _object(part)
+    if kind in ("Sequential", "Functional"):
+        return _model(part, depth + 1)
+    if operations and kind in OPERATIONS.get(module, ()):
+        allowed = _parameters(getattr(sys.modules[module], kind))
+    elif module == "keras.layers" and kind in LAYERS:
+        allowed = _parameters(getattr(keras.layers, kind))
+    else:
+        raise _Refused(_named(part))
+    if unknown := config.keys() - allowed:
+        raise _Refused(f"the setting {sorted(map(str, unknown))[0]!r} of {kind}")
+    return _rebuilt(part, {key: _setting(key, each, depth) for key, each in config.items()})
+
+
+@functools.cache
+def _parameters(kind: type[Any]) -> frozenset[str]:
+    """Return the settings that a class accepts, itself or through the classes it derives from."""
+    own = {
+        each.name
+        for base in kind.__mro__[:-1]
+        for each in inspect.signature(base).parameters.values()
+        if each.kind is each.POSITIONAL_OR_KEYWORD or each.kind is each.KEYWORD_ONLY
+    }
+    return COMMON | own | FURTHER.get(kind.__name__, frozenset())
+
+
+def _setting(key: str, part: Any, depth: int) -> Any:
+    """Copy the value of a setting."""
+    if isinstance(part, str):
+        if NAMES_ACTIVATION.search(key) and part not in ACTIVATIONS:
+            raise _Refused(f"the activation {part[:40]!r}")
+        return _dtype(part) if key == "dtype" else _text(part)
+    if isinstance(part, list) and any(isinstance(each, dict) for each in part):
+        return [_setting(key, each, depth + 1) for each in part]  # such as the cells of an RNN
+    if not isinstance(part, dict):
+        return _value(part)
+    if "class_name" not in part:  # such as the clipping of `BatchNormalization`
+        return {_text(each): _value(part[each]) for each in part}
+    kind, module, config = _object(part)
+    if kind in PARTS.get(module, ()):
+        return _rebuilt(part, {_text(each): _value(config[each]) for each in config})
+    if key == "dtype" and module in ("keras", "keras.dtype_policies") and kind == "DTypePolicy":
+        return _rebuilt(part, {"name": _dtype(config.get("name"))})
+    if depth > MAX_NESTED:
+        raise _Refused("layers nested too deeply")
+    return _layer(part, depth + 1)
+
+
+def _rebuilt(part: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with a checked configuration, without the optimizer and the losses."""
+    shapes = part.get("build_config")
+    copied = {
+        "module": part["module"],
+        "class_name": part["class_name"],
+        "config": config,
+        "registered_name": None,
+    }
+    if isinstance(shapes, dict):
+        copied["build_config"] = {_text(key): _shapes(each) for key, each in shapes.items()}
+    return copied
+
+
+def _shapes(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {_text(key): _value(each) for key, each in part.items()}
+    return _value(part)
+
+
+def _value(part: Any) -> Any:
+    """Copy plain values: numbers, truth values, short texts, and lists of them."""
+    _check_numbers(part)
+    if part is None or isinstance(part, bool | int | float):
+        return part
+    if isinstance(part, list):
+        return [_value(each) for each in part]
+    return _text(part)
+
+
+def _check_numbers(part: Any) -> None:
+    if (numbers := _numbers(part)) > MAX_NUMBERS:
+        raise _Refused(f"a list of {numbers} numbers, which could be weights")
+
+
+def _numbers(part: Any) -> int:
+    """Count the numbers in a list and its nested lists."""
+    if isinstance(part, list):
+        return sum(map(_numbers, part))
+    return isinstance(part, int | float)
+
+
+def _text(part: Any) -> str:
+    if not isinstance(part, str) or not TEXT.fullmatch(part):
+        raise _Refused(f"the text {str(part)[:40]!r}")
+    return part
+
+
+def _dtype(part: Any) -> str:
+    if not isinstance(part, str) or not DTYPES.fullmatch(part):
+        raise _Refused(f"the dtype {str(part)[:40]!r}")
+    return part
+
+
+def _object(part: Any) -> tuple[str, str, dict[str, Any]]:
+    """Return an object's class, module and configuration."""
+    if not isinstance(part, dict) or not isinstance(part.get("config"), dict):
+        raise _Refused(_named(part))
+    kind, module = part.get("class_name"), part.get("module")
+    if not isinstance(kind, str) or not isinstance(module, str):
+        raise _Refused(_named(part))
+    return kind, module, part["config"]
+
+
+def _kind(part: Any) -> str:
+    kind = part.get("class_name") if isinstance(part, dict) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def _named(part: Any) -> str:
+    """Return how a part is called in a message."""
+    if not isinstance(part, dict) or "class_name" not in part:
+        return f"{type(part).__name__} instead of a layer"
+    if not isinstance(part["class_name"], str):
+        return "a class without a name"
+    return f"{part['class_name'][:60]} of {str(part.get('module'))[:60]}"
+
+
+def _list(part: Any) -> list[Any]:
+    if not isinstance(part, list):
+        raise _Refused(f"{type(part).__name__} instead of a list")
+    return part

@@ -1,0 +1,138 @@
+"""Programs that end: by themselves, by a limit of their own, or from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from unittest import mock
+
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell
+from nbgrading import new_cell
+
+from course_utils.errors import InterruptedExaminationError, SandboxError
+from course_utils.grading.examine import store
+from course_utils.grading.examine.job import Job
+from course_utils.grading.examine.submission import examine
+from course_utils.grading.sandbox import fork_server
+from course_utils.submission.contract import GRADE_MIME
+from course_utils.submission.messages import Ticket
+
+pytestmark = pytest.mark.sandbox
+
+TEST = "from course_utils.grading import grade\ngrade.equal('first', first, 1)"
+SLOW = "import time\ntime.sleep(1.5)\nfirst = 1"
+
+
+def job(program: str, test: str = TEST) -> Job:
+    return Job(
+        [new_code_cell(program), new_cell("first-test", test, points=1)], [], {}, 60, 60, False
+    )
+
+
+def fraction(examined) -> float:
+    (result,) = (o for o in examined.cells[1].outputs if o.output_type == "execute_result")
+    return result.data[GRADE_MIME]["fraction"]
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Ids of the programs that were started: name -> the last one."""
+    pids: dict[str, int] = {}
+    start = fork_server.ForkServer.start
+
+    def recorded(self, program, *arguments):
+        pid = pids[program.split(":")[0].split(".")[-1]] = start(self, program, *arguments)
+        return pid
+
+    monkeypatch.setattr(fork_server.ForkServer, "start", recorded)
+    return pids
+
+
+def kill(started: dict[str, int], program: str, after: float) -> None:
+    """Kill a program from outside, a while after the kernel has started."""
+    while "kernel" not in started:
+        time.sleep(0.01)
+    time.sleep(after)
+    os.kill(started[program], signal.SIGKILL)
+
+
+@pytest.mark.parametrize("program", ["kernel", "predictor", "examiner"])
+@pytest.mark.parametrize("after", [0.0, 0.7])
+def test_what_was_ended_from_outside_is_not_graded(started, program, after):
+    thread = threading.Thread(target=kill, args=(started, program, after))
+    thread.start()
+    with pytest.raises(InterruptedExaminationError, match="ended from outside"):
+        examine(job(SLOW))
+    thread.join()
+    assert fraction(examine(job(SLOW))) == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("import os\nos._exit(3)", "it ended itself (exit code 3)"),
+        ("import ctypes\nctypes.string_at(0)", "it crashed (SIGSEGV)"),
+        ("import os\nos.abort()", "it crashed (SIGABRT)"),
+    ],
+)
+def test_what_a_notebook_does_to_its_kernel_counts(program, why):
+    examined = examine(job(f"first = 1\n{program}"))
+    assert [o.output_type for o in examined.cells[1].outputs] == ["error"]
+    assert [for_lecturer for _, for_lecturer in examined.notes] == [f"The kernel ended: {why}"]
+
+
+KILLS_ITSELF = """
+import ctypes, os, signal, threading
+
+def attempts():
+    libc = ctypes.CDLL(None, use_errno=True)
+    for target in (os.getpid(), 0, -1, -os.getpgid(0)):
+        yield lambda target=target: os.kill(target, signal.SIGKILL)
+    yield lambda: signal.pthread_kill(threading.get_ident(), signal.SIGKILL)
+    yield lambda: signal.pidfd_send_signal(os.pidfd_open(os.getpid()), signal.SIGKILL)
+
+refused = 0
+for attempt in attempts():
+    try:
+        attempt()
+    except PermissionError:
+        refused += 1
+first = refused
+"""
+
+
+def test_a_notebook_cannot_look_as_if_it_was_killed_from_outside():
+    count = "from course_utils.grading import grade\ngrade.equal('refused', first, 6)"
+    assert fraction(examine(job(KILLS_ITSELF, count))) == 1
+
+
+def test_a_notebook_may_kill_what_it_has_started():
+    program = "import subprocess\nchild = subprocess.Popen(['sleep', '60'])\nchild.kill()\n"
+    assert fraction(examine(job(f"{program}first = int(child.wait() == -9)"))) == 1
+
+
+def test_a_fork_server_that_was_killed_is_started_again():
+    server = fork_server.shared()
+    psutil.Process(server._process.pid).kill()
+    server._process.wait()
+    with pytest.raises(SandboxError, match="has ended"):
+        server.start("time:sleep", Ticket(keeper=None, work="/tmp"), {})
+    assert fraction(examine(job(SLOW))) == 1
+    assert fork_server.shared() is not server
+
+
+def test_plain_nbgrader_tries_once_more(tmp_path):
+    result = examine(job("first = 1"))
+    interrupted = InterruptedExaminationError("Not graded: ...")
+    with mock.patch.object(store, "examine", side_effect=[interrupted, result]):
+        assert store.load_or_examine(job("first = 1"), tmp_path) is result
+    with (
+        mock.patch.object(store, "examine", side_effect=interrupted),
+        pytest.raises(InterruptedExaminationError),
+    ):
+        store.load_or_examine(job("first = 2"), tmp_path)
+    assert store.load(job("first = 2"), tmp_path) is None
