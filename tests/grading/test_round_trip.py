@@ -183,7 +183,7 @@ def test_the_three_get_what_they_earned(handed_in):
 
 def test_validate_says_what_is_missing_and_passes_what_is_right(handed_in):
     untouched = (handed_in.parent / "untouched.txt").read_text()
-    assert f"VALIDATION FAILED ON {len(AUTOMATIC)} CELL(S)!" in untouched
+    assert f"VALIDATION FAILED ON {len(QUESTIONS)} CELL(S)!" in untouched
     assert "Expected: a value for axes in the cell above" in untouched
     assert "Read:     chapter 1" in untouched
     assert "Traceback" not in untouched

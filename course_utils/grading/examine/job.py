@@ -40,6 +40,9 @@ class Job:
         Whether the networks are trained again for comparison.
     with_my_rights : bool
         Whether the submission runs with the lecturer's rights, without a sandbox.
+    lecturers : list of NotebookNode
+        Cells of the lecturer's notebook. They are run once on each machine, without any submission,
+        so that its cache holds what their tests compute.
     """
 
     cells: list[NotebookNode]
@@ -49,6 +52,7 @@ class Job:
     total_timeout: int
     retrain: bool
     with_my_rights: bool = field(default_factory=lambda: env.WITH_MY_RIGHTS.is_on)
+    lecturers: list[NotebookNode] = field(default_factory=list)
 
     @cached_property
     def digest(self) -> str:

@@ -16,7 +16,7 @@ from course_utils import env
 from course_utils.data.ladder import places
 from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.bubblewrap import open_sandbox
-from course_utils.grading.sandbox.layout import HANDED_IN, WORK, kernel_cache
+from course_utils.grading.sandbox.layout import HANDED_IN, WORK, private_cache
 from course_utils.grading.sandbox.limits import MAX_MESSAGE_BYTES, MAX_SENT_BYTES, SEND_SECONDS
 from course_utils.grading.sandbox.procfs import Process
 from course_utils.grading.sandbox.relay import Relay
@@ -92,7 +92,7 @@ class SandboxProvisioner(LocalProvisioner):
                 env.GRADING.name: "autograde",
                 env.EXAMINED.name: "1",
                 env.PREDICTED.name: str(self.sandbox.folder / HANDED_IN / PREDICTIONS_FOLDER),
-                env.CACHE.name: str(kernel_cache(self.sandbox.folder)),
+                env.CACHE.name: str(private_cache(self.sandbox.folder)),
             }
             | self.parent.environment,
             [connection | {"ip": str(self._sockets)}, str(self.sandbox.folder), str(cache_dir())],

@@ -10,13 +10,17 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 
 from course_utils import env
+from course_utils.data.catalogue import SPECS
+from course_utils.data.ladder import load
 from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.cells import SECRETS, is_test
 from course_utils.grading.examine.endings import check_ending
@@ -27,6 +31,7 @@ from course_utils.grading.examine.notebook import BoundedExecute
 from course_utils.grading.examine.test_runner import ENDED, TestRunner
 from course_utils.grading.sandbox import gpus
 from course_utils.grading.sandbox.limits import LAST_SECONDS
+from course_utils.runtime import cache_dir
 from course_utils.submission.contract import ANSWER_MIME, PREDICTIONS_FOLDER
 from course_utils.submission.messages import Answer, Question
 
@@ -58,7 +63,27 @@ def examine(
     """
     with gpus.one() as gpu:
         given = {} if threads is None else {env.THREADS.name: str(threads)}
+        _fill_cache(job, gpu | given)
         return _Execution(job, on_test, gpu | given).run()
+
+
+def _fill_cache(job: Job, environment: dict[str, str]) -> None:
+    """Decode the data and run the lecturer's notebook, unless this machine has done so before.
+
+    Afterwards its cache holds what the tests need and compute, and nothing has to write to it while
+    a submission is open.
+    """
+    for spec in SPECS.values():
+        load(spec)
+    if not job.lecturers:
+        return
+    own = replace(job, cells=job.lecturers, files={}, retrain=False, lecturers=[])
+    done = cache_dir() / "filled" / own.digest
+    done.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{done}.lock"):
+        if not done.exists():
+            _Execution(own, lambda name: None, environment, fills_cache=True).run()
+            done.touch()
 
 
 @contextlib.contextmanager
@@ -84,7 +109,11 @@ class _Execution(BoundedExecute):
     shutdown_kernel = "immediate"
 
     def __init__(
-        self, job: Job, on_test: Callable[[str], None], environment: dict[str, str]
+        self,
+        job: Job,
+        on_test: Callable[[str], None],
+        environment: dict[str, str],
+        fills_cache: bool = False,
     ) -> None:
         super().__init__(
             timeout=job.timeout,
@@ -92,6 +121,7 @@ class _Execution(BoundedExecute):
             kernel_manager_class=SandboxKernelManager,
         )
         self._job, self._on_test, self._environment = job, on_test, environment
+        self._fills_cache = fills_cache
         self._outcomes: list[tuple[NotebookNode, list[NotebookNode]]] = []
         # Names that only hidden tests define. The student's cells must never define them.
         self._hidden = hidden_names(filter(is_test, job.cells))
@@ -112,7 +142,9 @@ class _Execution(BoundedExecute):
         with staged(self._job.files) as handed_in, contextlib.ExitStack() as runners:
 
             def begin() -> TestRunner:
-                runner = TestRunner(handed_in, environment, self._job.with_my_rights)
+                runner = TestRunner(
+                    handed_in, environment, self._job.with_my_rights, self._fills_cache
+                )
                 runners.callback(runner.close)
                 problem = runner.prepare(self._job.given, self.total_timeout)
                 if problem:

@@ -19,7 +19,7 @@ from course_utils.grading.examine.endings import check_ending
 from course_utils.grading.examine.kernel import data_folders
 from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.bubblewrap import open_sandbox
-from course_utils.grading.sandbox.layout import WORK
+from course_utils.grading.sandbox.layout import WORK, private_cache
 from course_utils.grading.sandbox.limits import PREDICTOR_LIMITS
 from course_utils.runtime import cache_dir
 from course_utils.submission.messages import Answer, Order, Question, Reply
@@ -39,10 +39,16 @@ class TestRunner:
         Variables that are added to the programs' environment.
     with_my_rights : bool
         Whether the programs run with the lecturer's rights, without a sandbox.
+    fills_cache : bool
+        Whether the tests may write to the grader's cache: only if nothing was handed in.
     """
 
     def __init__(
-        self, handed_in: Path, environment: dict[str, str], with_my_rights: bool = False
+        self,
+        handed_in: Path,
+        environment: dict[str, str],
+        with_my_rights: bool = False,
+        fills_cache: bool = False,
     ) -> None:
         self._with_my_rights = with_my_rights
         self._sandboxes = contextlib.ExitStack()
@@ -50,8 +56,9 @@ class TestRunner:
         cache.mkdir(parents=True, exist_ok=True)
         predictor = self._open(handed_in=handed_in, limits=PREDICTOR_LIMITS)
         self._examiner = examiner = self._open(
-            readable=data_folders(), handed_in=handed_in, writable=[cache]
+            readable=data_folders(), handed_in=handed_in, writable=[cache] if fills_cache else []
         )
+        own_cache = cache if fills_cache else private_cache(examiner.folder)
         near, far = socket.socketpair()
         for_examiner, for_predictor = socket.socketpair()
         predictor_pid = fork_server.shared().start(
@@ -64,8 +71,8 @@ class TestRunner:
         examiner_pid = fork_server.shared().start(
             "course_utils.grading.inside.examiner:run",
             examiner.ticket(),
-            {env.GRADING.name: "autograde", env.CACHE.name: str(cache)} | environment,
-            [str(examiner.folder)],
+            {env.GRADING.name: "autograde", env.CACHE.name: str(own_cache)} | environment,
+            [str(examiner.folder), "" if fills_cache else str(cache)],
             [far.fileno(), for_examiner.fileno()],
         )
         for end in (far, for_examiner, for_predictor):

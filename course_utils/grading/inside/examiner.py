@@ -23,7 +23,7 @@ from course_utils.data import Dataset
 from course_utils.errors import SubmissionError
 from course_utils.grading.grade.values import Grade
 from course_utils.grading.inside.predictor import Predictor, build
-from course_utils.grading.sandbox.layout import HANDED_IN
+from course_utils.grading.sandbox.layout import HANDED_IN, link_cache
 from course_utils.grading.sandbox.limits import MAX_PRINTED
 from course_utils.submission import predictions
 from course_utils.submission import trained as trained_networks
@@ -195,8 +195,13 @@ class RemoteFunction:
         return RemoteFunction(self.__name__, self._call, forbidden)
 
 
-def run(to_grader: int, to_predictor: int, folder: str) -> None:
-    """Run the examiner of one submission, inside a sandbox."""
+def run(to_grader: int, to_predictor: int, folder: str, cache: str) -> None:
+    """Run the examiner of one submission, inside a sandbox.
+
+    It links its own cache to the grader's; without a path, it writes to the grader's.
+    """
+    if cache:
+        link_cache(Path(cache), Path(folder))
     handed_in = Path(folder) / HANDED_IN
     trained_networks.open_network.set(Predictor(Connection(to_predictor)).open)
     os.chdir(handed_in)

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from course_utils.grading.sandbox.layout import HANDED_IN, WORK, kernel_cache
+from course_utils.grading.sandbox.layout import HANDED_IN, WORK, link_cache
 from course_utils.submission.contract import PREDICTIONS_FOLDER
 
 
@@ -19,18 +19,10 @@ def run(connection: dict[str, Any], folder: str, cache: str) -> None:
     submission = Path(folder) / WORK / "submission"
     handed_in, ignore = Path(folder) / HANDED_IN, shutil.ignore_patterns(PREDICTIONS_FOLDER)
     shutil.copytree(handed_in, submission, copy_function=shutil.copyfile, ignore=ignore)
-    _link_cache(Path(cache), kernel_cache(Path(folder)))
+    link_cache(Path(cache), Path(folder))
     file = Path(folder) / WORK / "connection.json"
     file.write_text(json.dumps(connection), encoding="utf-8")
     os.chdir(submission)
     kernel = IPKernelApp.instance()
     kernel.initialize(["-f", str(file), "--HistoryManager.hist_file=:memory:"])
     kernel.start()
-
-
-def _link_cache(cache: Path, own: Path) -> None:
-    """Give a kernel its own cache, which links to everything in the grader's."""
-    (own / "features").mkdir(parents=True)
-    (own / "datasets").symlink_to(cache / "datasets")
-    for path in (cache / "features").glob("*.npy"):
-        (own / "features" / path.name).symlink_to(path)

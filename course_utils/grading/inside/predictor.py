@@ -9,6 +9,7 @@ import contextlib
 import functools
 import io
 import os
+import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
@@ -107,7 +108,7 @@ class Predictor:
 
     def _send(self, x: np.ndarray, digest: str) -> None:
         """Pass images to the other process as a file in memory, which is read without a copy."""
-        with os.fdopen(os.memfd_create("images"), "wb") as file:
+        with tempfile.TemporaryFile() as file:
             file.write(np.ascontiguousarray(x).data)
             file.flush()
             request = PredictorRequest(

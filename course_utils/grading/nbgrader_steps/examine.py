@@ -61,14 +61,16 @@ class Examine(NbGraderPreprocessor):
         files = self._read_files(nb, Path(resources["metadata"]["path"]), names["assignment"])
         retrain = _is_sampled(self.retrain, names["student"], names["assignment"])
         patience = RETRAIN_PATIENCE if retrain else 1
+        lecturers = lecturers_notebook(self, names)
         return Job(
             cells=nb.cells,
-            given=_given_cells(lecturers_notebook(self, names)),
+            given=_given_cells(lecturers),
             files=files,
             timeout=patience * self.timeout,
             total_timeout=patience * self.total_timeout,
             retrain=retrain,
             with_my_rights=self.with_my_rights,
+            lecturers=lecturers.cells,
         )
 
     def _read_files(self, nb: NotebookNode, folder: Path, assignment: str) -> dict[str, bytes]:

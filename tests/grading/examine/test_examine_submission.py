@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell
 from nbgrading import new_cell
+from sandbox_programs import GRASP
 
+from course_utils import env
 from course_utils.grading.examine.job import Job, read_files
 from course_utils.grading.examine.submission import examine
 
@@ -22,6 +25,38 @@ def write_mnist(folder: Path, first_label: int) -> None:
         folder / "mnist.npz", x_train=images[:60_000], y_train=labels[:60_000],
         x_test=images[60_000:], y_test=labels[60_000:],
     )  # fmt: skip
+
+
+@pytest.mark.sandbox
+def test_the_examiner_has_no_rights_either(monkeypatch):
+    """Its tests are the lecturer's, but they handle what students wrote."""
+    monkeypatch.setenv(env.GPUS.name, "")
+    owner = "print(os.getuid() == 0)\n" if os.geteuid() == 0 else "print(False)\n"
+    job = Job([new_cell("first-test", GRASP + owner, points=1)], [], {}, 60, 60, False)
+    (cell,) = examine(job).cells
+    assert cell.outputs[0].text == "[]\nFalse\n"
+
+
+CACHED = "from course_utils.runtime import cache_dir\nplace = cache_dir() / 'features' / 'x.npy'\n"
+
+
+@pytest.mark.sandbox
+def test_the_cache_is_filled_before_a_submission_is_opened(tmp_path, monkeypatch):
+    monkeypatch.setenv(env.CACHE.name, str(tmp_path / "cache"))
+    write = (
+        "place.parent.mkdir(exist_ok=True)\nplace.open('a').write('x')\nprint(place.read_text())"
+    )
+    lecturers = [new_cell("first-test", CACHED + write, points=1)]
+    tries = (
+        "try:\n    place.open('a').write('y')\nexcept OSError:\n"
+        "    print('refused')\n"
+        "print(place.read_text(), place.is_symlink())"
+    )
+    cells = [new_cell("first-test", CACHED + tries, points=1)]
+    for _ in range(2):
+        job = Job(cells, [], {}, 60, 60, False, lecturers=lecturers)
+        assert examine(job).cells[0].outputs[0].text == "refused\nx True\n"
+    assert (tmp_path / "cache" / "features" / "x.npy").read_text() == "x"
 
 
 @pytest.mark.sandbox
