@@ -20,7 +20,7 @@ from unittest import mock
 import psutil
 import pytest
 from grade_and_die import BEFORE, points
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrading import (
     add_assignment,
     grade,
@@ -174,6 +174,20 @@ def test_where_no_kernel_starts_nobody_gets_no_points_for_it(course):
     assert points(course) == {}
     assert states(grade_class(course, NAME)) == dict.fromkeys(STUDENTS, GRADED)
     assert points(course) == EXPECTED
+
+
+def test_a_notebook_that_grows_when_it_is_repaired_does_not_keep_old_points(course, monkeypatch):
+    grade_class(course, NAME, only="ada")
+    assert points(course) == {"ada": EXPECTED["ada"]}
+    cell = new_markdown_cell("Nothing.", metadata={"tags": [*map(str, range(1000))]})
+    path = course / "submitted" / "ada" / NAME / f"{NAME}.ipynb"
+    path.write_text(json.dumps(new_notebook(cells=[cell])))
+    # The file is as large as a notebook may be; what nbgrader writes of it is larger.
+    monkeypatch.setattr(intake, "MAX_NOTEBOOK_BYTES", path.stat().st_size)
+    assert states(grade_class(course, NAME, only="ada")) == {"ada": GRADED}
+    graded = course / "autograded" / "ada" / NAME / f"{NAME}.ipynb"
+    assert graded.stat().st_size > path.stat().st_size
+    assert points(course) == {"ada": [0.0, 0.0]}
 
 
 def kill_examiners(monkeypatch, most: int) -> None:
