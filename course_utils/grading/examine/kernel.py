@@ -14,13 +14,15 @@ from traitlets import Bool, Dict
 
 from course_utils import env
 from course_utils.data.ladder import places
+from course_utils.errors import SandboxError
+from course_utils.grading.assignment.course import CONFIG
 from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.bubblewrap import open_sandbox
 from course_utils.grading.sandbox.layout import HANDED_IN, WORK, private_cache
 from course_utils.grading.sandbox.limits import MAX_MESSAGE_BYTES, MAX_SENT_BYTES, SEND_SECONDS
 from course_utils.grading.sandbox.procfs import Process
 from course_utils.grading.sandbox.relay import Relay
-from course_utils.runtime import cache_dir, keras_home
+from course_utils.runtime import cache_dir, keras_home, start_folder
 from course_utils.submission.contract import PREDICTIONS_FOLDER
 
 # Name of `SandboxProvisioner` among Jupyter's kernel provisioners (see pyproject.toml).
@@ -121,7 +123,26 @@ class SandboxProvisioner(LocalProvisioner):
 
 
 def data_folders() -> list[Path]:
-    """Return the existing folders of the data sets, the weights and the cache."""
+    """Return the existing folders of the data sets, the weights and the cache.
+
+    Raises
+    ------
+    SandboxError
+        If one of them holds more than data: the course, the folder of the grader, or a home.
+    """
     folders = [place.path for place in places(None)]
     folders += [cache_dir(), keras_home() / "models"]
-    return [folder for folder in folders if folder.exists()]
+    folders = [folder for folder in folders if folder.exists()]
+    for folder in folders:
+        if _holds_more_than_data(folder.resolve()):
+            raise SandboxError(
+                f"{folder} would be visible to submissions, and it holds more than data: the "
+                f"course, the folder in which you grade, or a home. Set {env.DATA.name} or "
+                f"{env.CACHE.name} to a folder that holds nothing else."
+            )
+    return folders
+
+
+def _holds_more_than_data(folder: Path) -> bool:
+    private = (start_folder().resolve(), Path.home().resolve())
+    return any(each.is_relative_to(folder) for each in private) or (folder / CONFIG).is_file()

@@ -12,6 +12,7 @@ from nbgrading import new_cell
 from sandbox_programs import GRASP
 
 from course_utils import env
+from course_utils.errors import SandboxError
 from course_utils.grading.examine.job import Job, read_files
 from course_utils.grading.examine.submission import examine
 
@@ -57,6 +58,23 @@ def test_the_cache_is_filled_before_a_submission_is_opened(tmp_path, monkeypatch
         job = Job(cells, [], {}, 60, 60, False, lecturers=lecturers)
         assert examine(job).cells[0].outputs[0].text == "refused\nx True\n"
     assert (tmp_path / "cache" / "features" / "x.npy").read_text() == "x"
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("what", ["the grader's folder", "a home", "the course"])
+def test_data_are_not_taken_from_a_folder_that_holds_more(tmp_path, monkeypatch, what):
+    """A submission would see the hidden tests, the gradebook or other submissions."""
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    write_mnist(data / "mnist", first_label=3)
+    elsewhere.mkdir()
+    monkeypatch.chdir(data / "mnist" if what == "the grader's folder" else elsewhere)
+    if what == "a home":
+        monkeypatch.setenv("HOME", str(data / "mnist"))
+    if what == "the course":
+        (data / "nbgrader_config.py").touch()
+    monkeypatch.setenv("COURSE_DATA", str(data))
+    with pytest.raises(SandboxError, match="holds more than data"):
+        examine(Job([new_code_cell("1")], [], {}, 60, 60, False))
 
 
 @pytest.mark.sandbox
