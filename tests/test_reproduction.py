@@ -93,7 +93,7 @@ def test_runs_in_the_background_have_the_lowest_priority_and_can_be_paused(tmp_p
     states = States(tmp_path / "training")
     started = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
-        wait_for(lambda: states.is_open(SMALL, 0), seconds=120)
+        wait_for(lambda: states.is_open(SMALL, 0), seconds=300)
         (child,) = psutil.Process(started.pid).children()
         assert child.nice() == 19
         assert child.environ()["COURSE_THREADS"] == "1"

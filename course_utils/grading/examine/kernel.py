@@ -131,7 +131,8 @@ def data_folders() -> list[Path]:
         If one of them holds more than data: the course, the folder of the grader, or a home.
     """
     folders = [place.path for place in places(None)]
-    folders += [cache_dir(), keras_home() / "models"]
+    # The other folders of the cache hold locks, which a submission could keep.
+    folders += [cache_dir() / "datasets", cache_dir() / "features", keras_home() / "models"]
     folders = [folder for folder in folders if folder.exists()]
     for folder in folders:
         if _holds_more_than_data(folder.resolve()):

@@ -48,12 +48,18 @@ class BoundedExecute(Execute):
             # No cell has run, so the submission cannot be the cause.
             if not self._has_started:
                 raise SandboxError(f"No kernel could be started: {error}") from error
-            why = why or f"{type(error).__name__}: {str(error)[:200]}"
             self._note(
                 "The notebook's kernel ended before its last cell; the remaining cells were not "
                 "run.",
-                f"The kernel ended: {why}",
+                f"The kernel ended: {why or f'{type(error).__name__}: {str(error)[:200]}'}",
             )
+        else:
+            # A test that asks the kernel goes on without it.
+            if why := self.why_kernel_ended():
+                self._note(
+                    "The notebook's kernel ended before its last test.",
+                    f"The kernel ended: {why}",
+                )
         return nb, resources
 
     def why_kernel_ended(self) -> str:

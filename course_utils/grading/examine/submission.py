@@ -79,11 +79,14 @@ def _fill_cache(job: Job, environment: dict[str, str]) -> None:
         return
     own = replace(job, cells=job.lecturers, files={}, retrain=False, lecturers=[])
     done = cache_dir() / "filled" / own.digest
+    if done.exists():
+        return
     done.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{done}.lock"):
         if not done.exists():
-            _Execution(own, lambda name: None, environment, fills_cache=True).run()
-            done.touch()
+            filled = _Execution(own, lambda name: None, environment, fills_cache=True).run()
+            if not filled.notes:
+                done.touch()
 
 
 @contextlib.contextmanager

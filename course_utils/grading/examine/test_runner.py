@@ -144,7 +144,7 @@ class TestRunner:
         return [
             f"{name} has ended: {check_ending(name, sandbox, pid)}"
             for name, sandbox, pid in self._programs
-            if not psutil.pid_exists(pid)
+            if not psutil.pid_exists(pid) or fork_server.shared().exit_code(pid, 0) is not None
         ]
 
     def close(self) -> None:

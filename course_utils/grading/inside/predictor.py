@@ -174,9 +174,11 @@ def serve(descriptor: int, folder: str) -> None:
                     answer = _open(Path(folder) / HANDED_IN / request.network, models)
                 failed = b""
             except SubmissionError as error:
-                answer, failed = b"", str(error).encode()
+                answer, failed = b"", str(error).encode(errors="replace")
             except Exception as error:
-                failed = f"The network cannot be used: {_first_line(error)}.".encode()
+                failed = f"The network cannot be used: {_first_line(error)}.".encode(
+                    errors="replace"
+                )
                 answer = b""
             connection.send_bytes(failed)
             connection.send_bytes(answer)

@@ -101,7 +101,10 @@ NAMES_ACTIVATION = re.compile(r"(^|_)activation$")
 # imports anything by a name.
 TEXT = re.compile(r"[\w .,:>+*&/()-]{0,200}")
 DTYPES = re.compile(r"(mixed_)?(b?float16|float32|float64)|u?int(8|16|32|64)|bool|string")
-MAX_NESTED = 30
+# Settings that are lists of numbers with which a layer computes.
+HOLD_NUMBERS = frozenset(["mean", "variance", "bin_boundaries"])
+# Nested networks, and nested lists.
+MAX_NESTED, MAX_LISTS = 30, 10
 
 
 class _Refused(Exception):
@@ -124,7 +127,10 @@ def checked_structure(structure: str, name: str) -> str:
         If the structure cannot be read, or contains anything else.
     """
     try:
-        return json.dumps(_model(json.loads(structure), 0))
+        checked = _model(json.loads(structure), 0)
+        if (numbers := _constants(checked)) > MAX_NUMBERS:
+            raise _Refused(f"{numbers} numbers in constants, which could be weights")
+        return json.dumps(checked)
     except _Refused as error:
         raise SubmissionError(f"{name} is not loaded: it contains {error}, but only Keras' own "
                               "layers, without custom code, are accepted.") from error  # fmt: skip
@@ -150,7 +156,7 @@ def _model(part: Any, depth: int) -> dict[str, Any]:
         raise _Refused(_named(part))
     copied |= {key: _setting(key, config[key], depth) for key in COMMON & config.keys()}
     if unknown := config.keys() - copied.keys():
-        raise _Refused(f"the setting {sorted(map(str, unknown))[0]!r} of {kind}")
+        raise _Refused(f"the setting {_shown(min(unknown))!r} of {kind}")
     return _rebuilt(part, copied)
 
 
@@ -177,7 +183,8 @@ def _argument(part: Any) -> Any:
     if part is None or isinstance(part, bool | int | float):
         return part
     if isinstance(part, list):
-        _check_numbers(part)
+        if not any(isinstance(each, dict | list) for each in part):
+            _check_list(part)
         return [_argument(each) for each in part]
     kind, config = _kind(part), part.get("config") if isinstance(part, dict) else None
     if kind == "__keras_tensor__" and isinstance(config, dict):
@@ -211,7 +218,7 @@ def _layer(part: Any, depth: int, operations: bool = False) -> dict[str, Any]:
     else:
         raise _Refused(_named(part))
     if unknown := config.keys() - allowed:
-        raise _Refused(f"the setting {sorted(map(str, unknown))[0]!r} of {kind}")
+        raise _Refused(f"the setting {_shown(min(unknown))!r} of {kind}")
     return _rebuilt(part, {key: _setting(key, each, depth) for key, each in config.items()})
 
 
@@ -231,7 +238,7 @@ def _setting(key: str, part: Any, depth: int) -> Any:
     """Copy the value of a setting."""
     if isinstance(part, str):
         if NAMES_ACTIVATION.search(key) and part not in ACTIVATIONS:
-            raise _Refused(f"the activation {part[:40]!r}")
+            raise _Refused(f"the activation {_shown(part)!r}")
         return _dtype(part) if key == "dtype" else _text(part)
     if isinstance(part, list) and any(isinstance(each, dict) for each in part):
         return [_setting(key, each, depth + 1) for each in part]  # such as the cells of an RNN
@@ -271,35 +278,54 @@ def _shapes(part: Any) -> Any:
 
 def _value(part: Any) -> Any:
     """Copy plain values: numbers, truth values, short texts, and lists of them."""
-    _check_numbers(part)
+    _check_list(part)
+    return _plain(part)
+
+
+def _plain(part: Any) -> Any:
     if part is None or isinstance(part, bool | int | float):
         return part
     if isinstance(part, list):
-        return [_value(each) for each in part]
+        return [_plain(each) for each in part]
     return _text(part)
 
 
-def _check_numbers(part: Any) -> None:
-    if (numbers := _numbers(part)) > MAX_NUMBERS:
+def _check_list(part: Any) -> None:
+    """Refuse long lists and lists in many lists."""
+    if (numbers := _numbers(part, 0)) > MAX_NUMBERS:
         raise _Refused(f"a list of {numbers} numbers, which could be weights")
 
 
-def _numbers(part: Any) -> int:
+def _numbers(part: Any, depth: int) -> int:
     """Count the numbers in a list and its nested lists."""
+    if depth > MAX_LISTS:
+        raise _Refused("lists nested too deeply")
     if isinstance(part, list):
-        return sum(map(_numbers, part))
+        return sum(_numbers(each, depth + 1) for each in part)
     return isinstance(part, int | float)
+
+
+def _constants(part: Any) -> int:
+    """Count the numbers in all constants of a checked structure."""
+    if isinstance(part, list):
+        return sum(map(_constants, part))
+    if not isinstance(part, dict):
+        return 0
+    if part.get("class_name") in ("__numpy__", "__tensor__"):
+        return max(1, _numbers(part["config"]["value"], 0))
+    lists = sum(_numbers(part[key], 0) for key in HOLD_NUMBERS & part.keys())
+    return lists + sum(map(_constants, part.values()))
 
 
 def _text(part: Any) -> str:
     if not isinstance(part, str) or not TEXT.fullmatch(part):
-        raise _Refused(f"the text {str(part)[:40]!r}")
+        raise _Refused(f"the text {_shown(part)!r}")
     return part
 
 
 def _dtype(part: Any) -> str:
     if not isinstance(part, str) or not DTYPES.fullmatch(part):
-        raise _Refused(f"the dtype {str(part)[:40]!r}")
+        raise _Refused(f"the dtype {_shown(part)!r}")
     return part
 
 
@@ -324,7 +350,12 @@ def _named(part: Any) -> str:
         return f"{type(part).__name__} instead of a layer"
     if not isinstance(part["class_name"], str):
         return "a class without a name"
-    return f"{part['class_name'][:60]} of {str(part.get('module'))[:60]}"
+    return f"{_shown(part['class_name'])} of {_shown(part.get('module'))}"
+
+
+def _shown(part: Any) -> str:
+    """Return a text of a student in a form that every program can print."""
+    return ascii(str(part)[:60])[1:-1]
 
 
 def _list(part: Any) -> list[Any]:

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import functools
 import os
+import resource
 import signal
 
 from course_utils.errors import SandboxError
@@ -19,7 +20,7 @@ FORBIDDEN = (
     "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount",
     "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr",
     # Access to other processes.
-    "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp",
+    "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "pidfd_send_signal", "kcmp",
     # Large parts of Linux that no notebook needs and that have had many vulnerabilities.
     "add_key", "request_key", "keyctl", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
     "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
@@ -39,14 +40,16 @@ SHARED_WITHOUT_FILE = 0x21
 # Calls that send a signal to threads or with data, and the place of the signal among the arguments.
 # A program cannot end itself by SIGKILL with them, nor with `kill`: this signal means that it was
 # ended from outside.
-SENDS_SIGNAL = {"tkill": 1, "tgkill": 2, "rt_sigqueueinfo": 1, "rt_tgsigqueueinfo": 2,
-                "pidfd_send_signal": 1}  # fmt: skip
+SENDS_SIGNAL = {"tkill": 1, "tgkill": 2, "rt_sigqueueinfo": 1, "rt_tgsigqueueinfo": 2}
+
+# Command of `fcntl` that chooses a signal, from linux/fcntl.h.
+F_SETSIG = 10
 
 # Level and options of `setsockopt` that enlarge a socket's buffers.
 SOL_SOCKET, BUFFER_SIZES = 1, (7, 8, 32, 33)
 
 # Constants from seccomp.h.
-ALLOW, ERROR, MASKED_EQUAL, UNKNOWN = 0x7FFF0000, 0x00050000, 7, -1
+ALLOW, ERROR, NOT_EQUAL, MASKED_EQUAL, UNKNOWN = 0x7FFF0000, 0x00050000, 1, 7, -1
 
 
 class _Comparison(ctypes.Structure):
@@ -86,6 +89,14 @@ def forbid(gpu: bool) -> None:
         _refuse(context, "setsockopt", errno.EPERM, _is(1, SOL_SOCKET), _is(2, size))
     for name, argument in SENDS_SIGNAL.items():
         _refuse(context, name, errno.EPERM, _is(argument, signal.SIGKILL))
+    # The sandbox ends with its first two processes, which an ordinary user's programs could end.
+    for name in ("kill", *SENDS_SIGNAL):
+        for first in (1, 2):
+            _refuse(context, name, errno.EPERM, _is(0, first))
+    # Ways to have the system send SIGKILL: after a time limit, or when a file is ready.
+    _refuse(context, "setrlimit", errno.EPERM, _is(0, resource.RLIMIT_CPU))
+    _refuse(context, "prlimit64", errno.EPERM, _is(1, resource.RLIMIT_CPU), _is_not_null(2))
+    _refuse(context, "fcntl", errno.EPERM, _is(1, F_SETSIG), _is(2, signal.SIGKILL))
     # The process itself, its group, and everybody.
     for target in (os.getpid(), 0, -os.getpid(), -1):
         _refuse(context, "kill", errno.EPERM, _is(0, target & 0xFFFFFFFF), _is(1, signal.SIGKILL))
@@ -121,6 +132,10 @@ def _has(argument: int, flags: int) -> _Comparison:
 
 def _is(argument: int, value: int) -> _Comparison:
     return _Comparison(argument, MASKED_EQUAL, 0xFFFFFFFF, value)
+
+
+def _is_not_null(argument: int) -> _Comparison:
+    return _Comparison(argument, NOT_EQUAL, 0, 0)
 
 
 def _refuse(context: ctypes.c_void_p, name: str, number: int, *when: _Comparison) -> None:

@@ -71,9 +71,27 @@ def test_what_was_ended_from_outside_is_not_graded(started, program, after):
     assert fraction(examine(job(SLOW))) == 1
 
 
+def test_a_kernel_that_was_ended_before_a_test_is_not_graded(started):
+    """No cell comes after it, so only the test notices."""
+    with pytest.raises(InterruptedExaminationError, match="the notebook's kernel was ended"):
+        examine(job("first = 1"), lambda name: os.kill(started["kernel"], signal.SIGKILL))
+
+
+def test_a_kernel_that_ends_itself_before_a_test_is_noted():
+    later = "import os, threading\nthreading.Timer(0.2, os._exit, [3]).start()\nfirst = 1"
+    examined = examine(job(later), lambda name: time.sleep(1))
+    assert [note for _, note in examined.notes] == [
+        "The kernel ended: it ended itself (exit code 3)"
+    ]
+
+
 @pytest.mark.parametrize(
     ("program", "why"),
     [
+        (
+            "import os, signal\nsignal.signal(15, signal.SIG_DFL)\nos.kill(os.getpid(), 15)\n",
+            "it crashed (SIGTERM)",
+        ),
         ("import os\nos._exit(3)", "it ended itself (exit code 3)"),
         ("import ctypes\nctypes.string_at(0)", "it crashed (SIGSEGV)"),
         ("import os\nos.abort()", "it crashed (SIGABRT)"),
@@ -86,7 +104,7 @@ def test_what_a_notebook_does_to_its_kernel_counts(program, why):
 
 
 KILLS_ITSELF = """
-import ctypes, os, signal, threading
+import ctypes, fcntl, os, resource, signal, threading
 
 def attempts():
     libc = ctypes.CDLL(None, use_errno=True)
@@ -94,19 +112,23 @@ def attempts():
         yield lambda target=target: os.kill(target, signal.SIGKILL)
     yield lambda: signal.pthread_kill(threading.get_ident(), signal.SIGKILL)
     yield lambda: signal.pidfd_send_signal(os.pidfd_open(os.getpid()), signal.SIGKILL)
+    for first in (1, 2):
+        yield lambda first=first: os.kill(first, signal.SIGTERM)
+    yield lambda: resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+    yield lambda: fcntl.fcntl(os.pipe()[0], fcntl.F_SETSIG, signal.SIGKILL)
 
 refused = 0
 for attempt in attempts():
     try:
         attempt()
-    except PermissionError:
+    except (PermissionError, ValueError):
         refused += 1
 first = refused
 """
 
 
 def test_a_notebook_cannot_look_as_if_it_was_killed_from_outside():
-    count = "from course_utils.grading import grade\ngrade.equal('refused', first, 6)"
+    count = "from course_utils.grading import grade\ngrade.equal('refused', first, 10)"
     assert fraction(examine(job(KILLS_ITSELF, count))) == 1
 
 

@@ -6,6 +6,7 @@ import copy
 import json
 import random
 import re
+import time
 
 import keras
 import numpy as np
@@ -281,6 +282,41 @@ def test_a_layer_is_called_with_tensors_and_numbers_only(place, argument):
     node[place] = [*node["args"], argument] if place == "args" else {"inputs": argument}
     with pytest.raises(SubmissionError, match="is not loaded"):
         checked_structure(json.dumps(structure), "x.keras")
+
+
+def test_constants_are_no_weights():
+    image = keras.Input((4,))
+    added = image
+    for _ in range(5):
+        added = added + np.linspace(0, 1, 4)
+    structure = keras.Model(image, added).to_json()
+    assert checked_structure(structure, "x.keras")
+    for _ in range(12):
+        added = added + np.linspace(0, 1, 4)
+    with pytest.raises(SubmissionError, match="68 numbers in constants"):
+        checked_structure(keras.Model(image, added).to_json(), "x.keras")
+
+
+def test_nested_lists_are_refused_at_once():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+    structure = json.loads(model.to_json())
+    nested: list = []
+    for _ in range(400):
+        nested = [nested]
+    structure["config"]["layers"][-1]["build_config"] = {"input_shape": [nested] * 100}
+    start = time.process_time()
+    with pytest.raises(SubmissionError, match="lists nested too deeply"):
+        checked_structure(json.dumps(structure), "x.keras")
+    assert time.process_time() - start < 1
+
+
+def test_a_refusal_can_be_printed_whatever_it_quotes():
+    name = "\ud800\x1b[2J"
+    structure = {"class_name": name, "module": "keras.layers", "config": {}}
+    with pytest.raises(SubmissionError) as refused:
+        checked_structure(json.dumps(structure), "x.keras")
+    assert str(refused.value).encode("ascii")
+    assert "\x1b" not in str(refused.value)
 
 
 def test_a_layer_has_its_own_settings_only():
