@@ -12,6 +12,7 @@ import inspect
 import json
 import re
 import sys
+from collections.abc import Set
 from typing import Any
 
 import keras
@@ -155,8 +156,7 @@ def _model(part: Any, depth: int) -> dict[str, Any]:
     else:
         raise _Refused(_named(part))
     copied |= {key: _setting(key, config[key], depth) for key in COMMON & config.keys()}
-    if unknown := config.keys() - copied.keys():
-        raise _Refused(f"the setting {_shown(min(unknown))!r} of {kind}")
+    _check_settings(config, copied.keys(), kind)
     return _rebuilt(part, copied)
 
 
@@ -169,9 +169,8 @@ def _placed(part: Any, depth: int) -> dict[str, Any]:
 
 def _node(part: Any) -> dict[str, Any]:
     """Copy the inputs of one call: tensors, numbers, shapes and slices, but no texts."""
-    if not isinstance(part, dict) or set(part) != {"args", "kwargs"}:
-        raise _Refused("a call in an unknown form")
-    if not isinstance(part["kwargs"], dict):
+    known = isinstance(part, dict) and set(part) == {"args", "kwargs"}
+    if not known or not isinstance(part["kwargs"], dict):
         raise _Refused("a call in an unknown form")
     return {
         "args": [_argument(each) for each in _list(part["args"])],
@@ -217,9 +216,13 @@ def _layer(part: Any, depth: int, operations: bool = False) -> dict[str, Any]:
         allowed = _parameters(getattr(keras.layers, kind))
     else:
         raise _Refused(_named(part))
+    _check_settings(config, allowed, kind)
+    return _rebuilt(part, {key: _setting(key, each, depth) for key, each in config.items()})
+
+
+def _check_settings(config: dict[str, Any], allowed: Set[str], kind: str) -> None:
     if unknown := config.keys() - allowed:
         raise _Refused(f"the setting {_shown(min(unknown))!r} of {kind}")
-    return _rebuilt(part, {key: _setting(key, each, depth) for key, each in config.items()})
 
 
 @functools.cache
@@ -245,10 +248,10 @@ def _setting(key: str, part: Any, depth: int) -> Any:
     if not isinstance(part, dict):
         return _value(part)
     if "class_name" not in part:  # such as the clipping of `BatchNormalization`
-        return {_text(each): _value(part[each]) for each in part}
+        return _values(part)
     kind, module, config = _object(part)
     if kind in PARTS.get(module, ()):
-        return _rebuilt(part, {_text(each): _value(config[each]) for each in config})
+        return _rebuilt(part, _values(config))
     if key == "dtype" and module in ("keras", "keras.dtype_policies") and kind == "DTypePolicy":
         return _rebuilt(part, {"name": _dtype(config.get("name"))})
     if depth > MAX_NESTED:
@@ -266,14 +269,16 @@ def _rebuilt(part: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         "registered_name": None,
     }
     if isinstance(shapes, dict):
-        copied["build_config"] = {_text(key): _shapes(each) for key, each in shapes.items()}
+        copied["build_config"] = {
+            _text(key): _values(each) if isinstance(each, dict) else _value(each)
+            for key, each in shapes.items()
+        }
     return copied
 
 
-def _shapes(part: Any) -> Any:
-    if isinstance(part, dict):
-        return {_text(key): _value(each) for key, each in part.items()}
-    return _value(part)
+def _values(part: dict[str, Any]) -> dict[str, Any]:
+    """Copy plain values with their names."""
+    return {_text(key): _value(each) for key, each in part.items()}
 
 
 def _value(part: Any) -> Any:

@@ -11,6 +11,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from hostile import NAMES_A_CLASS
 from keras import layers
 
 from course_utils.errors import SubmissionError
@@ -226,28 +227,20 @@ def test_an_optimizer_is_left_out():
     assert "compile_config" not in checked_structure(model.to_json(), "x.keras")
 
 
-NAMES_A_LAYER = {
-    "module": "keras",
-    "class_name": "function",
-    "config": "layers.TFSMLayer",
-    "registered_name": "layers.TFSMLayer",
-}
-
-
 @pytest.mark.parametrize(
     "activation",
     [
-        NAMES_A_LAYER,
-        NAMES_A_LAYER | {"module": "keras.layers", "config": "TFSMLayer"},
-        NAMES_A_LAYER | {"module": "builtins", "config": "exec"},
-        NAMES_A_LAYER | {"module": "keras.activations", "config": "relu"},
+        NAMES_A_CLASS,
+        NAMES_A_CLASS | {"module": "keras.layers", "config": "TFSMLayer"},
+        NAMES_A_CLASS | {"module": "builtins", "config": "exec"},
+        NAMES_A_CLASS | {"module": "keras.activations", "config": "relu"},
         {"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "x"}},
         {"module": "keras.layers", "class_name": "Lambda", "config": {"function": "x"}},
         "layers.TFSMLayer",
         "deserialize",
         "get",
-        ["relu", NAMES_A_LAYER],
-        {"relu": NAMES_A_LAYER},
+        ["relu", NAMES_A_CLASS],
+        {"relu": NAMES_A_CLASS},
     ],
     ids=str,
 )
@@ -270,7 +263,7 @@ def test_an_activation_is_a_name_of_the_table_or_one_of_its_layers(kind, activat
         {"class_name": "__lambda__", "config": {"value": "x"}},
         {"class_name": "__numpy__", "config": {"value": [0.5] * 65, "dtype": "float32"}},
         {"class_name": "__numpy__", "config": {"value": "x", "dtype": "object"}},
-        NAMES_A_LAYER,
+        NAMES_A_CLASS,
     ],
     ids=str,
 )
@@ -338,7 +331,7 @@ def test_what_is_not_in_the_table_is_not_copied():
 # What an attacker could put in the place of any part of a structure.
 FRAGMENTS = [
     None, True, -1, 1e308, float("nan"), "", "relu", "layers.TFSMLayer", "../../etc/passwd", [], {},
-    ["x"] * 3, [[0.5] * 65], NAMES_A_LAYER, {"class_name": "__lambda__", "config": {"value": "x"}},
+    ["x"] * 3, [[0.5] * 65], NAMES_A_CLASS, {"class_name": "__lambda__", "config": {"value": "x"}},
     {"module": "keras.layers", "class_name": "Lambda", "config": {}},
     {"module": "builtins", "class_name": "exec", "config": {}},
     {"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}},
