@@ -12,6 +12,7 @@ _HOMES = {
     "load_trained": "trained",
     "read_json": "trained",
     "show_evaluation": "trained",
+    "structure_of": "network",
     "train_once": "trained",
     "write_json": "trained",
 }

@@ -18,6 +18,7 @@ import numpy as np
 from course_utils import env
 from course_utils.data import Dataset
 from course_utils.errors import SubmissionError
+from course_utils.submission.network import Network, structure_of
 from course_utils.submission.trained import is_graded, load_trained
 from course_utils.thresholds import load_thresholds
 
@@ -120,12 +121,15 @@ def answered(read: str = "", **answers: Any) -> None:
 
 
 @_silent_while_examined
-def network(model: keras.Model | None, input_shape: tuple[int, ...], read: str = "") -> None:
+def network(
+    model: keras.Model | Network | None, input_shape: tuple[int, ...], read: str = ""
+) -> None:
     """Check that an untrained network takes images and returns one probability per class.
 
     Parameters
     ----------
-    model : keras.Model or None
+    model : keras.Model, Network or None
+        A network; in a test, what stands for it.
     input_shape : tuple of int
         Shape of one image.
     read : str
@@ -145,33 +149,33 @@ def network(model: keras.Model | None, input_shape: tuple[int, ...], read: str =
     ✓ The network's output
     ✓ The ten outputs are probabilities
     """
-    if not isinstance(model, keras.Model):
+    structure = structure_of(model)
+    if model is None or structure is None:
         got = "still None" if model is None else type(model)
         expect(False, "The network", expected="a keras.Model", got=got, read=read)
         return
-    if not model.built:
+    if not structure.built:
         first = "a keras.Input as the first thing in it"
         expect(False, "The network's input", expected=first, got="none", read=read)
         return
     expect(
-        model.input_shape[1:] == input_shape,
+        structure.input_shape[1:] == input_shape,
         "The network's input",
         expected=f"images of shape {input_shape}",
-        got=model.input_shape[1:],
+        got=structure.input_shape[1:],
         read=read,
     )
     expect(
-        model.output_shape == (None, 10),
+        structure.output_shape == (None, 10),
         "The network's output",
         expected="(None, 10): one value for each of the ten classes",
-        got=model.output_shape,
+        got=structure.output_shape,
         read=read,
     )
-    if model.input_shape[1:] != input_shape or model.output_shape != (None, 10):
+    if structure.input_shape[1:] != input_shape or structure.output_shape != (None, 10):
         return
     images = np.random.default_rng(0).integers(0, 256, (8, *input_shape), dtype="uint8")
-    # For a few images, a call of the network is ten times as fast as `predict`.
-    outputs = keras.ops.convert_to_numpy(model(images, training=False))
+    outputs = _outputs(model, images)
     probabilities = np.asarray(outputs, dtype="float64")
     expect(
         bool(np.allclose(probabilities.sum(axis=1), 1, atol=0.02) and (probabilities >= 0).all()),
@@ -221,14 +225,14 @@ def trained(question: str, data: Dataset, *, read: str = "") -> None:
     except SubmissionError as error:
         _fail(str(error))
         return
-    epochs, parameters = found.history.epochs, found.model.count_params()
+    epochs, parameters = found.history.epochs, found.network.count_params()
     print(f"✓ {question}.keras and {question}.json: {parameters:,} parameters, {epochs} epochs")
     bounds = load_thresholds().get(question, {})
     for what, number in (("epochs", found.passes), ("parameters", parameters)):
         if most := bounds.get(f"{what}_at_most"):
             expect(number <= most, what.title(), expected=f"at most {most:,.0f}", got=number)
-    if found.model.input_shape[1:] != data.x_val.shape[1:]:
-        _fail(f"{question}.keras takes images of shape {found.model.input_shape[1:]}.")
+    if not found.takes(data):
+        _fail(f"{question}.keras takes images of shape {found.network.input_shape[1:]}.")
         return
     accuracy = found.score(data.x_val, data.y_val, data.class_names)
     print(f"  Validation accuracy: {accuracy}")
@@ -242,6 +246,13 @@ def trained(question: str, data: Dataset, *, read: str = "") -> None:
             got=f"{accuracy.accuracy:.1%}",
             read=read,
         )
+
+
+def _outputs(model: keras.Model | Network, images: np.ndarray) -> np.ndarray:
+    if isinstance(model, Network):
+        return model.predict(images)
+    # For a few images, a call of the network is ten times as fast as `predict`.
+    return keras.ops.convert_to_numpy(model(images, training=False))
 
 
 def _fail(message: str) -> None:

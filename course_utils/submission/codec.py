@@ -111,28 +111,35 @@ def _unpacked(item: Any, model: Callable | None, function: Callable | None) -> A
     def inside(part: Any) -> Any:
         return _unpacked(part, model, function)
 
-    if kind in ("tuple", "list", "set"):
-        return {"tuple": tuple, "list": list, "set": set}[kind](map(inside, content))
-    if kind == "dict":
-        return {inside(key): inside(part) for key, part in content}
-    if kind == "array":
-        return _from_bytes(content)
-    if kind == "scalar":
-        return _from_bytes(content)[()]
-    if kind == "table":
-        return pd.DataFrame({name: inside(column) for name, column in content})
-    if kind == "generator":
-        generator = np.random.Generator(np.random.PCG64())
-        generator.bit_generator.state = inside(content)
-        return generator
-    if kind == "recipe":
-        return Recipe.model_validate_json(content)
+    if kind in VALUES:
+        return VALUES[kind](content, inside)
     if kind == "model" and model:
         return model(content)
     if kind == "function" and function:
         return function(content)
     name = content if kind == "foreign" and str(content).isidentifier() else kind
-    return type(str(name), (Foreign,), {})()
+    return type(str(name)[:100], (Foreign,), {})()
+
+
+def _generator(content: Any, inside: Callable) -> np.random.Generator:
+    generator = np.random.Generator(np.random.PCG64())
+    generator.bit_generator.state = inside(content)
+    return generator
+
+
+# Every kind of value that is read from an answer, beside plain JSON values, networks, functions and
+# the names of other types: how it is read, given a function that reads what is inside.
+VALUES: dict[str, Callable[[Any, Callable], Any]] = {
+    "tuple": lambda content, inside: tuple(map(inside, content)),
+    "list": lambda content, inside: list(map(inside, content)),
+    "set": lambda content, inside: set(map(inside, content)),
+    "dict": lambda content, inside: {inside(key): inside(part) for key, part in content},
+    "array": lambda content, inside: _from_bytes(content),
+    "scalar": lambda content, inside: _from_bytes(content)[()],
+    "table": lambda content, inside: pd.DataFrame({name: inside(part) for name, part in content}),
+    "generator": _generator,
+    "recipe": lambda content, inside: Recipe.model_validate_json(content),
+}
 
 
 def _array(value: np.ndarray) -> str:

@@ -8,7 +8,8 @@ grader        to the fork server: `Task`, answered by `Started`; `Ended`
 grader        to the examiner: `Order`, answered by `Reply`
 examiner      to the grader, and on to the student's kernel: `Question`,
               answered by `Answer`
-examiner      to the predictor: `PredictorRequest`, answered by bytes
+examiner      to a predictor: `PredictorRequest`, answered by `ANSWERED` and an
+              `OpenedNetwork` or an array, or by `REFUSED` and a sentence
 ============  ===============================================================
 
 A message is one JSON object. A field that is unknown, missing or of another type is refused. Values
@@ -17,9 +18,17 @@ of the student's notebook are text in it, packed by `codec`.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
+
+from course_utils.recipes import Recipe
+
+# First byte of a predictor's answer.
+ANSWERED, REFUSED = b"+", b"-"
+# Name of the predictor that holds the networks in answers.
+ANSWERS = "the networks that functions return"
 
 
 class Message(BaseModel):
@@ -129,14 +138,18 @@ class Order(Message):
     Attributes
     ----------
     command : str
-        ``"prepare"``: run the lecturer's cells; ``"predict"``: have the networks predict;
+        ``"prepare"``: run the lecturer's cells; ``"predict"``: have a network predict;
         ``"examine"``: run a test; ``"forget"``: leave names to the student's notebook again.
     content : str or list of str
-        The cells, the folder for the predictions, the test's source, or the names.
+        The cells; the folder for the predictions and the name of a network; the test's source; or
+        the names.
+    seconds : float
+        The longest time without a message from the examiner.
     """
 
     command: Literal["prepare", "predict", "examine", "forget"]
     content: str | list[str]
+    seconds: float
 
 
 class TestOutcome(Message):
@@ -196,56 +209,158 @@ class Answer(Message):
     arguments: str | None = None
 
 
+class PredictorOrder(Message):
+    """The examiner needs a predictor, which the grader starts, or it no longer needs one.
+
+    Attributes
+    ----------
+    name : str
+        The file of a network, or `ANSWERS` for all networks in answers.
+    command : str
+        ``"start"``: an empty message follows, and with it the connection to the predictor;
+        ``"stop"``: only the empty message follows.
+    """
+
+    name: str
+    command: Literal["start", "stop"]
+
+
 class Reply(Message):
     """From the examiner: it has finished an order, or it has a question first.
 
     Attributes
     ----------
     question : Question, optional
+    predictor : PredictorOrder, optional
     problem : str
         What went wrong with the lecturer's cells.
     outcome : TestOutcome, optional
     """
 
     question: Question | None = None
+    predictor: PredictorOrder | None = None
     problem: str = ""
     outcome: TestOutcome | None = None
 
 
+class Training(Message):
+    """How a network is trained again.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    seed : int
+    class_names : tuple of str
+    """
+
+    recipe: Recipe
+    seed: int
+    class_names: tuple[str, ...]
+
+
 class PredictorRequest(Message):
-    """What the predictor is to do.
+    """What a predictor is to do.
 
     Attributes
     ----------
     command : str
-        ``"open"`` a network, take ``"images"`` (a file follows), or ``"predict"``.
+        ``"open"`` a network, take ``"images"`` (a file follows), ``"predict"``, or ``"train"`` a
+        new network of the same structure.
     network : str
-        A file name, to open or to predict with.
-    images : str
-        The digest of the images, to take or to predict on.
+        A file name, or the name of an answer: the network to open, to predict with, or to train.
+    structure : str, optional
+        The structure of an answer, as JSON; None for a file.
+    arrays : tuple of str
+        The digests of the images to take or to predict on, or of images and labels to train with:
+        ``x_train, y_train, x_val, y_val``.
     shape : tuple of int
     dtype : str
+    training : Training, optional
     """
 
-    command: Literal["open", "images", "predict"]
+    command: Literal["open", "images", "predict", "train"]
     network: str = ""
-    images: str = ""
+    structure: str | None = None
+    arrays: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
     dtype: str = ""
+    training: Training | None = None
 
 
-class OpenedNetwork(Message):
-    """A network that the predictor has opened.
+class Layer(Message):
+    """A layer or an operation of a network.
 
     Attributes
     ----------
-    structure : str
-        As JSON.
-    parameters : int
-    digest : str
-        Of the weights.
+    kind : str
+        Its class, such as ``"Conv2D"``.
+    name : str
+    settings : dict
+        Its configuration as JSON values, such as ``{"units": 10, "activation": "softmax"}``.
+    output_shape : tuple, optional
+        None if the layer is used more than once.
+    weights : tuple of tuple of int
+        The shapes of its weights.
+    trainable : bool
     """
 
-    structure: str
-    parameters: int
-    digest: str
+    kind: str
+    name: str
+    settings: dict[str, Any]
+    output_shape: tuple[Any, ...] | None
+    weights: tuple[tuple[int, ...], ...]
+    trainable: bool
+
+
+class Structure(Message):
+    """The structure of a network.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+        All layers and operations, without inputs; a nested network is replaced by its layers.
+    networks : tuple of str
+        The names of nested networks.
+    built : bool
+        Whether the shapes of input and output are known.
+    input_shape, output_shape : tuple
+        As in Keras, with None for the number of images; empty if they are not known.
+    weights, trainable_weights : tuple of tuple of int
+        Shapes.
+    """
+
+    layers: tuple[Layer, ...]
+    networks: tuple[str, ...]
+    built: bool
+    input_shape: tuple[Any, ...]
+    output_shape: tuple[Any, ...]
+    weights: tuple[tuple[int, ...], ...]
+    trainable_weights: tuple[tuple[int, ...], ...]
+
+    def count_params(self) -> int:
+        """Return the number of parameters, trainable or not."""
+        return sum(map(math.prod, self.weights))
+
+    def of_kind(self, *kinds: str) -> list[Layer]:
+        """Return the layers of these classes, in order."""
+        return [layer for layer in self.layers if layer.kind in kinds]
+
+
+class OpenedNetwork(Message):
+    """A network that a predictor has opened or trained.
+
+    Attributes
+    ----------
+    name : str
+        The predictor's name for it.
+    structure : Structure
+    weights : str
+        Digest of the weights: 64 hexadecimal digits.
+    architecture : str
+        Digest of everything else.
+    """
+
+    name: str
+    structure: Structure
+    weights: str
+    architecture: str

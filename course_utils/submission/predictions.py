@@ -1,54 +1,34 @@
-"""Predictions of submitted networks, computed only once for the same weights and images."""
+"""Predictions of submitted networks, computed only once for the same network and images."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from course_utils import env
-from course_utils.evaluation import EVALUATION_BATCH, Evaluation
+from course_utils.evaluation import Evaluation
 from course_utils.evaluation import score as score_probabilities
+from course_utils.submission.network import Network
 
-# Evaluations of networks: digest of the weights and the images -> evaluation.
+# Evaluations: digest of a network and of images -> evaluation.
 _evaluations: dict[str, Evaluation] = {}
 
 # Digests of arrays: location in memory -> digest of the array, and the array.
 _digests: dict[tuple, tuple[str, np.ndarray]] = {}
 
 
-class Network:
-    """A network that was handed in, with its weights in this process.
-
-    Attributes
-    ----------
-    model : keras.Model
-    """
-
-    def __init__(self, model: keras.Model) -> None:
-        self.model = model
-
-    @property
-    def weights(self) -> str:
-        """Digest of the weights: 64 hexadecimal digits."""
-        return weights_digest(self.model)
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return the probabilities of the classes, shape ``(n, classes)``."""
-        return self.model.predict(np.asarray(x), batch_size=EVALUATION_BATCH, verbose=0)
-
-
 def score(
     network: Network, x: np.ndarray, y: np.ndarray, class_names: tuple[str, ...]
 ) -> Evaluation:
-    """Score a network on images; the network predicts only once for the same weights and images.
+    """Score a network on images; the same network predicts only once for the same images.
 
     Parameters and result are those of `course_utils.evaluation.evaluate`. While a submission is
     graded, the predictor may already have saved the probabilities; they are then read.
     """
-    name = hashlib.sha256((network.weights + images_digest(x)).encode()).hexdigest()
+    parts = network.architecture, network.weights, images_digest(x)
+    name = hashlib.sha256("".join(parts).encode()).hexdigest()
     if name not in _evaluations or not np.array_equal(_evaluations[name].y_true, y):
         probabilities = np.asarray(_probabilities(name, network, x), dtype="float32")
         _evaluations[name] = score_probabilities(probabilities, np.asarray(y), class_names)
@@ -61,15 +41,6 @@ def _probabilities(name: str, network: Network, x: np.ndarray) -> np.ndarray:
     if folder and (folder / f"{name}.npy").is_file():
         return np.load(folder / f"{name}.npy", allow_pickle=False)
     return network.predict(x)
-
-
-def weights_digest(model: keras.Model) -> str:
-    """Return a digest of a network's weights: 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for weight in model.get_weights():
-        digest.update(f"{weight.shape}{weight.dtype}".encode())
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
 
 
 def images_digest(x: np.ndarray) -> str:

@@ -30,7 +30,9 @@ from course_utils.recipes import Recipe
 from course_utils.records import RunRecord, make_record
 from course_utils.runtime import Runtime
 from course_utils.submission.contract import MAX_JSON_BYTES, MAX_MODEL_BYTES
-from course_utils.submission.predictions import Network, score
+from course_utils.submission.messages import Structure
+from course_utils.submission.network import LoadedNetwork, Network
+from course_utils.submission.predictions import score
 from course_utils.training import History, train
 
 
@@ -65,8 +67,21 @@ class Trained:
 
     @property
     def model(self) -> keras.Model:
-        """The network as a Keras model."""
+        """The network as a Keras model, in a notebook; tests see its structure instead.
+
+        Raises
+        ------
+        AttributeError
+            In a test, whose process never builds a network of a student's.
+        """
+        if not isinstance(self.network, LoadedNetwork):
+            raise AttributeError("a test uses trained.network, not trained.model")
         return self.network.model
+
+    @property
+    def structure(self) -> Structure:
+        """The network's layers, as plain facts."""
+        return self.network.structure
 
     @property
     def history(self) -> History:
@@ -81,6 +96,10 @@ class Trained:
             return epochs
         seen = epochs * recipe.steps_per_epoch * recipe.batch_size
         return max(epochs, math.ceil(seen / max(self.record.train_images, 1)))
+
+    def takes(self, data: Dataset) -> bool:
+        """Tell whether the network takes images of this shape."""
+        return self.network.input_shape[1:] == data.x_test.shape[1:]
 
     def evaluate(self, data: Dataset) -> Evaluation:
         """Score the network on the test images of `data`."""
@@ -206,10 +225,6 @@ def load_trained(question: str, folder: Path | str = ".") -> Trained:
     model_file, record_file = model_path(question, folder), record_path(question, folder)
     for path, most in ((model_file, MAX_MODEL_BYTES), (record_file, MAX_JSON_BYTES)):
         _check_size(path, most)
-    if not zipfile.is_zipfile(model_file):
-        raise SubmissionError(
-            f"{model_file.name} is damaged: it is not a Keras model. Train again."
-        )
     try:
         record = RunRecord.load(record_file)
     except RecordError as error:
@@ -230,8 +245,10 @@ def load_network(path: Path) -> Network:
     SubmissionError
         If the network cannot be loaded.
     """
+    if not zipfile.is_zipfile(path):
+        raise SubmissionError(f"{path.name} is damaged: it is not a Keras model. Train again.")
     try:
-        return Network(keras.models.load_model(path, compile=False, safe_mode=True))
+        return LoadedNetwork(keras.models.load_model(path, compile=False, safe_mode=True))
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
         raise SubmissionError(
@@ -307,9 +324,9 @@ def _load(
     )
     if network is None:
         return trained
-    if network.built and network.count_params() != trained.model.count_params():
+    if network.built and network.count_params() != trained.network.count_params():
         print(
-            f"Note: the loaded network has {trained.model.count_params():,} parameters, yours "
+            f"Note: the loaded network has {trained.network.count_params():,} parameters, yours "
             f"now has {network.count_params():,}. Train again to hand in the new one."
         )
     return trained
@@ -321,7 +338,7 @@ def _train(
     history = train(network, data, recipe, seed=runtime.seed)
     tested = evaluate(network, data.x_test, data.y_test, data.class_names)
     record = make_record(question, recipe, runtime.seed, data, runtime, network, history, tested)
-    return Trained(question, Network(network), record)
+    return Trained(question, LoadedNetwork(network), record)
 
 
 def _save(trained: Trained) -> None:

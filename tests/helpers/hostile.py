@@ -562,6 +562,26 @@ def slow_network(folder: Path) -> None:
     keras.Model(image, classes).save(folder / f"{NETWORK}.keras")
 
 
+def second_network_of_6_gb(folder: Path) -> None:
+    hungry_network(folder / "0-try.keras")
+
+
+def hungry_network(path: Path) -> None:
+    """Write a network of a few kB that takes more than 6 GB when it is built."""
+    inputs = keras.Input((8,))
+    keras.Sequential([inputs, *(keras.layers.Dense(8) for _ in range(2))]).save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    structure = json.loads(parts["config.json"])
+    for layer in structure["config"]["layers"][1:]:
+        layer["config"]["units"] = 40_000
+        layer.pop("build_config", None)
+    parts["config.json"] = json.dumps(structure).encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+
+
 def large_file(folder: Path) -> None:
     with (folder / "cifar-10.tar.gz").open("wb") as file:
         file.truncate(300 * 2**20)
@@ -777,7 +797,9 @@ def attacks() -> list[Attack]:
         Attack("deep-folders", files=deep_folders, answers=True, deserves=everything),
         Attack("file-in-the-way", files=file_in_the_way, answers=True, deserves=everything),
         Attack("slow-network", files=slow_network, answers=True, deserves=rest,
-               review="Left out: networks"),
+               review="it took too long"),
+        Attack("second-network-of-6-gb", files=second_network_of_6_gb, answers=True,
+               deserves=everything),
         Attack("large-file", files=large_file, answers=True, deserves=everything,
                review="Too large"),
         Attack("second-network-with-a-graph", files=second_network_with_a_graph, answers=True,

@@ -1,4 +1,4 @@
-"""Finding the names that cells define."""
+"""Finding the names that cells define, and the texts in them."""
 
 from __future__ import annotations
 
@@ -41,3 +41,14 @@ def names_assigned(source: str) -> list[str]:
                 elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                     names.append(node.id)
     return names
+
+
+def texts_in(sources: Iterable[str]) -> set[str]:
+    """Return the texts that cells contain as literals, such as the names of questions."""
+    texts = set()
+    for source in sources:
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            for node in ast.walk(ast.parse(source)):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    texts.add(node.value)
+    return texts

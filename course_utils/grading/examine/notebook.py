@@ -13,7 +13,7 @@ from nbformat.v4 import new_output
 from nbgrader.preprocessors import Execute
 from traitlets import Int
 
-from course_utils.errors import SandboxError
+from course_utils.errors import InterruptedExaminationError, SandboxError
 
 
 class BoundedExecute(Execute):
@@ -43,6 +43,8 @@ class BoundedExecute(Execute):
                 f"of them for {self.total_timeout} together. The remaining cells were not run.",
                 "Stopped: a cell that did not end, or a notebook that took too long.",
             )
+        except InterruptedExaminationError:  # of a program that runs the tests
+            raise
         except Exception as error:
             why = self.why_kernel_ended()
             # No cell has run, so the submission cannot be the cause.

@@ -26,7 +26,7 @@ from course_utils.grading.assignment.cells import SECRETS, is_test
 from course_utils.grading.examine.endings import check_ending
 from course_utils.grading.examine.job import Examined, Job
 from course_utils.grading.examine.kernel import SandboxKernelManager
-from course_utils.grading.examine.names import hidden_names, names_assigned
+from course_utils.grading.examine.names import hidden_names, names_assigned, texts_in
 from course_utils.grading.examine.notebook import BoundedExecute
 from course_utils.grading.examine.test_runner import ENDED, TestRunner
 from course_utils.grading.sandbox import gpus
@@ -143,33 +143,17 @@ class _Execution(BoundedExecute):
         again = {env.TRAIN_AGAIN.name: "1"} if self._job.retrain else {}
         environment = self._environment | again
         with staged(self._job.files) as handed_in, contextlib.ExitStack() as runners:
-
-            def begin() -> TestRunner:
-                runner = TestRunner(
-                    handed_in, environment, self._job.with_my_rights, self._fills_cache
-                )
-                runners.callback(runner.close)
-                problem = runner.prepare(self._job.given, self.total_timeout)
-                if problem:
-                    raise AssignmentError(f"The assignment's own cells fail: {problem}")
-                return runner
-
-            self._tests = begin()
-            in_time = self._tests.predict(handed_in / PREDICTIONS_FOLDER, self.total_timeout)
+            self._tests = TestRunner(
+                handed_in, environment, self._job.with_my_rights, self._fills_cache
+            )
+            runners.callback(self._tests.close)
+            problem = self._tests.prepare(self._job.given, self.total_timeout)
+            if problem:
+                raise AssignmentError(f"The assignment's own cells fail: {problem}")
+            for question in self._questions_with_networks():
+                self._tests.predict(question, handed_in / PREDICTIONS_FOLDER, self.total_timeout)
             self._tests.endings()  # an interruption is reported at once
-            if not in_time:
-                # Tests that need no network can still be run.
-                self._tests.close()
-                for network in handed_in.glob("*.keras"):
-                    network.unlink()
-                self._tests = begin()
             self.preprocess(nb, {"metadata": {"path": str(handed_in)}})
-            if not in_time:
-                self._note(
-                    f"Your networks took more than {self.total_timeout} seconds to predict, so "
-                    "they were left out.",
-                    f"Left out: networks that take more than {self.total_timeout} seconds.",
-                )
             examined = [cell for cell, _ in self._outcomes]
             for cell in nb.cells:
                 if is_test(cell) and not any(cell is other for other in examined):
@@ -180,6 +164,13 @@ class _Execution(BoundedExecute):
         for cell, outputs in self._outcomes:
             cell.outputs = outputs
         return Examined(nb.cells, self.notes, self._job.provenance())
+
+    def _questions_with_networks(self) -> list[str]:
+        """Return the questions whose tests ask for a network that was handed in."""
+        tests = [cell.source for cell in self._job.cells if is_test(cell)]
+        texts = texts_in([*tests, *self._job.given])
+        names = (Path(name) for name in sorted(self._job.files))
+        return [path.stem for path in names if path.suffix == ".keras" and path.stem in texts]
 
     def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
         end = threading.Timer(self.total_timeout + LAST_SECONDS, self._end_kernel)

@@ -1,4 +1,4 @@
-"""Running tests in two sandboxes: the predictor's and the examiner's."""
+"""Running tests in sandboxes: the examiner's, and one for each network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import contextlib
 import shutil
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import send_handle
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +17,39 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 from course_utils import env
-from course_utils.grading.examine.endings import check_ending
+from course_utils.grading.examine.endings import EXIT_CODE_SECONDS, check_ending
 from course_utils.grading.examine.kernel import data_folders
 from course_utils.grading.sandbox import fork_server
-from course_utils.grading.sandbox.bubblewrap import open_sandbox
+from course_utils.grading.sandbox.bubblewrap import NoSandbox, Sandbox, open_sandbox
 from course_utils.grading.sandbox.layout import WORK, private_cache
 from course_utils.grading.sandbox.limits import PREDICTOR_LIMITS
 from course_utils.runtime import cache_dir
-from course_utils.submission.messages import Answer, Order, Question, Reply
+from course_utils.submission.messages import Answer, Order, PredictorOrder, Question, Reply
 
 ENDED = "The notebook's kernel ended before this test."
 EXAMINER_ENDED = "the program that runs the tests has ended."
 
 
+@dataclass(frozen=True)
+class _Program:
+    """A program in its sandbox."""
+
+    name: str
+    sandbox: Sandbox | NoSandbox
+    pid: int
+
+    def has_ended(self) -> bool:
+        ended = fork_server.shared().exit_code(self.pid, 0) is not None
+        return ended or not psutil.pid_exists(self.pid)
+
+    def why_it_ended(self) -> str:
+        return check_ending(self.name, self.sandbox, self.pid)
+
+
 class TestRunner:
-    """Runs the tests of one submission, in two programs that live until `close`.
+    """Runs the tests of one submission in the examiner, and starts the predictors that it needs.
+
+    All of them live until `close`.
 
     Parameters
     ----------
@@ -50,57 +70,35 @@ class TestRunner:
         with_my_rights: bool = False,
         fills_cache: bool = False,
     ) -> None:
+        self._handed_in, self._environment = handed_in, environment
         self._with_my_rights = with_my_rights
         self._sandboxes = contextlib.ExitStack()
+        self._predictors: dict[str, _Program] = {}
+        self._endings: list[str] = []
         cache = cache_dir()
         cache.mkdir(parents=True, exist_ok=True)
-        predictor = self._open(handed_in=handed_in, limits=PREDICTOR_LIMITS)
-        self._examiner = examiner = self._open(
-            readable=data_folders(), handed_in=handed_in, writable=[cache] if fills_cache else []
-        )
-        own_cache = cache if fills_cache else private_cache(examiner.folder)
-        near, far = socket.socketpair()
-        for_examiner, for_predictor = socket.socketpair()
-        predictor_pid = fork_server.shared().start(
-            "course_utils.grading.inside.predictor:serve",
-            predictor.ticket(),
-            environment,
-            [str(predictor.folder)],
-            [for_predictor.fileno()],
-        )
-        examiner_pid = fork_server.shared().start(
+        sandbox = self._open(readable=data_folders(), writable=[cache] if fills_cache else [])
+        own_cache = cache if fills_cache else private_cache(sandbox.folder)
+        self._examiner, self._connection = self._start(
+            "the program that runs the tests",
             "course_utils.grading.inside.examiner:run",
-            examiner.ticket(),
-            {env.GRADING.name: "autograde", env.CACHE.name: str(own_cache)} | environment,
-            [str(examiner.folder), "" if fills_cache else str(cache)],
-            [far.fileno(), for_examiner.fileno()],
+            sandbox,
+            {env.GRADING.name: "autograde", env.CACHE.name: str(own_cache)},
+            "" if fills_cache else str(cache),
         )
-        for end in (far, for_examiner, for_predictor):
-            end.close()
-        self._connection = Connection(near.detach())
-        self._programs = [
-            ("the program that loads the networks", predictor, predictor_pid),
-            ("the program that runs the tests", examiner, examiner_pid),
-        ]
 
     def prepare(self, cells: list[str], seconds: float) -> str:
         """Run the lecturer's own cells; return the first problem, or an empty text."""
-        reply = self._order(Order(command="prepare", content=cells), _nobody, seconds)
+        reply = self._order(Order(command="prepare", content=cells, seconds=seconds), _nobody)
         return reply.problem if reply else EXAMINER_ENDED
 
-    def predict(self, folder: Path, seconds: float) -> bool:
-        """Let the submitted networks predict in advance, and save the predictions in `folder`.
-
-        Returns
-        -------
-        bool
-            Whether they finished in time. If not, this runner can run no more tests.
-        """
-        inside = self._examiner.folder / WORK
-        self._order(Order(command="predict", content=str(inside)), _nobody, seconds)
-        for path in self._examiner.outside(inside).glob("*.npy"):
+    def predict(self, question: str, folder: Path, seconds: float) -> None:
+        """Let a submitted network predict in advance, and save the predictions in `folder`."""
+        inside = self._examiner.sandbox.folder / WORK
+        order = Order(command="predict", content=[str(inside), question], seconds=seconds)
+        self._order(order, _nobody)
+        for path in self._examiner.sandbox.outside(inside).glob("*.npy"):
             shutil.copyfile(path, folder / path.name)
-        return not self._connection.closed
 
     def examine(
         self, source: str, ask: Callable[[Question], Answer], seconds: float
@@ -116,7 +114,7 @@ class TestRunner:
         seconds : float
             Longest time without a message from the examiner.
         """
-        reply = self._order(Order(command="examine", content=source), ask, seconds)
+        reply = self._order(Order(command="examine", content=source, seconds=seconds), ask)
         outcome = reply.outcome if reply else None
         if outcome is None:
             return [_error("TestStopped", "The test was stopped before it had finished.")]
@@ -131,36 +129,85 @@ class TestRunner:
 
     def forget(self, names: list[str]) -> None:
         """Tell the examiner that the student's notebook has redefined these names."""
-        self._order(Order(command="forget", content=names), _nobody, seconds=10)
+        self._order(Order(command="forget", content=names, seconds=10), _nobody)
 
     def endings(self) -> list[str]:
-        """Return which of the two programs have ended, and why: a clause for each.
+        """Return which programs have ended, and why: a clause for each.
 
         Raises
         ------
         InterruptedExaminationError
             If one was ended from outside.
         """
-        return [
-            f"{name} has ended: {check_ending(name, sandbox, pid)}"
-            for name, sandbox, pid in self._programs
-            if not psutil.pid_exists(pid) or fork_server.shared().exit_code(pid, 0) is not None
-        ]
+        for program in [self._examiner, *self._predictors.values()]:
+            if program.has_ended():
+                self._note_ending(program)
+        self._predictors.clear()
+        return self._endings
 
     def close(self) -> None:
-        """End both programs."""
+        """End all programs."""
         self._connection.close()
         self._sandboxes.close()
 
-    def _open(self, **settings: Any) -> Any:
+    def _open(self, **settings: Any) -> Sandbox | NoSandbox:
         return self._sandboxes.enter_context(
-            contextlib.closing(open_sandbox(self._with_my_rights, **settings))
+            contextlib.closing(
+                open_sandbox(self._with_my_rights, handed_in=self._handed_in, **settings)
+            )
         )
 
-    def _order(
-        self, order: Order, ask: Callable[[Question], Answer], seconds: float
-    ) -> Reply | None:
-        """Send an order, answer the questions that come back, and return the reply.
+    def _start(
+        self,
+        name: str,
+        program: str,
+        sandbox: Sandbox | NoSandbox,
+        environment: dict[str, str],
+        *arguments: str,
+    ) -> tuple[_Program, Connection]:
+        """Start a program in its sandbox; return it and the connection to it."""
+        near, far = socket.socketpair()
+        with far:
+            pid = fork_server.shared().start(
+                program,
+                sandbox.ticket(),
+                environment | self._environment,
+                [str(sandbox.folder), *arguments],
+                [far.fileno()],
+            )
+        return _Program(name, sandbox, pid), Connection(near.detach())
+
+    def _carry_out(self, order: PredictorOrder) -> None:
+        """Start or stop a predictor."""
+        if order.command == "stop":
+            self._stop(order.name)
+            self._connection.send_bytes(b"")
+            return
+        predictor, connection = self._start(
+            f"the program that loads {order.name}",
+            "course_utils.grading.inside.predictor:serve",
+            self._open(limits=PREDICTOR_LIMITS),
+            {},
+        )
+        self._predictors[order.name] = predictor
+        with connection:
+            self._connection.send_bytes(b"")
+            send_handle(self._connection, connection.fileno(), self._examiner.pid)
+
+    def _stop(self, name: str) -> None:
+        predictor = self._predictors.pop(name)
+        # A predictor that has ended closes its connection a little earlier.
+        if fork_server.shared().exit_code(predictor.pid, EXIT_CODE_SECONDS) is not None:
+            self._note_ending(predictor)
+        else:
+            self._endings.append(f"{predictor.name} was stopped: it took too long")
+        predictor.sandbox.close()
+
+    def _note_ending(self, program: _Program) -> None:
+        self._endings.append(f"{program.name} has ended: {program.why_it_ended()}")
+
+    def _order(self, order: Order, ask: Callable[[Question], Answer]) -> Reply | None:
+        """Send an order, do what the examiner asks for, and return the reply.
 
         Return None if no reply came in time, or the examiner has ended by itself.
 
@@ -173,13 +220,16 @@ class TestRunner:
             return None
         try:
             self._connection.send_bytes(order.to_bytes())
-            while self._connection.poll(seconds):
+            while self._connection.poll(order.seconds):
                 reply = Reply.from_bytes(self._connection.recv_bytes())
-                if reply.question is None:
+                if reply.question is not None:
+                    self._connection.send_bytes(ask(reply.question).to_bytes())
+                elif reply.predictor is not None:
+                    self._carry_out(reply.predictor)
+                else:
                     return reply
-                self._connection.send_bytes(ask(reply.question).to_bytes())
         except (EOFError, OSError):
-            check_ending(*self._programs[-1])
+            self._examiner.why_it_ended()
         except ValueError:
             pass
         # A late reply must not be taken for the reply to the next order.

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
-
 from course_utils.data import Dataset
 from course_utils.errors import SubmissionError
 from course_utils.evaluation import Evaluation
-from course_utils.grading.grade.review import all_layers, reasons_to_review, sounds_ready_made
+from course_utils.grading.grade.review import reasons_to_review, sounds_ready_made
 from course_utils.grading.grade.values import Grade, partial_credit
+from course_utils.submission.messages import Structure
 from course_utils.submission.trained import Trained, load_trained
 from course_utils.thresholds import load_thresholds
 
@@ -53,7 +52,7 @@ def network(
         trained = load_trained(question)
         check_input(trained, data)
         _check_limits(trained, bounds)
-        if units and not units(_units(trained.model)):
+        if units and not units(_units(trained.structure)):
             raise SubmissionError(f"{question}.keras is another network than the one asked for.")
     except SubmissionError as error:
         return Grade(0.0, f"✗ {error}", review=f"{question}: {error}")
@@ -123,7 +122,7 @@ def check_input(trained: Trained, data: Dataset) -> None:
     (10,), but the question asks for images of shape (28, 28, 1) and 10 classes.
     """
     shape, classes = data.x_test.shape[1:], len(data.class_names)
-    takes, gives = trained.model.input_shape, trained.model.output_shape
+    takes, gives = trained.network.input_shape, trained.network.output_shape
     if takes[1:] != shape or gives[1:] != (classes,):
         raise SubmissionError(
             f"{trained.question}.keras takes {takes[1:]} and returns {gives[1:]}, but the question "
@@ -132,7 +131,7 @@ def check_input(trained: Trained, data: Dataset) -> None:
 
 
 def _check_limits(trained: Trained, bounds: dict[str, float]) -> None:
-    epochs, parameters = trained.history.epochs, trained.model.count_params()
+    epochs, parameters = trained.history.epochs, trained.network.count_params()
     for what, number in (("epochs", trained.passes), ("parameters", parameters)):
         most = bounds.get(f"{what}_at_most", number)
         if number > most:
@@ -142,20 +141,21 @@ def _check_limits(trained: Trained, bounds: dict[str, float]) -> None:
             f"{trained.question}.json lists {epochs} epochs, but its recipe asks for "
             f"{trained.record.recipe.epochs}: hand in the record that training wrote."
         )
-    takes_images = len(trained.model.input_shape) == 4 and trained.model.input_shape[-1] == 3
-    for layer in all_layers(trained.model) if takes_images else ():
-        if isinstance(layer, keras.Model) and sounds_ready_made(layer):
+    takes = trained.network.input_shape
+    takes_images = len(takes) == 4 and takes[-1] == 3
+    for name in trained.structure.networks if takes_images else ():
+        if sounds_ready_made(name):
             raise SubmissionError(
-                f"The network contains {layer.name}, a ready-made network; "
+                f"The network contains {name}, a ready-made network; "
                 "this question asks for one of your own."
             )
 
 
-def _units(model: keras.Model) -> list[int | None]:
+def _units(structure: Structure) -> list[int | None]:
     return [
-        layer.units if isinstance(layer, keras.layers.Dense) else None
-        for layer in all_layers(model)
-        if layer.weights and not isinstance(layer, keras.Model)
+        layer.settings["units"] if layer.kind == "Dense" else None
+        for layer in structure.layers
+        if layer.weights
     ]
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import keras
 import numpy as np
 
 from course_utils import env
 from course_utils.data import Dataset
-from course_utils.evaluation import Evaluation, evaluate
+from course_utils.evaluation import Evaluation, score
 from course_utils.submission.trained import Trained
-from course_utils.training import train
 
 # Difference in accuracy, 0 to 1, that a network may have after it was trained again.
 RETRAIN_TOLERANCE = 0.03
@@ -33,11 +31,12 @@ def reasons_to_review(trained: Trained, scored: Evaluation, threshold: float, da
     reported = trained.record.test_accuracy
     if not low <= reported <= high:
         reasons.append(f"the record claims {reported:.1%}, but {scored.accuracy:.1%} was measured")
-    if trained.record.parameters != trained.model.count_params():
+    if trained.record.parameters != trained.network.count_params():
         reasons.append("the record and the network have different numbers of parameters")
-    if named := [layer.name for layer in all_layers(trained.model) if sounds_ready_made(layer)]:
+    names = [*trained.structure.networks, *(layer.name for layer in trained.structure.layers)]
+    if named := list(filter(sounds_ready_made, names)):
         reasons.append(f"a layer is called {named[0]}, as in a ready-made network")
-    if trained.model.input_shape[1:] == data.x_val.shape[1:]:
+    if trained.takes(data):
         reasons += _compared_with_validation(trained, scored, data)
     if env.TRAIN_AGAIN.is_on:
         again = _train_again(trained, data)
@@ -66,11 +65,8 @@ def _compared_with_validation(trained: Trained, scored: Evaluation, data: Datase
 
 def _train_again(trained: Trained, data: Dataset) -> float:
     """Train a network of the same structure with the same recipe; return its test accuracy."""
-    record = trained.record
-    keras.utils.set_random_seed(record.seed)
-    model = type(trained.model).from_config(trained.model.get_config())
-    train(model, data, record.recipe, seed=record.seed, verbose=False)
-    return evaluate(model, data.x_test, data.y_test, data.class_names).accuracy
+    again = trained.network.train_again(data, trained.record.recipe, trained.record.seed)
+    return score(again.predict(data.x_test), data.y_test, data.class_names).accuracy
 
 
 # Parts of the names of ready-made networks.
@@ -78,14 +74,6 @@ READY_MADE = ("mobilenet", "resnet", "vgg", "efficientnet", "inception", "xcepti
                     "densenet", "nasnet", "convnext")  # fmt: skip
 
 
-def all_layers(model: keras.Model) -> Iterator[keras.Layer]:
-    """Yield all layers, including those of nested networks."""
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from all_layers(layer)
-
-
-def sounds_ready_made(layer: keras.Layer) -> bool:
+def sounds_ready_made(name: str) -> bool:
     """Tell whether a layer has the name of a ready-made network."""
-    return any(name in layer.name.lower() for name in READY_MADE)
+    return any(part in name.lower() for part in READY_MADE)

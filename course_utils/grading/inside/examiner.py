@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,36 @@ import numpy as np
 from course_utils.data import Dataset
 from course_utils.errors import SubmissionError
 from course_utils.grading.grade.values import Grade
-from course_utils.grading.inside.predictor import Predictor, build
+from course_utils.grading.inside.networks import Predictors
 from course_utils.grading.sandbox.layout import HANDED_IN, link_cache
 from course_utils.grading.sandbox.limits import MAX_PRINTED
 from course_utils.submission import predictions
 from course_utils.submission import trained as trained_networks
 from course_utils.submission.codec import pack, unpack
-from course_utils.submission.messages import Answer, Order, Question, Reply, TestOutcome
+from course_utils.submission.messages import (
+    Answer,
+    Order,
+    PredictorOrder,
+    Question,
+    Reply,
+    TestOutcome,
+)
+
+# The fraction of a test's time that a predictor may take for one request: a test must be able to
+# say that a network was too slow.
+PREDICTORS_PART = 0.9
+
+# Exceptions of a student's function that a test meets as what they are. None of them ends an
+# iteration, which would silently end a loop in the test.
+ERRORS: dict[str, type[Exception]] = {
+    each.__name__: each
+    for each in (
+        ArithmeticError, AssertionError, AttributeError, FileNotFoundError, ImportError, IndexError,
+        KeyError, LookupError, MemoryError, NameError, NotImplementedError, OSError, OverflowError,
+        RecursionError, RuntimeError, SyntaxError, TypeError, UnboundLocalError, ValueError,
+        ZeroDivisionError,
+    )
+}  # fmt: skip
 
 
 class Names(dict):
@@ -55,6 +79,7 @@ class Examiner:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.predictors = Predictors(self._order)
         self._names = Names(self._ask)
         self._given: set[str] = set()
         self._asked: dict[str, Any] = {}
@@ -70,6 +95,7 @@ class Examiner:
         with contextlib.suppress(EOFError):
             while True:
                 order = Order.from_bytes(self._connection.recv_bytes())
+                self.predictors.seconds = PREDICTORS_PART * order.seconds
                 self._send(orders[order.command](order.content))
 
     def _prepare(self, cells: list[str]) -> Reply:
@@ -81,20 +107,19 @@ class Examiner:
         self._given = set(self._names)
         return Reply()
 
-    def _predict(self, folder: str) -> Reply:
-        """Let every network predict on the lecturer's data sets, and save the predictions.
+    def _predict(self, content: list[str]) -> Reply:
+        """Let a network predict on the lecturer's data sets, and save the predictions.
 
         The tests use them later, and so does the notebook, which then need not predict.
         """
-        data_sets = [value for value in self._names.values() if isinstance(value, Dataset)]
-        for path in sorted(Path().glob("*.keras")):
-            # If a network is faulty, the test that uses it reports the problem.
-            with contextlib.suppress(Exception):
-                trained = trained_networks.load_trained(path.stem)
-                for data in data_sets:
-                    if trained.model.input_shape[1:] == data.x_test.shape[1:]:
-                        trained.score(data.x_val, data.y_val, data.class_names)
-                        trained.score(data.x_test, data.y_test, data.class_names)
+        folder, question = content
+        # If a network is faulty, the test that uses it reports the problem.
+        with contextlib.suppress(Exception):
+            trained = trained_networks.load_trained(question)
+            for data in self._names.values():
+                if isinstance(data, Dataset) and trained.takes(data):
+                    trained.score(data.x_val, data.y_val, data.class_names)
+                    trained.score(data.x_test, data.y_test, data.class_names)
         predictions.save_predictions(Path(folder))
         return Reply()
 
@@ -156,7 +181,7 @@ class Examiner:
     def _unpacked(self, text: str, name: str) -> Any:
         return unpack(
             text,
-            model=lambda structure: build(structure, name),
+            model=lambda structure: self.predictors.build(structure, name),
             function=lambda _: RemoteFunction(name, self._call),
         )
 
@@ -168,6 +193,14 @@ class Examiner:
         if answer.value is None or answer.arguments is None:
             raise NameError(f"name {name!r} is not defined")
         return self._unpacked(answer.value, name), unpack(answer.arguments)
+
+    def _order(self, order: PredictorOrder) -> Connection | None:
+        """Have the grader start a predictor, and return the connection to it; or have it stop."""
+        self._send(Reply(predictor=order))
+        self._connection.recv_bytes()
+        if order.command == "stop":
+            return None
+        return Connection(recv_handle(self._connection))
 
     def _send(self, reply: Reply) -> None:
         self._connection.send_bytes(reply.to_bytes())
@@ -195,27 +228,19 @@ class RemoteFunction:
         return RemoteFunction(self.__name__, self._call, forbidden)
 
 
-def run(to_grader: int, to_predictor: int, folder: str, cache: str) -> None:
+def run(to_grader: int, folder: str, cache: str) -> None:
     """Run the examiner of one submission, inside a sandbox.
 
     It links its own cache to the grader's; without a path, it writes to the grader's.
     """
     if cache:
         link_cache(Path(cache), Path(folder))
-    handed_in = Path(folder) / HANDED_IN
-    trained_networks.open_network.set(Predictor(Connection(to_predictor)).open)
-    os.chdir(handed_in)
-    Examiner(Connection(to_grader)).serve()
+    os.chdir(Path(folder) / HANDED_IN)
+    examiner = Examiner(Connection(to_grader))
+    trained_networks.open_network.set(examiner.predictors.open)
+    examiner.serve()
 
 
 def _error_type(name: str) -> type[Exception]:
-    """Return Python's exception with this name, or a new one that only has the name.
-
-    Exceptions that end an iteration are replaced too, because they would silently end a loop in
-    the test.
-    """
-    known = getattr(builtins, name, None)
-    ends = (StopIteration, StopAsyncIteration)
-    if isinstance(known, type) and issubclass(known, Exception) and not issubclass(known, ends):
-        return known
-    return type(name if name.isidentifier() else "Error", (Exception,), {})
+    """Return one of Python's usual exceptions, or one that only has this name."""
+    return ERRORS.get(name) or type(name if name.isidentifier() else "Error", (Exception,), {})

@@ -1,6 +1,6 @@
-"""The predictor, which loads submitted networks in a sandbox and predicts with them.
+"""The predictor, which builds and loads networks of a submission in a sandbox.
 
-The predictor never sees the labels. `serve` runs inside; `Predictor` is the examiner's client.
+It never sees the test labels. The examiner's side of it is in `networks`.
 """
 
 from __future__ import annotations
@@ -9,24 +9,23 @@ import contextlib
 import functools
 import io
 import os
-import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import recv_handle, send_handle
+from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from course_utils.data import Dataset, Source
 from course_utils.errors import SubmissionError
 from course_utils.grading.inside.model_archive import read_structure
 from course_utils.grading.inside.structures import checked_structure
 from course_utils.grading.sandbox.layout import HANDED_IN
-from course_utils.grading.sandbox.limits import MAX_ANSWER_BYTES
 from course_utils.runtime import setup
-from course_utils.submission.messages import OpenedNetwork, PredictorRequest
-from course_utils.submission.predictions import Network, images_digest, weights_digest
+from course_utils.submission.messages import ANSWERED, REFUSED, OpenedNetwork, PredictorRequest
+from course_utils.submission.network import LoadedNetwork
 
 # Images in a batch. The activations take a quarter of the memory that they take with
 # `EVALUATION_BATCH`, and the memory is reused sooner: prediction on a CPU is 10% faster, with
@@ -34,117 +33,14 @@ from course_utils.submission.predictions import Network, images_digest, weights_
 BATCH = 250
 
 
-class RemoteNetwork(Network):
-    """A network whose weights another process holds; its `model` only has the same structure.
-
-    Parameters
-    ----------
-    model : keras.Model
-    weights : str
-        Digest of the weights.
-    predict : callable
-        Has the other process predict.
-    """
-
-    def __init__(
-        self, model: keras.Model, weights: str, predict: Callable[[np.ndarray], np.ndarray]
-    ) -> None:
-        super().__init__(model)
-        self._weights, self._predict = weights, predict
-
-    @property
-    def weights(self) -> str:
-        return self._weights
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        return self._predict(x)
-
-
-class Predictor:
-    """Client for networks that another process has loaded.
-
-    Parameters
-    ----------
-    connection : Connection
-        Connection to `serve`.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._orders: dict[str, np.ndarray] = {}
-        self._networks: dict[str, RemoteNetwork] = {}
-
-    def open(self, path: Path) -> RemoteNetwork:
-        """Return a network whose predictions come from the other process.
-
-        Raises
-        ------
-        SubmissionError
-            If the network cannot be loaded; see `read_structure`.
-        """
-        if path.name not in self._networks:
-            self._networks[path.name] = self._open(path.name)
-        return self._networks[path.name]
-
-    def _open(self, name: str) -> RemoteNetwork:
-        told = OpenedNetwork.from_bytes(self._ask(PredictorRequest(command="open", network=name)))
-        # The structure is checked again here, because the other process is not trusted either.
-        model = build(told.structure, name)
-        if model.count_params() != told.parameters:
-            raise SubmissionError(f"The weights in {name} do not match its structure.")
-        return RemoteNetwork(model, told.digest, functools.partial(self._predict, name))
-
-    def _predict(self, name: str, x: np.ndarray) -> np.ndarray:
-        x = np.asarray(x)
-        digest = images_digest(x)
-        if digest not in self._orders:
-            # In an order that nobody knows, a network that counts images cannot know their labels.
-            self._orders[digest] = np.random.default_rng().permutation(len(x))
-            self._send(x[self._orders[digest]], digest)
-        probabilities = _to_array(
-            self._ask(PredictorRequest(command="predict", network=name, images=digest))
-        )
-        if probabilities.ndim != 2 or len(probabilities) != len(x):
-            raise SubmissionError(f"{name} does not return one row of probabilities per image.")
-        in_order = np.empty_like(probabilities)
-        in_order[self._orders[digest]] = probabilities
-        return in_order
-
-    def _send(self, x: np.ndarray, digest: str) -> None:
-        """Pass images to the other process as a file in memory, which is read without a copy."""
-        with tempfile.TemporaryFile() as file:
-            file.write(np.ascontiguousarray(x).data)
-            file.flush()
-            request = PredictorRequest(
-                command="images", images=digest, shape=x.shape, dtype=str(x.dtype)
-            )
-            self._ask(request, file.fileno())
-
-    def _ask(self, request: PredictorRequest, file: int | None = None) -> bytes:
-        try:
-            self._connection.send_bytes(request.to_bytes())
-            if file is not None:
-                send_handle(self._connection, file, None)
-            failed = self._connection.recv_bytes(MAX_ANSWER_BYTES)
-            answer = self._connection.recv_bytes(MAX_ANSWER_BYTES)
-        except (EOFError, OSError) as error:
-            raise SubmissionError(
-                "The program that loads the networks has ended, so this network cannot be used."
-            ) from error
-        if failed:
-            raise SubmissionError(failed.decode("utf-8", errors="replace")[:500])
-        return answer
-
-
-def build(structure: str, name: str) -> keras.Model:
-    """Check a structure and build a network with new weights from it.
+def build(checked: str, name: str) -> keras.Model:
+    """Build a network with new weights from a checked structure.
 
     Raises
     ------
     SubmissionError
-        If a class in the structure is not allowed, or no network can be built from it.
+        If no network can be built from it.
     """
-    checked = checked_structure(structure, name)
     try:
         return keras.models.model_from_json(checked)
     except Exception as error:
@@ -156,32 +52,90 @@ def build(structure: str, name: str) -> keras.Model:
 def serve(descriptor: int, folder: str) -> None:
     """Answer one examiner's requests until the connection is closed."""
     connection = Connection(descriptor)
-    models: dict[str, keras.Model] = {}
-    # Images are sent once and used for every network.
-    images: dict[str, np.ndarray] = {}
+    networks = Networks(Path(folder) / HANDED_IN)
     with contextlib.redirect_stdout(io.StringIO()):
         setup()
-    with contextlib.suppress(EOFError):
+    with contextlib.suppress(EOFError, ConnectionError):
         while True:
             request = PredictorRequest.from_bytes(connection.recv_bytes())
             try:
                 if request.command == "images":
-                    images[request.images] = _receive_images(connection, request)
-                    answer = b""
-                elif request.command == "predict":
-                    answer = _to_bytes(predict(models[request.network], images[request.images]))
+                    networks.arrays[request.arrays[0]] = _receive_images(connection, request)
+                    answer = ANSWERED
                 else:
-                    answer = _open(Path(folder) / HANDED_IN / request.network, models)
-                failed = b""
+                    answer = ANSWERED + networks.carry_out(request)
             except SubmissionError as error:
-                answer, failed = b"", str(error).encode(errors="replace")
+                answer = REFUSED + str(error).encode(errors="replace")
             except Exception as error:
-                failed = f"The network cannot be used: {_first_line(error)}.".encode(
-                    errors="replace"
-                )
-                answer = b""
-            connection.send_bytes(failed)
+                sentence = f"The network cannot be used: {_first_line(error)}."
+                answer = REFUSED + sentence.encode(errors="replace")
             connection.send_bytes(answer)
+
+
+class Networks:
+    """The networks of one predictor.
+
+    Parameters
+    ----------
+    folder : Path
+        The submission's files.
+
+    Attributes
+    ----------
+    arrays : dict of numpy.ndarray
+        Images and labels, by their digests: they are sent once and used for every network.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._networks: dict[str, LoadedNetwork] = {}
+        self.arrays: dict[str, np.ndarray] = {}
+
+    def carry_out(self, request: PredictorRequest) -> bytes:
+        """Open a network, train one, or predict; return the answer."""
+        arrays = [self.arrays[digest] for digest in request.arrays]
+        if request.command == "predict":
+            return _to_bytes(predict(self._networks[request.network].model, arrays[0]))
+        if request.command == "train":
+            assert request.training is not None  # it comes with this command
+            settings = request.training
+            data = _dataset(arrays, settings.class_names)
+            old = self._networks[request.network]
+            name = f"{request.network} (trained again)"
+            return self._keep(name, old.train_again(data, settings.recipe, settings.seed))
+        return self._keep(request.network, LoadedNetwork(self._open(request)))
+
+    def _open(self, request: PredictorRequest) -> keras.Model:
+        name = request.network
+        if request.structure is not None:
+            return build(checked_structure(request.structure, name), name)
+        path = self._folder / name
+        model = build(read_structure(path), name)
+        try:
+            model.load_weights(path)
+        except Exception as error:
+            raise SubmissionError(
+                f"{name} cannot be loaded ({type(error).__name__}: {_first_line(error)}). "
+                "Train again."
+            ) from error
+        return model
+
+    def _keep(self, name: str, network: LoadedNetwork) -> bytes:
+        self._networks[name] = network
+        return OpenedNetwork(
+            name=name,
+            structure=network.structure,
+            weights=network.weights,
+            architecture=network.architecture,
+        ).to_bytes()
+
+
+def _dataset(arrays: list[np.ndarray], class_names: tuple[str, ...]) -> Dataset:
+    """Return data for a training: the test images are not known here."""
+    x_train, y_train, x_val, y_val = arrays
+    source = Source(name="", kind="", location="", fingerprint="", is_stand_in=False)
+    nothing = x_val[:0], y_val[:0]
+    return Dataset(x_train, y_train, x_val, y_val, *nothing, class_names, source)
 
 
 def _receive_images(connection: Connection, request: PredictorRequest) -> np.ndarray:
@@ -208,23 +162,6 @@ def _compiled(model: keras.Model) -> Callable[[np.ndarray], Any]:
     return tf.function(functools.partial(model, training=False), autograph=False)
 
 
-def _open(path: Path, models: dict[str, keras.Model]) -> bytes:
-    structure = read_structure(path)
-    model = models.get(path.name) or build(structure, path.name)
-    if path.name not in models:
-        try:
-            model.load_weights(path)
-        except Exception as error:
-            raise SubmissionError(
-                f"{path.name} cannot be loaded ({type(error).__name__}: {_first_line(error)}). "
-                "Train again."
-            ) from error
-        models[path.name] = model
-    return OpenedNetwork(
-        structure=structure, parameters=model.count_params(), digest=weights_digest(model)
-    ).to_bytes()
-
-
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
@@ -234,7 +171,3 @@ def _to_bytes(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
-
-
-def _to_array(data: bytes) -> np.ndarray:
-    return np.load(io.BytesIO(data), allow_pickle=False)

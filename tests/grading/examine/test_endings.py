@@ -24,6 +24,14 @@ from course_utils.submission.messages import Ticket
 pytestmark = pytest.mark.sandbox
 
 TEST = "from course_utils.grading import grade\ngrade.equal('first', first, 1)"
+# With a predictor, which builds a network of the student's.
+BUILDS = """
+import keras
+
+def build():
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+"""
+BUILT = f"assert build().count_params() == 8\n{TEST}"
 SLOW = "import time\ntime.sleep(1.5)\nfirst = 1"
 
 
@@ -53,14 +61,14 @@ def started(monkeypatch):
 
 
 def kill(started: dict[str, int], program: str, after: float) -> None:
-    """Kill a program from outside, a while after the kernel has started."""
-    while "kernel" not in started:
+    """Kill a program from outside, a while after it and the kernel have started."""
+    while not {"kernel", program} <= started.keys():
         time.sleep(0.01)
     time.sleep(after)
     os.kill(started[program], signal.SIGKILL)
 
 
-@pytest.mark.parametrize("program", ["kernel", "predictor", "examiner"])
+@pytest.mark.parametrize("program", ["kernel", "examiner"])
 @pytest.mark.parametrize("after", [0.0, 0.7])
 def test_what_was_ended_from_outside_is_not_graded(started, program, after):
     thread = threading.Thread(target=kill, args=(started, program, after))
@@ -69,6 +77,16 @@ def test_what_was_ended_from_outside_is_not_graded(started, program, after):
         examine(job(SLOW))
     thread.join()
     assert fraction(examine(job(SLOW))) == 1
+
+
+def test_a_predictor_that_was_ended_from_outside_costs_nothing(started):
+    killed = f"{BUILDS}\nfirst = 1", f"build()\nimport time\ntime.sleep(1)\n{BUILT}"
+    thread = threading.Thread(target=kill, args=(started, "predictor", 0.0))
+    thread.start()
+    with pytest.raises(InterruptedExaminationError, match="ended from outside"):
+        examine(job(*killed))
+    thread.join()
+    assert fraction(examine(job(*killed))) == 1
 
 
 def test_a_kernel_that_was_ended_before_a_test_is_not_graded(started):

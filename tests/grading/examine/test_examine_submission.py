@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile import hungry_network
 from nbformat.v4 import new_code_cell
-from nbgrading import new_cell
+from nbgrading import ASSIGNMENTS, new_cell
 from sandbox_programs import GRASP
 
 from course_utils import env
 from course_utils.errors import SandboxError
 from course_utils.grading.examine.job import Job, read_files
 from course_utils.grading.examine.submission import examine
+
+SOLUTIONS = ASSIGNMENTS / "solutions"
 
 
 def write_mnist(folder: Path, first_label: int) -> None:
@@ -86,6 +90,63 @@ def test_no_operation_is_made_a_function_first():
     assert "incompatible" in error.evalue
     # TensorFlow's name for such a function.
     assert "__wrapped__" not in error.evalue
+
+
+def network_files(question: str, path: Path) -> dict[str, bytes]:
+    """Return a network, with the record of a right one, as the files of a question."""
+    record = (SOLUTIONS / "a2-cnn" / "a2-q3.json").read_text().replace("a2-q3", question)
+    return {f"{question}.keras": path.read_bytes(), f"{question}.json": record.encode()}
+
+
+MEASURE = """
+from course_utils import load_cifar10
+from course_utils.grading import grade
+from course_utils.errors import SubmissionError
+
+for question in ("a1-q2", "a2-q3"):
+    try:
+        print(grade.test_accuracy(question, data) > 0.6)
+    except SubmissionError as error:
+        print(error)
+"""
+
+
+@pytest.mark.sandbox
+def test_a_network_that_takes_too_much_leaves_the_others_alone(tmp_path, cifar10):
+    hungry_network(tmp_path / "hungry.keras")
+    files = network_files("a1-q2", tmp_path / "hungry.keras")
+    files |= network_files("a2-q3", SOLUTIONS / "a2-cnn" / "a2-q3.keras")
+    given = ["from course_utils import load_cifar10\n\ndata = load_cifar10(limit=500)"]
+    job = Job([new_cell("first-test", MEASURE, points=1)], given, files, 120, 120, False)
+    examined = examine(job)
+    printed = examined.cells[0].outputs[0].text.splitlines()
+    assert printed == [
+        "The program that loads a1-q2.keras has ended, so it cannot be used.", "True"
+    ]  # fmt: skip
+    assert [note for _, note in examined.notes] == [
+        "The program that loads a1-q2.keras has ended: it took more than 4 GB of memory."
+    ]
+
+
+@pytest.mark.sandbox
+def test_the_examiner_computes_with_no_network(cifar10):
+    files = network_files("a2-q3", SOLUTIONS / "a2-cnn" / "a2-q3.keras")
+    test = """
+        from tensorflow.python.eager import context
+        from course_utils.submission import load_trained
+
+        trained = load_trained("a2-q3")
+        print(trained.evaluate(data).accuracy > 0.6, build().count_params())
+        print(type(trained.network).__name__, type(build()).__name__)
+        print(context.context()._initialized)
+    """
+    answer = "import keras\n\ndef build():\n    return keras.Sequential([keras.Input((3,))])"
+    given = ["from course_utils import load_cifar10\n\ndata = load_cifar10(limit=500)"]
+    cells = [new_code_cell(answer), new_cell("first-test", textwrap.dedent(test), points=1)]
+    examined = examine(Job(cells, given, files, 120, 120, False))
+    printed = examined.cells[1].outputs[0].text.splitlines()
+    assert printed == ["True 0", "RemoteNetwork RemoteNetwork", "False"]
+    assert not examined.notes
 
 
 @pytest.mark.sandbox

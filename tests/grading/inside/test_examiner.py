@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
 import textwrap
 import threading
@@ -10,8 +12,16 @@ from multiprocessing.connection import Connection
 import pytest
 
 from course_utils.grading.inside.examiner import Examiner
-from course_utils.submission.codec import pack, unpack
-from course_utils.submission.messages import Answer, Order, Reply
+from course_utils.paths import CHECKOUT
+from course_utils.submission.codec import VALUES, Foreign, pack, unpack
+from course_utils.submission.messages import (
+    Answer,
+    Layer,
+    OpenedNetwork,
+    Order,
+    Reply,
+    Structure,
+)
 
 
 class Student:
@@ -26,7 +36,7 @@ class Student:
         threading.Thread(target=examiner.serve, daemon=True).start()
 
     def order(self, command, content):
-        self._line.send_bytes(Order(command=command, content=content).to_bytes())
+        self._line.send_bytes(Order(command=command, content=content, seconds=60).to_bytes())
         while True:
             reply = Reply.from_bytes(self._line.recv_bytes())
             if reply.question is None:
@@ -115,3 +125,19 @@ def test_no_error_of_a_function_says_that_an_iteration_is_at_its_end():
     """
     outcome = Student(end=end).order("examine", textwrap.dedent(source)).outcome
     assert outcome.error[0] == "StopIteration"
+
+
+def test_security_lists_everything_that_the_examiner_accepts():
+    text = (CHECKOUT / "SECURITY.md").read_text(encoding="utf-8")
+    section = text.split("## What the examiner accepts")[1].split("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", section))
+    received = [Answer, OpenedNetwork, Structure, Layer]
+    accepted = {field for message in received for field in message.model_fields}
+    assert accepted | VALUES.keys() | {"model", "function"} <= named
+
+
+def test_an_answer_of_no_known_kind_has_only_a_name():
+    for kind in ("model", "function", "foreign", "object", "os.system"):
+        value = unpack(json.dumps({kind: "print"}))
+        assert isinstance(value, Foreign)
+        assert not callable(value)

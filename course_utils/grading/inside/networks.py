@@ -1,0 +1,226 @@
+"""Networks of a submission as the examiner sees them: facts and numbers from other processes."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import tempfile
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import send_handle
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from course_utils.data import Dataset
+from course_utils.errors import SubmissionError
+from course_utils.grading.sandbox.limits import MAX_ANSWER_BYTES
+from course_utils.recipes import Recipe
+from course_utils.submission.messages import (
+    ANSWERS,
+    REFUSED,
+    OpenedNetwork,
+    PredictorOrder,
+    PredictorRequest,
+    Structure,
+    Training,
+)
+from course_utils.submission.network import Network
+from course_utils.submission.predictions import images_digest
+
+
+class RemoteNetwork(Network):
+    """A network that a predictor holds.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    opened : OpenedNetwork
+    """
+
+    def __init__(self, predictor: Predictor, opened: OpenedNetwork) -> None:
+        self._predictor, self._opened = predictor, opened
+
+    @property
+    def structure(self) -> Structure:
+        return self._opened.structure
+
+    @property
+    def weights(self) -> str:
+        return self._opened.weights
+
+    @property
+    def architecture(self) -> str:
+        return self._opened.architecture
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self._predictor.predict(self._opened.name, np.asarray(x))
+
+    def train_again(self, data: Dataset, recipe: Recipe, seed: int) -> RemoteNetwork:
+        return self._predictor.train(self._opened.name, data, recipe, seed)
+
+
+class Predictors:
+    """The predictors of one submission: one for each file, and one for all answers.
+
+    Parameters
+    ----------
+    order : callable
+        Has the grader start or stop a predictor; returns the connection to a new one.
+    """
+
+    def __init__(self, order: Callable[[PredictorOrder], Connection | None]) -> None:
+        self._order = order
+        self._predictors: dict[str, Predictor] = {}
+        self._networks: dict[str, RemoteNetwork | SubmissionError] = {}
+        self._numbers = itertools.count(1)
+        # The longest time, in seconds, that a predictor may take for one request.
+        self.seconds = 60.0
+
+    def open(self, path: Path) -> RemoteNetwork:
+        """Return the network in a file.
+
+        Raises
+        ------
+        SubmissionError
+            If it cannot be loaded; the same error each time.
+        """
+        name = str(path)
+        if name not in self._networks:
+            try:
+                request = PredictorRequest(command="open", network=name)
+                self._networks[name] = self._predictor(name).open(request)
+            except SubmissionError as error:
+                self._networks[name] = error
+        found = self._networks[name]
+        if isinstance(found, SubmissionError):
+            raise found
+        return found
+
+    def build(self, structure: str, name: str) -> RemoteNetwork:
+        """Return a network with new weights, from a structure in the answer `name`.
+
+        Raises
+        ------
+        SubmissionError
+            If it cannot be built.
+        """
+        request = PredictorRequest(
+            command="open", network=f"{name} ({next(self._numbers)})", structure=structure
+        )
+        return self._predictor(ANSWERS).open(request)
+
+    def _predictor(self, name: str) -> Predictor:
+        if name not in self._predictors:
+            connection = self._order(PredictorOrder(name=name, command="start"))
+            assert connection is not None  # a predictor was started
+            self._predictors[name] = Predictor(connection, self, name)
+        return self._predictors[name]
+
+    def give_up(self, name: str) -> None:
+        """Stop a predictor that does not answer. If another network needs it, a new one starts."""
+        del self._predictors[name]
+        self._order(PredictorOrder(name=name, command="stop"))
+
+
+class Predictor:
+    """Client of one predictor.
+
+    Parameters
+    ----------
+    connection : Connection
+        To `course_utils.grading.inside.predictor.serve`.
+    owner : Predictors
+    name : str
+    """
+
+    def __init__(self, connection: Connection, owner: Predictors, name: str) -> None:
+        self._connection, self._owner, self._name = connection, owner, name
+        self._failed = ""
+        self._orders: dict[str, np.ndarray] = {}
+        self._sent: set[str] = set()
+
+    def open(self, request: PredictorRequest) -> RemoteNetwork:
+        """Have a network opened, and return it."""
+        try:
+            opened = OpenedNetwork.from_bytes(self._ask(request))
+        except ValueError as error:
+            raise SubmissionError(f"{request.network} cannot be used.") from error
+        return RemoteNetwork(self, opened)
+
+    def predict(self, network: str, x: np.ndarray) -> np.ndarray:
+        """Return a network's probabilities for images, one row for each image."""
+        digest = images_digest(x)
+        if digest not in self._orders:
+            # In an order that nobody knows, a network that counts images cannot know their labels.
+            self._orders[digest] = np.random.default_rng().permutation(len(x))
+            self._send(x[self._orders[digest]], digest)
+        request = PredictorRequest(command="predict", network=network, arrays=(digest,))
+        probabilities = self._array(request)
+        if probabilities.ndim != 2 or len(probabilities) != len(x):
+            raise SubmissionError(f"{network} does not return one row of probabilities per image.")
+        in_order = np.empty_like(probabilities)
+        in_order[self._orders[digest]] = probabilities
+        return in_order
+
+    def train(self, network: str, data: Dataset, recipe: Recipe, seed: int) -> RemoteNetwork:
+        """Have a new network of the same structure trained, and return it.
+
+        The other process receives the images and labels for training and validation only.
+        """
+        arrays = [data.x_train, data.y_train, data.x_val, data.y_val]
+        digests = tuple(f"{images_digest(each)} in order" for each in arrays)
+        for array, digest in zip(arrays, digests):
+            if digest not in self._sent:
+                self._send(array, digest)
+                self._sent.add(digest)
+        training = Training(recipe=recipe, seed=seed, class_names=data.class_names)
+        return self.open(
+            PredictorRequest(command="train", network=network, arrays=digests, training=training)
+        )
+
+    def _send(self, x: np.ndarray, digest: str) -> None:
+        """Pass an array to the other process as a file in memory, which is read without a copy."""
+        with tempfile.TemporaryFile() as file:
+            file.write(np.ascontiguousarray(x).data)
+            file.flush()
+            request = PredictorRequest(
+                command="images", arrays=(digest,), shape=x.shape, dtype=str(x.dtype)
+            )
+            self._ask(request, file.fileno())
+
+    def _array(self, request: PredictorRequest) -> np.ndarray:
+        try:
+            return np.load(io.BytesIO(self._ask(request)), allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise SubmissionError(f"{request.network} does not return probabilities.") from error
+
+    def _ask(self, request: PredictorRequest, file: int | None = None) -> bytes:
+        """Send a request and return the answer.
+
+        Raises
+        ------
+        SubmissionError
+            If the other process refuses the request, does not answer in time, or has ended.
+        """
+        if self._failed:
+            raise SubmissionError(self._failed)
+        try:
+            self._connection.send_bytes(request.to_bytes())
+            if file is not None:
+                send_handle(self._connection, file, None)
+            if not self._connection.poll(self._owner.seconds):
+                self._give_up(f"{self._name} took more than {self._owner.seconds:.0f} seconds")
+            answer = self._connection.recv_bytes(MAX_ANSWER_BYTES)
+        except (EOFError, OSError):
+            self._give_up(f"The program that loads {self._name} has ended")
+        if answer.startswith(REFUSED):
+            raise SubmissionError(answer[1:].decode("utf-8", errors="replace")[:500])
+        return answer[1:]
+
+    def _give_up(self, why: str) -> NoReturn:
+        self._failed = f"{why}, so it cannot be used."
+        self._connection.close()
+        self._owner.give_up(self._name)
+        raise SubmissionError(self._failed)

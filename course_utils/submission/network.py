@@ -1,0 +1,190 @@
+"""Networks of a submission: their structure as plain facts, and what they predict.
+
+The process that holds the labels never builds a network of a student's. Its tests read these facts
+instead, and have another process predict. In a notebook, the same functions take Keras models.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+
+from course_utils.data import Dataset
+from course_utils.evaluation import EVALUATION_BATCH
+from course_utils.recipes import Recipe
+from course_utils.submission.messages import Layer, Structure
+from course_utils.training import train
+
+
+class Network(ABC):
+    """A network that was handed in, or that a function of the student returned."""
+
+    @property
+    @abstractmethod
+    def structure(self) -> Structure:
+        """Its layers, as plain facts."""
+
+    @property
+    @abstractmethod
+    def weights(self) -> str:
+        """Digest of the weights: 64 hexadecimal digits."""
+
+    @property
+    @abstractmethod
+    def architecture(self) -> str:
+        """Digest of everything but the weights: 64 hexadecimal digits."""
+
+    @abstractmethod
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return the probabilities of the classes, shape ``(n, classes)``."""
+
+    @abstractmethod
+    def train_again(self, data: Dataset, recipe: Recipe, seed: int) -> Network:
+        """Train a new network of the same structure, and return it."""
+
+    @property
+    def input_shape(self) -> tuple[Any, ...]:
+        """The shape of a batch of images, as in Keras."""
+        return self.structure.input_shape
+
+    @property
+    def output_shape(self) -> tuple[Any, ...]:
+        """The shape of a batch of outputs, as in Keras."""
+        return self.structure.output_shape
+
+    def count_params(self) -> int:
+        """Return the number of parameters, trainable or not."""
+        return self.structure.count_params()
+
+
+class LoadedNetwork(Network):
+    """A network in this process.
+
+    Attributes
+    ----------
+    model : keras.Model
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+
+    @cached_property
+    def structure(self) -> Structure:
+        return _described(self.model)
+
+    @property
+    def weights(self) -> str:
+        digest = hashlib.sha256()
+        for weight in self.model.get_weights():
+            digest.update(f"{weight.shape}{weight.dtype}".encode())
+            digest.update(np.ascontiguousarray(weight).tobytes())
+        return digest.hexdigest()
+
+    @property
+    def architecture(self) -> str:
+        return hashlib.sha256(self.model.to_json().encode()).hexdigest()
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.model.predict(np.asarray(x), batch_size=EVALUATION_BATCH, verbose=0)
+
+    def train_again(self, data: Dataset, recipe: Recipe, seed: int) -> LoadedNetwork:
+        keras.utils.set_random_seed(seed)
+        model = type(self.model).from_config(self.model.get_config())
+        train(model, data, recipe, seed=seed, verbose=False)
+        return LoadedNetwork(model)
+
+
+def structure_of(network: Any) -> Structure | None:
+    """Return the facts about a network's layers.
+
+    Parameters
+    ----------
+    network : object
+        A `keras.Model`, or a `Network`, which stands for it in a test.
+
+    Returns
+    -------
+    Structure or None
+        None if it is no network.
+
+    Examples
+    --------
+    >>> from course_utils import zoo
+    >>> from course_utils.submission import structure_of
+    >>> structure = structure_of(zoo.build("fast/cnn"))
+    >>> structure.input_shape, structure.count_params()
+    ((None, 32, 32, 3), 81834)
+    >>> [layer.settings["units"] for layer in structure.of_kind("Dense")]
+    [120, 10]
+    """
+    if isinstance(network, keras.Model):
+        return _described(network)
+    return network.structure if isinstance(network, Network) else None
+
+
+def _described(model: keras.Model) -> Structure:
+    """Return the facts about a Keras model's layers."""
+    return Structure(
+        layers=tuple(map(_layer, _parts(model))),
+        networks=tuple(each.name for each in _networks(model)),
+        built=model.built,
+        input_shape=_shape(model.input_shape) if model.built else (),
+        output_shape=_shape(model.output_shape) if model.built else (),
+        weights=tuple(tuple(each.shape) for each in model.weights),
+        trainable_weights=tuple(tuple(each.shape) for each in model.trainable_weights),
+    )
+
+
+def _direct_parts(network: keras.Model) -> list[Any]:
+    """Return a network's layers and operations in their order, without its inputs."""
+    parts = getattr(network, "operations", network.layers)
+    return [each for each in parts if not isinstance(each, keras.layers.InputLayer)]
+
+
+def _parts(network: keras.Model) -> Iterator[Any]:
+    """Yield all layers and operations, those of nested networks and of wrappers included."""
+    for part in _direct_parts(network):
+        if isinstance(part, keras.Model):
+            yield from _parts(part)
+            continue
+        yield part
+        if isinstance(part, keras.layers.Wrapper):
+            yield from _parts(part.layer) if isinstance(part.layer, keras.Model) else [part.layer]
+
+
+def _networks(network: keras.Model) -> Iterator[keras.Model]:
+    for part in _direct_parts(network):
+        if isinstance(part, keras.Model):
+            yield part
+            yield from _networks(part)
+
+
+def _layer(part: Any) -> Layer:
+    settings = json.loads(json.dumps(keras.saving.serialize_keras_object(part)["config"]))
+    output = None
+    # A layer that was called twice has no single output, and one that was never called has none.
+    with contextlib.suppress(AttributeError, ValueError):
+        output = _shape(part.output.shape)
+    return Layer(
+        kind=type(part).__name__,
+        name=part.name,
+        settings=settings,
+        output_shape=output,
+        weights=tuple(tuple(each.shape) for each in getattr(part, "weights", ())),
+        trainable=getattr(part, "trainable", False),
+    )
+
+
+def _shape(shape: Any) -> tuple[Any, ...]:
+    """Return a shape as a tuple; several inputs or outputs have a tuple of shapes."""
+    if isinstance(shape, dict):
+        shape = shape.values()
+    return tuple(_shape(each) if isinstance(each, tuple | list) else each for each in shape)
