@@ -84,9 +84,9 @@ def _fill_cache(job: Job, environment: dict[str, str]) -> None:
     done.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{done}.lock"):
         if not done.exists():
-            filled = _Execution(own, lambda name: None, environment, fills_cache=True).run()
-            if not filled.notes:
-                done.touch()
+            _Execution(own, lambda name: None, environment, fills_cache=True).run()
+            # A notebook that was stopped would be stopped again, once for each submission.
+            done.touch()
 
 
 @contextlib.contextmanager

@@ -65,6 +65,20 @@ def test_the_cache_is_filled_before_a_submission_is_opened(tmp_path, monkeypatch
 
 
 @pytest.mark.sandbox
+def test_a_lecturers_notebook_that_is_stopped_runs_once_for_all(tmp_path, monkeypatch):
+    monkeypatch.setenv(env.CACHE.name, str(tmp_path / "cache"))
+    count = f"with open({str(tmp_path / 'cache' / 'runs')!r}, 'a') as file:\n    file.write('x')\n"
+    lecturers = [
+        new_cell("first-test", count, points=1),
+        new_code_cell("import os\nos._exit(1)"),
+    ]
+    for _ in range(2):
+        job = Job([new_code_cell("1")], [], {}, 60, 60, False, lecturers=lecturers)
+        assert not examine(job).notes
+    assert (tmp_path / "cache" / "runs").read_text() == "x"
+
+
+@pytest.mark.sandbox
 @pytest.mark.parametrize("what", ["the grader's folder", "a home", "the course"])
 def test_data_are_not_taken_from_a_folder_that_holds_more(tmp_path, monkeypatch, what):
     """A submission would see the hidden tests, the gradebook or other submissions."""

@@ -1,0 +1,69 @@
+"""Reasons to review a network: how it answers when it sees the same images again."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from nbgrading import ASSIGNMENTS
+
+from course_utils.evaluation import score
+from course_utils.grading.grade.review import reasons_to_review
+from course_utils.submission.trained import Trained, load_trained
+
+CLASSES = 10
+SOLUTIONS = ASSIGNMENTS / "solutions"
+
+
+class Pretender:
+    """A network of the lecturer's whose answers come from elsewhere."""
+
+    def __init__(self, network, answers) -> None:
+        self._network, self._answers = network, answers
+
+    def __getattr__(self, name):
+        return getattr(self._network, name)
+
+    def predict(self, x):
+        return np.eye(CLASSES)[self._answers(x)]
+
+
+def reasons(trained: Trained, data, answers=None) -> str:
+    if answers:
+        trained = Trained(trained.question, Pretender(trained.network, answers), trained.record)
+    probabilities = trained.network.predict(data.x_test)
+    scored = score(np.asarray(probabilities, "float32"), data.y_test, data.class_names)
+    return reasons_to_review(trained, scored, 0.0, data)
+
+
+@pytest.fixture
+def trained(tmp_path, cifar10):
+    for path in (SOLUTIONS / "a2-cnn").glob("a2-q3.*"):
+        shutil.copy(path, tmp_path)
+    return load_trained("a2-q3", tmp_path)
+
+
+@pytest.fixture
+def data(cifar10):
+    return cifar10.limited(4_000)
+
+
+def test_an_honest_network_answers_alike(trained, data):
+    found = reasons(trained, data)
+    assert "order" not in found
+    assert "recognise" not in found
+
+
+def test_a_network_that_only_recognises_the_test_images(trained, data):
+    known = {image.tobytes(): label for image, label in zip(data.x_test, data.y_test)}
+    found = reasons(trained, data, lambda x: [known.get(image.tobytes(), 0) for image in x])
+    assert "100.0% of some test images are right" in found
+    assert "shifted by a pixel: does it only recognise them?" in found
+    assert "a little brighter: does it only recognise them?" in found
+
+
+def test_a_network_whose_answer_changes_with_the_order(trained, data):
+    """It counts its images: the first one is of class 0, the next of class 1."""
+    found = reasons(trained, data, lambda x: np.arange(len(x)) % CLASSES)
+    assert "of the images its answer changed with their order" in found
