@@ -14,6 +14,7 @@ from benchmarks import (
     book,
     grading,
     grading_class,
+    kills,
     loading,
     precision,
     steps,
@@ -31,6 +32,7 @@ MEASUREMENTS = {
     "transfer": transfer.measure,
     "grading": grading.measure,
     "grading_class": grading_class.measure,
+    "kills": kills.measure,
     "book": book.measure,
 }
 

@@ -28,7 +28,7 @@ def measure() -> Table:
 def _row(name: str) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         course = Path(folder)
-        _hand_in(course, name)
+        hand_in(course, name)
         seconds = [_grade(course, name) for _ in range(RUNS)]
         (graded,) = results(course, name)
     print(f"{name}: {seconds}", flush=True)
@@ -49,7 +49,7 @@ def make_course(course: Path, name: str) -> None:
     nbgrader(course, "generate_assignment", name)
 
 
-def _hand_in(course: Path, name: str) -> None:
+def hand_in(course: Path, name: str) -> None:
     """Create a course with one assignment, and submit the lecturer's notebook and files."""
     make_course(course, name)
     handed_in = course / "submitted" / "lecturer" / name

@@ -29,7 +29,7 @@ from hostile import (
     copy_files,
     link_to,
     prepend,
-    trained_a_little_more,
+    with_mistakes_of_its_own,
 )
 from nbgrading import (
     ASSIGNMENTS,
@@ -116,7 +116,7 @@ def hand_in_honest(course: Path) -> None:
         wrong = {"value": "value = 6"} if student == "aab-partly" else None
         folder = hand_in(course, student, NAME, solved(course, NAME, wrong), files=False)
         copy_files(NETWORKS, folder)
-        trained_a_little_more(folder, number)
+        with_mistakes_of_its_own(folder, number)
     hand_in(course, HONEST[4], NAME, files=False)
 
 
@@ -261,9 +261,9 @@ def test_no_mark_of_the_graders_is_taken_from_a_submission(together):
 @course_of("claims-more", "other-curves")
 def test_a_network_that_two_hand_in_is_looked_at(together):
     first, copied = (together["results"][name] for name in ("claims-more", "other-curves"))
-    assert "same weights as that of claims-more" in " ".join(copied.reviews)
+    assert f"{NETWORK} is nearly the same as that of claims-more" in " ".join(copied.reviews)
     assert first.waiting == copied.waiting == 1
-    assert not any("same weights" in review for review in together["results"][HONEST[0]].reviews)
+    assert not any("nearly the same" in review for review in together["results"][HONEST[0]].reviews)
 
 
 @course_of("links-out")

@@ -825,10 +825,10 @@ def copy_files(source: Path, folder: Path) -> None:
         shutil.copy(path, folder)
 
 
-def trained_a_little_more(folder: Path, seed: int) -> None:
-    """Change a handed-in network so little that it predicts alike: everybody has an own one."""
+def with_mistakes_of_its_own(folder: Path, seed: int) -> None:
+    """Change a handed-in network: as accurate as before, but with mistakes of its own."""
     path = folder / f"{NETWORK}.keras"
     model = keras.models.load_model(path, compile=False)
     rng = np.random.default_rng(seed)
-    model.set_weights([w + rng.normal(0, 1e-6, w.shape) for w in model.get_weights()])
+    model.set_weights([w + rng.normal(0, 0.004, w.shape) for w in model.get_weights()])
     model.save(path)

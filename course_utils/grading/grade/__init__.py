@@ -1,6 +1,7 @@
 """Functions that the hidden tests of the assignments call to grade answers."""
 
 from course_utils.grading.grade.networks import check_input, network, test_accuracy
+from course_utils.grading.grade.review import train_again
 from course_utils.grading.grade.values import (
     Grade,
     claim,
@@ -9,6 +10,7 @@ from course_utils.grading.grade.values import (
     partial_credit,
     plain,
     together,
+    traced,
     without,
 )
 
@@ -23,5 +25,7 @@ __all__ = [
     "plain",
     "test_accuracy",
     "together",
+    "traced",
+    "train_again",
     "without",
 ]

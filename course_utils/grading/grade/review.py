@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from course_utils import env
 from course_utils.data import Dataset
 from course_utils.evaluation import Evaluation, score
+from course_utils.recipes import Recipe
+from course_utils.submission.network import Network
 from course_utils.submission.trained import Trained
 
 # Difference in accuracy, 0 to 1, that a network may have after it was trained again.
@@ -118,6 +120,51 @@ def _train_again(trained: Trained, data: Dataset) -> float:
     """Train a network of the same structure with the same recipe; return its test accuracy."""
     again = trained.network.train_again(data, trained.record.recipe, trained.record.seed)
     return score(again.predict(data.x_test), data.y_test, data.class_names).accuracy
+
+
+def train_again(
+    what: str,
+    build: Callable[[], Network],
+    data: Dataset,
+    recipe: Recipe,
+    seed: int,
+    logged: float,
+) -> str:
+    """Train a network of a log again, if this submission is one of those that are trained again.
+
+    Parameters
+    ----------
+    what : str
+        The network's name in the reason.
+    build : callable
+        Calls a function of the student, which returns the network.
+    data : Dataset
+    recipe : Recipe
+    seed : int
+    logged : float
+        The validation accuracy in the log, 0 to 1.
+
+    Returns
+    -------
+    str
+        A reason to review the log, if another accuracy is reached; otherwise an empty text.
+
+    Examples
+    --------
+    >>> from course_utils import Recipe, load_cifar10, zoo
+    >>> from course_utils.grading import grade
+    >>> data = load_cifar10(limit=50)
+    >>> build = lambda: zoo.build("fast/cnn")
+    >>> grade.train_again("a step", build, data, Recipe(epochs=1), seed=0, logged=0.5)
+    ''
+    """
+    if not env.TRAIN_AGAIN.is_on:
+        return ""
+    trained = build().train_again(data, recipe, seed)
+    reached = score(trained.predict(data.x_val), data.y_val, data.class_names).accuracy
+    if abs(reached - logged) <= RETRAIN_TOLERANCE:
+        return ""
+    return f"{what}: trained again it reached {reached:.1%}, not {logged:.1%}"
 
 
 # Parts of the names of ready-made networks.

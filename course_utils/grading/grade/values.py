@@ -6,7 +6,7 @@ import functools
 import html
 import numbers
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,11 @@ class Grade:
     review : str
         Reason why the lecturer should review the answer; empty if there is none.
     accuracies : tuple of dict
-        Measurements: ``question, accuracy, low, high, threshold``, and the digest of the network's
-        ``weights``.
+        Measurements: ``question, accuracy, low, high, threshold``.
+    traces : dict of list of str
+        Name of a network or log -> what two students cannot have in common by chance, such as the
+        mistakes of the network. The grader compares each text, character by character, with that
+        of other students; a ``"."`` is not compared with another ``"."``.
 
     Examples
     --------
@@ -45,7 +48,8 @@ class Grade:
     fraction: float
     message: str
     review: str = ""
-    accuracies: tuple[dict[str, Any], ...] = field(default=())
+    accuracies: tuple[dict[str, Any], ...] = ()
+    traces: dict[str, list[str]] = field(default_factory=dict)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         lines = html.escape(self.message).replace("\n", "<br>")
@@ -116,7 +120,33 @@ def together(*grades: Grade, weights: Sequence[float] | None = None) -> Grade:
         message="\n".join(grade.message for grade in grades),
         review="; ".join(grade.review for grade in grades if grade.review),
         accuracies=tuple(a for grade in grades for a in grade.accuracies),
+        traces={name: trace for grade in grades for name, trace in grade.traces.items()},
     )
+
+
+def traced(grade: Grade, name: str, numbers: Sequence[float]) -> Grade:
+    """Return the grade with numbers that are compared with those of other students.
+
+    Only their differences count, so a number that is added to all of them changes nothing.
+
+    Parameters
+    ----------
+    grade : Grade
+    name : str
+        The name of a log.
+    numbers : sequence of float
+        Such as all accuracies in the log, 0 to 1.
+
+    Examples
+    --------
+    >>> from course_utils.grading import grade
+    >>> right = grade.holds("the log", True)
+    >>> one = grade.traced(right, "log", [0.52, 0.55, 0.54])
+    >>> one == grade.traced(right, "log", [0.53, 0.56, 0.55])
+    True
+    """
+    differences = np.rint(np.diff(numbers) * 1e4).astype(int)
+    return replace(grade, traces={name: ["".join(f"{each:+06d}" for each in differences)]})
 
 
 def partial_credit(accuracy: float, threshold: float) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import html
-import json
 import math
 import re
 from pathlib import Path
@@ -18,15 +17,14 @@ from nbgrader.preprocessors import SaveAutoGrades
 from nbgrader.preprocessors.base import NbGraderPreprocessor
 from traitlets import Float
 
-from course_utils.files import write_atomically
 from course_utils.grading.assignment.cells import is_test
-from course_utils.grading.examine.store import FOLDER
+from course_utils.grading.nbgrader_steps.copies import note_traces
 from course_utils.grading.nbgrader_steps.notes import printable
 from course_utils.submission.contract import GRADE_MIME, LECTURER
 
-# Reason for a review. Two students can get the same weights without copying if seed, recipe, layers
-# and machine are the same.
-SAME_WEIGHTS = "the network has the same weights as that of {}: copied, or trained in the same way"
+# Reason for a review. Two students can get the same without copying if seed, recipe, layers and
+# machine are the same.
+NEARLY_THE_SAME = "{} is nearly the same as that of {}: copied, or made in the same way"
 
 # Escape sequences with which IPython colours the names of errors.
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -59,18 +57,18 @@ class GradeCells(NbGraderPreprocessor):
 class SaveGrades(SaveAutoGrades):
     """Saves the points; a grade with a reason for a review waits for the lecturer.
 
-    If two students hand in the same network, both grades wait.
+    If two students hand in nearly the same network or log, both grades wait.
     """
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         names = resources["nbgrader"]
-        weights = {
-            cell.metadata["nbgrader"]["grade_id"]: measured["weights"]
+        traces = {
+            cell.metadata["nbgrader"]["grade_id"]: grade[GRADE_MIME]["traces"]
             for cell in filter(is_test, nb.cells)
-            for measured in _accuracies(cell)
+            if (grade := _grade_of(cell))
         }
         course = Path(self.parent.parent.coursedir.root)
-        self._same = note_weights(course, names["assignment"], names["student"], weights)
+        self._same = note_traces(course, names["assignment"], names["student"], traces)
         return super().preprocess(nb, resources)
 
     def _add_score(self, cell: NotebookNode, resources: Any) -> None:
@@ -78,10 +76,12 @@ class SaveGrades(SaveAutoGrades):
         if cell.cell_type != "code":
             return
         grade_id = cell.metadata["nbgrader"]["grade_id"]
-        others = self._same.get(grade_id, [])
-        if others:
-            cell.outputs.append(_for_lecturer(SAME_WEIGHTS.format(", ".join(others))))
+        same = self._same.get(grade_id, {})
+        others = sorted({student for students in same.values() for student in students})
         grade = _grade_of(cell)
+        for name, students in same.items():
+            reason = NEARLY_THE_SAME.format(name, ", ".join(students))
+            cell.outputs.append(_for_lecturer(reason))
         if others or (grade and grade[GRADE_MIME]["review"]):
             self._have_it_looked_at(grade_id, self.student_id)
         for other in others:
@@ -106,12 +106,6 @@ def _grade_of(cell: NotebookNode) -> NotebookNode | None:
     fraction = results[0].data[GRADE_MIME].get("fraction")
     whole = isinstance(fraction, int | float) and math.isfinite(fraction) and 0 <= fraction <= 1
     return results[0].data if whole else None
-
-
-def _accuracies(cell: NotebookNode) -> list[dict[str, Any]]:
-    """Return the accuracies that the grader measured for a test cell's grade."""
-    grade = _grade_of(cell)
-    return [] if grade is None else list(grade[GRADE_MIME].get("accuracies", ()))
 
 
 def _no_grade(cell: NotebookNode) -> NotebookNode:
@@ -150,33 +144,3 @@ class PerDay(LateSubmissionPlugin):
         """Return the points to subtract."""
         days = math.ceil(total_seconds_late / SECONDS_A_DAY)
         return score * min(1.0, self.fraction * days)
-
-
-def note_weights(
-    course: Path, assignment: str, student: str, weights: dict[str, str]
-) -> dict[str, list[str]]:
-    """Record the weights of a submission's networks; return who else handed in the same ones.
-
-    Parameters
-    ----------
-    course : Path
-    assignment, student : str
-    weights : dict of str
-        Id of a test -> digest of its network's weights.
-
-    Returns
-    -------
-    dict of list
-        Id of a test -> other students with the same weights; tests without any are left out.
-    """
-    folder = course / FOLDER / "weights" / assignment
-    write_atomically(folder / f"{student}.json", json.dumps(weights))
-    same: dict[str, list[str]] = {}
-    for path in sorted(folder.glob("*.json")):
-        if path.stem == student:
-            continue
-        others = json.loads(path.read_text(encoding="utf-8"))
-        for test, digest in weights.items():
-            if others.get(test) == digest:
-                same.setdefault(test, []).append(path.stem)
-    return same

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from nbgrading import ASSIGNMENTS
 
+from course_utils import env
 from course_utils.evaluation import score
+from course_utils.grading import grade
 from course_utils.grading.grade.review import reasons_to_review
+from course_utils.recipes import Recipe
+from course_utils.submission.network import LoadedNetwork
 from course_utils.submission.trained import Trained, load_trained
 
 CLASSES = 10
@@ -67,3 +72,25 @@ def test_a_network_whose_answer_changes_with_the_order(trained, data):
     """It counts its images: the first one is of class 0, the next of class 1."""
     found = reasons(trained, data, lambda x: np.arange(len(x)) % CLASSES)
     assert "of the images its answer changed with their order" in found
+
+
+@pytest.mark.train
+def test_a_step_of_a_log_is_trained_again(small_data, monkeypatch):
+    def build():
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Flatten()])
+        model.add(keras.layers.Dense(10, activation="softmax"))
+        return LoadedNetwork(model)
+
+    recipe = Recipe(epochs=1)
+    logged = build().train_again(small_data, recipe, 0).predict(small_data.x_val).argmax(axis=1)
+    right = float(np.mean(logged == small_data.y_val))
+
+    def review(accuracy):
+        return grade.train_again("a step", build, small_data, recipe, 0, accuracy)
+
+    assert review(right + 0.5) == ""
+    monkeypatch.setenv(env.TRAIN_AGAIN.name, "1")
+    assert review(right) == ""
+    expected = f"a step: trained again it reached {right:.1%}, not {right + 0.5:.1%}"
+    assert review(right + 0.5) == expected
