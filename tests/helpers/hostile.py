@@ -830,5 +830,5 @@ def with_mistakes_of_its_own(folder: Path, seed: int) -> None:
     path = folder / f"{NETWORK}.keras"
     model = keras.models.load_model(path, compile=False)
     rng = np.random.default_rng(seed)
-    model.set_weights([w + rng.normal(0, 0.004, w.shape) for w in model.get_weights()])
+    model.set_weights([w + rng.normal(0, 0.007, w.shape) for w in model.get_weights()])
     model.save(path)

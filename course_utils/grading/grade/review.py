@@ -24,8 +24,9 @@ LOG_TOLERANCE = 0.01
 HELD_OUT_POINTS, HELD_OUT_DEVIATIONS = 0.03, 4
 
 
-# Test images that a network sees once more, as they are and slightly changed.
-SEEN_AGAIN = 400
+# Test images that a network sees once more, as they are and slightly changed. The predictor takes as
+# many at once.
+SEEN_AGAIN = 250
 
 # Fraction of these images for which its answer may be another one, in another batch and order.
 OTHER_ANSWERS = 0.02
