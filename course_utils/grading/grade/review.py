@@ -24,8 +24,8 @@ LOG_TOLERANCE = 0.01
 HELD_OUT_POINTS, HELD_OUT_DEVIATIONS = 0.03, 4
 
 
-# Test images that a network sees once more, as they are and slightly changed. The predictor takes as
-# many at once.
+# Test images that a network sees once more, as they are and slightly changed: as many as the
+# predictor takes at once.
 SEEN_AGAIN = 250
 
 # Fraction of these images for which its answer may be another one, in another batch and order.
