@@ -21,7 +21,7 @@ from traitlets import Float
 from course_utils.files import write_atomically
 from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.examine.store import FOLDER
-from course_utils.grading.nbgrader_steps.notes import printable
+from course_utils.printable import printable
 from course_utils.submission.contract import GRADE_MIME, LECTURER
 
 # Reason for a review. Two students can get the same weights without copying if seed, recipe, layers
