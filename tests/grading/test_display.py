@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -31,6 +33,8 @@ from nbgrading import (
     value_cells,
 )
 
+from course_utils.grading.assignment.course import nbgrader
+
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.sandbox]
 
@@ -43,6 +47,7 @@ NETWORK_TEST = (
     f'grade.network("{NETWORK}", data)\n### END HIDDEN TESTS'
 )
 ELSEWHERE = "http://elsewhere.example"
+UNFILTERED = "http://unfiltered.example/"
 (PACKAGED,) = importlib.util.find_spec("sphinx-mathjax-offline").submodule_search_locations
 MATHJAX = Path(PACKAGED) / "static" / "mathjax"
 # Nothing on this page keeps a formula from making links or setting styles.
@@ -159,10 +164,13 @@ class Browser:
     ----------
     asked : list of str
         Addresses of other machines that pages asked for.
+    unfiltered : str
+        The page at the address `UNFILTERED`.
     """
 
     def __init__(self, browser, formgrader: str) -> None:
         self.asked: list[str] = []
+        self.unfiltered = ""
         self._here = (formgrader, "file:")
         context = browser.new_context()
         context.route("**/*", self._answer)
@@ -185,6 +193,8 @@ class Browser:
             route.fulfill(body=START_MATHJAX, content_type="text/javascript")
         elif url.startswith("http://mathjax.example/"):
             route.fulfill(path=MATHJAX / url.removeprefix("http://mathjax.example/").split("?")[0])
+        elif url == UNFILTERED:
+            route.fulfill(body=self.unfiltered, content_type="text/html")
         else:
             self.asked.append(url)
             route.abort()
@@ -241,13 +251,13 @@ def test_nothing_of_a_hostile_submission_acts_or_loads(browser, course, where):
     assert not page.evaluate("window.wasOwned")
 
 
-@pytest.mark.parametrize("text", [*FORMULAS[:5], *ENCODED[:2], *TAGS[:8]])
+@pytest.mark.parametrize("text", [*FORMULAS[:5], *ENCODED[:2], *TAGS[:7]])
 def test_without_a_filter_the_same_acts(browser, text):
-    """The page below is what the test above would find."""
-    browser.page.goto("about:blank")
-    browser.page.set_content(f"<script>{START_MATHJAX}</script><div class=output_area>{text}</div>")
-    browser.page.evaluate("MathJax.startup.promise")
-    assert browser.page.evaluate(FORBIDDEN, CELLS) != []
+    """The test above can find something: here it is."""
+    mathjax = "<script src=http://x.example/mathjax/2.7.7/latest.js></script>"
+    browser.unfiltered = f"{mathjax}<div class=output_area>{text}</div>"
+    browser.open(UNFILTERED)
+    assert browser.page.evaluate(FORBIDDEN, CELLS) or browser.page.evaluate("window.wasOwned")
 
 
 @pytest.mark.parametrize("where", ["feedback", "formgrader"])
@@ -265,6 +275,22 @@ def test_what_an_honest_student_wrote_looks_as_it_should(browser, course, where)
     assert "Costs $5 & more: 1 < 2 > 0." in page.inner_text("body")
     assert page.locator(".highlight .mi").count() > 0
     assert page.locator(".output_area b").inner_text() == "7"
+
+
+def test_nothing_that_a_submission_is_called_controls_the_terminal(course):
+    name = "\x1b[2Jred\u202egpj.\x07\r\x9b31m.txt"
+    (course / "submitted" / HOSTILE / NAME / name).write_text("")
+    logged = nbgrader(course, "autograde", NAME, f"--student={HOSTILE}", "--force")
+    printed = subprocess.run(
+        [sys.executable, "-m", "course_utils.cli", "grade", NAME],
+        cwd=course, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    (log,) = course.glob(f".examined/logs/{HOSTILE}/*.log")
+    assert "red" in logged
+    assert "red" in log.read_text()
+    assert HOSTILE in printed
+    for text in (logged, printed, log.read_text()):
+        assert all(map(str.isprintable, text.replace("\n", "")))
 
 
 def test_the_student_is_told_what_was_wrong_all_the_same(course):

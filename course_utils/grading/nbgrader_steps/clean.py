@@ -103,7 +103,7 @@ def _bundle(data: NotebookNode, of_test: bool) -> dict[str, Any]:
             made["text/html"] = harmless_html(data["text/html"], formulas=False)
         made |= {kind: data[kind] for kind in (GRADE_MIME,) if kind in data}
     elif "text/latex" in data and "text/latex" not in made:
-        made.setdefault("text/plain", str(data["text/latex"]))
+        made["text/plain"] = str(data["text/latex"])
     return made
 
 

@@ -52,8 +52,12 @@ ATTRIBUTES = {
 }  # fmt: skip
 LINKS = frozenset(("http", "https", "mailto", "data"))
 
+# HTML that is still not the same after so many readings is shown as text.
+MOST_READINGS = 4
+
 # MathJax looks for formulas in no text that is inside these.
 CODE = ("code", "pre")
+SPACE = re.compile(r"[ \t\n\f\r]+")
 _TEXT = ("Characters", "SpaceCharacters", "Entity")
 
 # All that nbconvert uses but one: a checkbox in a list would be an element of a form.
@@ -82,13 +86,15 @@ def harmless_html(text: str, formulas: bool = True) -> str:
     >>> harmless_html("<p>$&#92;href{a}{b}$</p>")
     '<p><code>$\\href{a}{b}$</code></p>'
     """
-    return Cleaner(
-        tags=TAGS,
-        attributes=_is_allowed,
-        protocols=LINKS,
-        css_sanitizer=CSSSanitizer(allowed_css_properties=["text-align"]),
-        filters=[_Formulas if formulas else _NoFormulas],
-    ).clean(text)
+    # A browser reads what is written here. With tags that are nested wrongly it could find other
+    # texts than were checked, so the result must be one that stays the same when it is read again.
+    read = text
+    for _ in range(MOST_READINGS):
+        written = _clean(read, formulas)
+        if written == read:
+            return written
+        read = written
+    return f"<pre>{html.escape(text, quote=False)}</pre>"
 
 
 def harmless_markdown(text: str, attachments: Mapping[str, Any]) -> str:
@@ -111,8 +117,8 @@ def harmless_markdown(text: str, attachments: Mapping[str, Any]) -> str:
         rendered = parser.render(text)
     except Exception:
         # An attachment is missing, or the text is nested too deeply.
-        rendered = f"<pre>{html.escape(text)}</pre>"
-    return f"<div>{harmless_html(rendered).strip()}</div>".replace("\n", "&#10;")
+        rendered = f"<pre>{html.escape(text, quote=False)}</pre>"
+    return f"<div>{harmless_html(rendered.strip())}</div>".replace("\n", "&#10;")
 
 
 def is_base64(text: str) -> bool:
@@ -137,6 +143,16 @@ def harmless_attachments(attachments: Mapping[str, Any]) -> dict[str, dict[str, 
     }  # fmt: skip
 
 
+def _clean(text: str, formulas: bool) -> str:
+    return Cleaner(
+        tags=TAGS,
+        attributes=_is_allowed,
+        protocols=LINKS,
+        css_sanitizer=CSSSanitizer(allowed_css_properties=["text-align"]),
+        filters=[_Formulas if formulas else _NoFormulas],
+    ).clean(text)
+
+
 def _is_allowed(tag: str, name: str, value: str) -> bool:
     pattern = ATTRIBUTES.get(tag, {}).get(name)
     return pattern is not None and bool(re.fullmatch(pattern, html.unescape(value), re.DOTALL))
@@ -150,6 +166,8 @@ class _Formulas(Filter):
         for is_text, tokens in itertools.groupby(self.source, lambda t: t["type"] in _TEXT):
             if is_text:
                 text = "".join(map(_decoded, tokens))
+                if not depth and SPACE.fullmatch(text):
+                    text = " "
                 token = {"type": "Characters", "data": text}
                 yield from [token] if depth or self.is_harmless(text) else _as_code(token)
                 continue
