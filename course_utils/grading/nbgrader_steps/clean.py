@@ -46,8 +46,9 @@ def harmless_notebook(nb: NotebookNode) -> NotebookNode:
 
 
 def _cell(cell: NotebookNode) -> NotebookNode:
-    metadata = {name: cell.metadata[name] for name in ("nbgrader",) if name in cell.metadata}
-    kept = {"id": cell.id, "cell_type": cell.cell_type, "metadata": metadata, "source": cell.source}
+    # Notebooks of older formats have no ids of cells.
+    kept = {name: cell[name] for name in ("id", "cell_type", "source") if name in cell}
+    kept["metadata"] = {n: cell.metadata[n] for n in ("nbgrader",) if n in cell.metadata}
     if cell.cell_type == "code":
         kept["execution_count"] = _count(cell.get("execution_count"))
         kept["outputs"] = _outputs(cell)
@@ -78,17 +79,17 @@ def _output(output: NotebookNode, of_test: bool) -> NotebookNode | None:
     if kind not in ("display_data", "execute_result"):
         return None
     count = {"execution_count": _count(output.get("execution_count"))}
-    metadata = output.get("metadata", {})
+    data, metadata = (_mapping(output.get(name)) for name in ("data", "metadata"))
     return new_output(
         kind,
-        data=_bundle(output.get("data", {}), of_test),
+        data=_bundle(data, of_test),
         metadata=_sizes(metadata)
         | ({LECTURER: True} if of_test and metadata.get(LECTURER) else {}),
         **(count if kind == "execute_result" else {}),
     )
 
 
-def _bundle(data: NotebookNode, of_test: bool) -> dict[str, Any]:
+def _bundle(data: dict[str, Any], of_test: bool) -> dict[str, Any]:
     """Return the kinds of a MIME bundle that are displayed, made harmless.
 
     What a test says quotes answers and has no formulas. Its grade is data that no page displays.
@@ -123,10 +124,14 @@ MAKE: dict[str, Callable[[str], str | None]] = {
 
 
 def _count(count: Any) -> int | None:
-    return count if isinstance(count, int) else None
+    return count if type(count) is int else None
 
 
-def _sizes(metadata: NotebookNode) -> dict[str, Any]:
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _sizes(metadata: dict[str, Any]) -> dict[str, Any]:
     """Return only the size and the alternative text of pictures from an output's metadata."""
     return {
         kind: {

@@ -105,6 +105,7 @@ def test_only_fields_that_are_displayed_are_kept():
             "filenames": {"image/png": "http://elsewhere.example"}, LECTURER: True,
             "text/html": {"isolated": True},
         }),
+        NotebookNode(output_type="display_data", data=SCRIPT, metadata=[SCRIPT]),
         NotebookNode(output_type="stream", name=SCRIPT, text="said"),
         NotebookNode(output_type="error", ename="E", evalue="x", traceback=["line", 1], html="x"),
         NotebookNode(output_type="update", data={"text/html": SCRIPT}),
@@ -116,9 +117,18 @@ def test_only_fields_that_are_displayed_are_kept():
         {"output_type": "execute_result", "execution_count": None,
          "data": {"text/plain": "shown", "image/jpeg": PICTURE},
          "metadata": {"image/jpeg": {"width": 5, "alt": "x"}, "text/html": {}}},
+        {"output_type": "display_data", "data": {}, "metadata": {}},
         {"output_type": "stream", "name": "stdout", "text": "said"},
         {"output_type": "error", "ename": "E", "evalue": "x", "traceback": ["line", "1"]},
     ]  # fmt: skip
+
+
+def test_a_cell_of_an_older_format_has_no_id():
+    cell = new_code_cell("1", execution_count=True)
+    del cell["id"]
+    kept = harmless_notebook(NotebookNode(new_notebook(), cells=[cell], nbformat_minor=4))
+    nbformat.validate(kept)
+    assert kept.cells[0].execution_count is None
 
 
 def test_a_test_quotes_answers_without_formulas():
