@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+import re
 
 import nbformat
 import pytest
@@ -18,6 +19,7 @@ from course_utils.grading.nbgrader_steps import points
 from course_utils.grading.nbgrader_steps.clean import harmless_notebook
 from course_utils.grading.nbgrader_steps.formulas import is_ordinary
 from course_utils.grading.nbgrader_steps.harmless import harmless_html, harmless_markdown
+from course_utils.paths import CHECKOUT
 from course_utils.submission.contract import GRADE_MIME, LECTURER
 
 SCRIPT = "<script>owned()</script>"
@@ -86,6 +88,15 @@ def test_an_ordinary_formula_stays_one(text):
     assert cell.outputs[0].data == {"text/latex": text}
 
 
+def test_every_formula_of_the_course_is_ordinary():
+    paths = [*CHECKOUT.glob("book/*.ipynb"), *CHECKOUT.glob("assignments/source/*/*.ipynb")]
+    cells = [cell for path in paths for cell in nbformat.read(path, as_version=4).cells]
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    formulas = [each for text in texts for each in re.findall(r"\$+[^$`]+\$+", text)]
+    assert len(formulas) > 100
+    assert [each for each in formulas if not is_ordinary(each)] == []
+
+
 @pytest.mark.parametrize("text", ["\\", "\\\x00", r"\Href{a}{b}", r"\begin{x}", r"\begin x", "\\é"])
 def test_a_command_that_nobody_knows_is_not_ordinary(text):
     assert not is_ordinary(text)
@@ -124,7 +135,8 @@ def test_only_fields_that_are_displayed_are_kept():
 
 
 def test_a_cell_of_an_older_format_has_no_id():
-    cell = new_code_cell("1", execution_count=True)
+    cell = new_code_cell("1")
+    cell.execution_count = True
     del cell["id"]
     kept = harmless_notebook(NotebookNode(new_notebook(), cells=[cell], nbformat_minor=4))
     nbformat.validate(kept)
