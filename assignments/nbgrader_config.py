@@ -58,6 +58,12 @@ def configure(c):
     c.BoundedExecute.total_timeout = c.Examine.total_timeout = 600
     c.AssignLatePenalties.plugin_class = points.PerDay
 
+    # What a submission makes nbgrader log must not control the terminal.
+    c.Application.logging_config = {
+        "filters": {"printable": {"()": "course_utils.printable.PrintableRecords"}},
+        "handlers": {"console": {"filters": ["printable"]}},
+    }
+
     # Feedback: points, comments and figures; no hidden tests, no rubrics.
     c.GenerateFeedback.exporter_class = feedback.FeedbackExporter
     c.GenerateFeedback.preprocessors = [

@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
 from course_utils import colours, env
+from course_utils.printable import escape
 
 
 class Progress:
@@ -68,7 +68,7 @@ class PlainProgress(Progress):
         self._total, self._start = total, time.monotonic()
 
     def step(self, name: str, text: str, done: int = 0, total: int | None = None) -> None:
-        self._console.print(f"{name}: {text}", markup=False, highlight=False)
+        self._console.print(escape(f"{name}: {text}"), highlight=False)
 
     def end(
         self, name: str, state: str, *, failed: bool = False, seconds: float = 0.0, reason: str = ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from course_utils import colours
 from course_utils.batch.report import FAILED_STATUSES, FAILURES, MET, Metric, Outcome, Report
+from course_utils.printable import escape
 from course_utils.reporting import format_metric
 
 # Columns that are the same for most notebooks; below a narrow table, they become lines of text.

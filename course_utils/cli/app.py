@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from typer.core import TyperGroup
 
 from course_utils.colours import BAD
 from course_utils.errors import CourseError
+from course_utils.printable import escape
 
 # Exit statuses.
 FAILURE, WRONG_INPUT, INTERRUPTED = 1, 2, 130

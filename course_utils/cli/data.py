@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from course_utils.cli.app import app, new_console
 from course_utils.colours import GOOD
+from course_utils.printable import escape
 
 
 def _keys() -> list[str]:

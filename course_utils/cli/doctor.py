@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
-
 from course_utils.cli.app import app, new_console
 from course_utils.colours import GOOD, WARNING
+from course_utils.printable import escape
 
 
 @app.command()

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from course_utils.cli.app import FAILURE, DataOption, app, new_console
 from course_utils.colours import BAD, GOOD
 from course_utils.errors import RunError
+from course_utils.printable import escape
 
 if TYPE_CHECKING:
     from course_utils.checkpoint import States

@@ -29,10 +29,10 @@ from course_utils.grading.examine.job import Examined, Job
 from course_utils.grading.examine.submission import examine
 from course_utils.grading.gradebook import Writer, open_gradebook
 from course_utils.grading.nbgrader_steps.intake import Submission
-from course_utils.grading.nbgrader_steps.notes import printable
 from course_utils.grading.sandbox import gpus
 from course_utils.grading.sandbox.bubblewrap import close_all, require_sandbox
 from course_utils.grading.sandbox.limits import Limits
+from course_utils.printable import printable
 from course_utils.progress import Progress
 from course_utils.runtime import available_cores
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from course_utils.colours import BAD, WARNING
 from course_utils.grading.class_grading import FAILED, Outcome
 from course_utils.grading.gradebook import Result
+from course_utils.printable import escape
 
 
 def print_summary(outcomes: list[Outcome], results: list[Result], console: Console) -> None:

@@ -31,6 +31,7 @@ from course_utils.grading.assignment.check import _id
 from course_utils.grading.assignment.course import CONFIG
 from course_utils.grading.nbgrader_steps.intake import Submission, set_aside
 from course_utils.grading.nbgrader_steps.notes import lecturer_notes
+from course_utils.printable import printable
 from course_utils.submission.contract import LECTURER
 
 
@@ -202,7 +203,7 @@ class Writer:
             if not said["success"]:
                 transaction.rollback()
                 raise AssignmentError(_reason(said))
-        return said.get("log", "")
+        return printable(said.get("log", ""))
 
     def write_feedback(self, student: str) -> None:
         """Write the feedback page of a student.

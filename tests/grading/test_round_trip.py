@@ -7,24 +7,19 @@ browser, feedback, export, class report. The screenshots stay in ``_build/screen
 from __future__ import annotations
 
 import csv
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nbformat
 import pytest
 from browsers import ARGUMENTS, CHROMIUM
+from formgraders import formgrader_of, submission_id
 from nbgrading import ASSIGNMENTS, cut_in_half, points, solved
 
 from course_utils.grading.assignment.course import nbgrader
 from course_utils.grading.assignment.questions import questions
 from course_utils.grading.class_report import write_class_report
-from course_utils.grading.gradebook import open_gradebook
 from course_utils.paths import CHECKOUT
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -92,34 +87,8 @@ def answer(course: Path, student: str, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def formgrader(handed_in):
     """The address of formgrader, served on this machine while the tests run."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    log = (handed_in / "jupyter.log").open("w")
-    server = subprocess.Popen(
-        [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
-         f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=test"],
-        cwd=handed_in, env=os.environ | {"PATH": programs}, stdout=log, stderr=log,
-    )  # fmt: skip
-    try:
-        wait_for(port, server)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(30)
-        log.close()
-
-
-def wait_for(port: int, server: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.5)
-    raise AssertionError("the Jupyter server did not start")
+    with formgrader_of(handed_in) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +117,7 @@ def by_hand(handed_in, formgrader, page):
     page.goto(f"{formgrader}/formgrader/gradebook/{NAME}/{NAME}")
     page.wait_for_selector("text=Submission #3")
     page.screenshot(path=SCREENSHOTS / "submissions.png")
-    page.goto(f"{formgrader}/formgrader/submissions/{submission_id(handed_in, 'good')}/")
+    page.goto(f"{formgrader}/formgrader/submissions/{submission_id(handed_in, NAME, 'good')}/")
     # The page fills its fields from the gradebook first: what is typed earlier is lost.
     page.wait_for_load_state("networkidle")
     assert "Rubric" in page.inner_text("body")
@@ -166,11 +135,6 @@ def type_and_save(page, field, text: str, address: str) -> None:
         field.fill(text)
         field.press("Tab")
     assert saved.value.ok
-
-
-def submission_id(course: Path, student: str) -> str:
-    with open_gradebook(course) as gradebook:
-        return gradebook.find_submission_notebook(NAME, NAME, student).id
 
 
 def test_the_three_get_what_they_earned(handed_in):

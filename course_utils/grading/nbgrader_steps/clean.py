@@ -1,96 +1,144 @@
-"""Removing scripts from what a student's notebook displays."""
+"""Making a graded notebook harmless for whoever opens it."""
 
 from __future__ import annotations
 
-import logging
-import re
+from collections.abc import Callable
 from typing import Any
 
-from bs4 import BeautifulSoup
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
+from nbformat.v4 import new_output
+from nbgrader import utils
 from nbgrader.preprocessors.base import NbGraderPreprocessor
 
 from course_utils.grading.assignment.cells import is_test
+from course_utils.grading.nbgrader_steps.formulas import is_ordinary
+from course_utils.grading.nbgrader_steps.harmless import (
+    harmless_attachments,
+    harmless_html,
+    harmless_markdown,
+    is_base64,
+)
+from course_utils.submission.contract import GRADE_MIME, LECTURER
 
-# HTML tags that are kept.
-HARMLESS_TAGS = [
-    "a", "b", "blockquote", "br", "code", "details", "div", "em", "h1", "h2", "h3", "h4", "hr", "i",
-    "li", "ol", "p", "pre", "span", "strong", "sub", "summary", "sup", "table", "tbody", "td", "th",
-    "thead", "tr", "ul",
-]  # fmt: skip
-
-TAG = re.compile(r"<[a-zA-Z/!?]")
-
-# Commands with which a formula can contain a link, or give the link's command another name.
-LINK_IN_MATHEMATICS = re.compile(r"\\(?=href|csname)")
+# Properties of a picture that are kept, with their types.
+PROPERTIES = {"width": int | float, "height": int | float, "alt": str}
 
 
-class RemoveScripts(SanitizeHTML, NbGraderPreprocessor):
-    """Removes scripts, and links that run scripts, from what a student's notebook displays.
+class RemoveScripts(NbGraderPreprocessor):
+    """Makes a graded notebook harmless; see `harmless_notebook`."""
 
-    A lecturer who reads the notebook in formgrader is logged in, so a script could award points.
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        return harmless_notebook(nb), resources
+
+
+def harmless_notebook(nb: NotebookNode) -> NotebookNode:
+    """Return a copy of a graded notebook that has only what is known to be harmless.
+
+    Each cell and each output is made anew from the fields that are displayed, so a field that
+    nobody thought of is gone.
+
+    Parameters
+    ----------
+    nb : NotebookNode
+        A notebook whose nbgrader metadata and locked cells are the lecturer's.
     """
-
-    tags = HARMLESS_TAGS
-
-    def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
-        if is_test(cell):  # its outputs are the grader's own
-            return cell, resources
-        # Text without a tag needs no sanitizing.
-        if cell.cell_type != "markdown" or TAG.search(cell.source):
-            cell, resources = super().preprocess_cell(cell, resources, index)
-        if cell.cell_type == "markdown":
-            cell.source = _harmless(cell.source, cell.get("attachments", {}))
-        for output in cell.get("outputs", ()):
-            if "data" in output:
-                output.metadata = _sizes(output.metadata)
-                _make_harmless(output.data)
-        return cell, resources
+    return NotebookNode({**nb, "cells": [_cell(cell) for cell in nb.cells]})
 
 
-def _make_harmless(data: NotebookNode) -> None:
-    if "text/markdown" in data:
-        data["text/markdown"] = _harmless(data["text/markdown"], {})
-    for kind in ("text/html", "text/latex"):
-        if kind in data:
-            data[kind] = LINK_IN_MATHEMATICS.sub("", data[kind])
+def _cell(cell: NotebookNode) -> NotebookNode:
+    # Notebooks of older formats have no ids of cells.
+    kept = {name: cell[name] for name in ("id", "cell_type", "source") if name in cell}
+    kept["metadata"] = {n: cell.metadata[n] for n in ("nbgrader",) if n in cell.metadata}
+    if cell.cell_type == "code":
+        kept["execution_count"] = _count(cell.get("execution_count"))
+        kept["outputs"] = _outputs(cell)
+    elif cell.cell_type == "raw":
+        kept["source"] = harmless_html(cell.source)
+    elif utils.is_locked(cell):
+        # The text is the lecturer's, and can have a rubric that the feedback leaves out.
+        kept["attachments"] = harmless_attachments(cell.get("attachments", {}))
+    else:
+        kept["source"] = harmless_markdown(cell.source, cell.get("attachments", {}))
+    return NotebookNode(kept)
 
 
-def _harmless(text: str, attachments: dict[str, Any]) -> str:
-    """Return Markdown; as a code block if it has links that run code, or cannot be rendered."""
-    text = LINK_IN_MATHEMATICS.sub("", text)
-    try:
-        renderer = IPythonRenderer(escape=False, attachments=attachments)
-        shown = BeautifulSoup(MarkdownWithMath(renderer=renderer).render(text), "html.parser")
-        targets = [
-            str(tag.get(name) or "") for name in ("href", "src") for tag in shown.find_all(True)
-        ]
-        if not any(_acts(target) for target in targets if target):
-            return text
-    except Exception as error:
-        logging.getLogger(__name__).info("A text is shown as a code block: %s", error)
-    fence = "`" * (3 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{fence}\n{text}\n{fence}"
+def _outputs(cell: NotebookNode) -> list[NotebookNode]:
+    return [made for output in cell.outputs if (made := _output(output, is_test(cell)))]
 
 
-def _acts(target: str) -> bool:
-    """Tell whether a link does anything other than open a page or show a picture."""
-    # Browsers ignore spaces and characters that cannot be printed.
-    scheme, colon, _ = "".join(filter(str.isprintable, target)).replace(" ", "").partition(":")
-    known = scheme.lower() in ("http", "https", "mailto", "attachment")
-    picture = re.match(r"data:image/(png|jpeg|gif|webp);", target)
-    return bool(colon) and scheme.isascii() and not (known or picture or set(scheme) & set("/?#"))
-
-
-def _sizes(metadata: NotebookNode) -> NotebookNode:
-    """Return only the size and the alternative text of pictures from an output's metadata."""
-    kinds = {"width": int | float, "height": int | float, "alt": str}
-    return NotebookNode(
-        {
-            kind: NotebookNode({n: v for n, v in told.items() if isinstance(v, kinds.get(n, ()))})
-            for kind, told in metadata.items()
-            if isinstance(told, dict)
-        }
+def _output(output: NotebookNode, of_test: bool) -> NotebookNode | None:
+    """Return an output with the fields that are displayed; None if nothing of it is."""
+    kind = output.get("output_type")
+    if kind == "stream":
+        name = "stderr" if output.get("name") == "stderr" else "stdout"
+        return new_output(kind, name=name, text=str(output.get("text", "")))
+    if kind == "error":
+        lines = [str(line) for line in output.get("traceback", ())]
+        told = {name: str(output.get(name, "")) for name in ("ename", "evalue")}
+        return new_output(kind, traceback=lines, **told)
+    if kind not in ("display_data", "execute_result"):
+        return None
+    count = {"execution_count": _count(output.get("execution_count"))}
+    data, metadata = (_mapping(output.get(name)) for name in ("data", "metadata"))
+    return new_output(
+        kind,
+        data=_bundle(data, of_test),
+        metadata=_sizes(metadata)
+        | ({LECTURER: True} if of_test and metadata.get(LECTURER) else {}),
+        **(count if kind == "execute_result" else {}),
     )
+
+
+def _bundle(data: dict[str, Any], of_test: bool) -> dict[str, Any]:
+    """Return the kinds of a MIME bundle that are displayed, made harmless.
+
+    What a test says quotes answers and has no formulas. Its grade is data that no page displays.
+    """
+    made = {
+        kind: made
+        for kind, make in MAKE.items()
+        if isinstance(data.get(kind), str) and (made := make(data[kind])) is not None
+    }
+    if of_test:
+        if "text/html" in made:
+            made["text/html"] = harmless_html(data["text/html"], formulas=False)
+        made |= {kind: data[kind] for kind in (GRADE_MIME,) if kind in data}
+    elif "text/latex" in data and "text/latex" not in made:
+        made["text/plain"] = str(data["text/latex"])
+    return made
+
+
+def _picture(text: str) -> str | None:
+    return text if is_base64(text) else None
+
+
+# Kinds of outputs that are displayed -> what makes one harmless, or returns None to leave it out.
+MAKE: dict[str, Callable[[str], str | None]] = {
+    "text/plain": str,
+    "text/html": harmless_html,
+    "text/markdown": lambda text: harmless_markdown(text, {}),
+    "text/latex": lambda text: text if is_ordinary(text) else None,
+    "image/png": _picture,
+    "image/jpeg": _picture,
+}
+
+
+def _count(count: Any) -> int | None:
+    return count if type(count) is int else None
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _sizes(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return only the size and the alternative text of pictures from an output's metadata."""
+    return {
+        kind: {
+            name: value
+            for name, value in told.items()
+            if isinstance(value, PROPERTIES.get(name, ()))
+        }
+        for kind, told in metadata.items()
+        if kind in MAKE and isinstance(told, dict)
+    }

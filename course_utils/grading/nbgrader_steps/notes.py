@@ -5,8 +5,12 @@ Notes are part of the notebook: the student's are its first cells, the lecturer'
 
 from __future__ import annotations
 
+import html
+
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
+
+from course_utils.printable import printable
 
 # Key of the lecturer's notes in a notebook's metadata.
 KEY = "course_notes"
@@ -15,13 +19,10 @@ KEY = "course_notes"
 def add_note(nb: NotebookNode, for_student: str, for_lecturer: str) -> None:
     """Add one note for the student and one for the lecturer."""
     nb.metadata.setdefault(KEY, []).append(printable(for_lecturer))
-    text = f"> **About your submission.** {printable(for_student)}"
+    # The sentence can quote a submission, so nothing in it may be taken for Markdown.
+    sentence = html.escape(" ".join(printable(for_student).split()), quote=False)
+    text = f"<blockquote><strong>About your submission.</strong> {sentence}</blockquote>"
     nb.cells.insert(0, new_markdown_cell(text))
-
-
-def printable(text: str) -> str:
-    """Replace control characters, which a terminal would obey and file names can contain."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def lecturer_notes(nb: NotebookNode) -> list[str]:

@@ -19,7 +19,7 @@ from traitlets import Float
 
 from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.nbgrader_steps.copies import note_traces
-from course_utils.grading.nbgrader_steps.notes import printable
+from course_utils.printable import printable
 from course_utils.submission.contract import GRADE_MIME, LECTURER
 
 # Reason for a review. Two students can get the same without copying if seed, recipe, layers and

@@ -35,12 +35,16 @@ PRELOAD = "course_utils.grading.inside.preload:import_everything"
 MESSAGE_BYTES = 2**16
 MAX_DESCRIPTORS = 4
 START_SECONDS = 120
-# Environment variables that a program receives; it sees no others.
-ENVIRONMENT = (env.THREADS.name, env.BACKEND.name, env.GPUS.name, "LANG", "TZ")
+# Environment variables of the grader that a program receives. Beside them it sees only those of
+# `FIXED`, the folders of `handed_on`, and what its caller adds.
+ENVIRONMENT = (env.THREADS.name, env.BACKEND.name, env.GPUS.name)
+
+# Values that are the same for everybody: nothing here tells who grades, or where.
+FIXED = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/"}
 
 # The import must not start a thread, because a fork would lose it.
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
-         "TF_NUM_INTRAOP_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/",
+         "TF_NUM_INTRAOP_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
          "TF_NUM_INTEROP_THREADS": "1", "MPLBACKEND": "agg", env.OFFLINE.name: "1",
          "PYDEVD_DISABLE_FILE_VALIDATION": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true",
          "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
@@ -64,9 +68,9 @@ class ForkServer:
             [sys.executable, "-m", __name__, str(far.fileno())],
             pass_fds=[far.fileno()],
             stdin=subprocess.DEVNULL,
-            env=handed_on()
-            # Sandboxes show this copy of the library, so the fork server must import it, too.
-            | {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(CHECKOUT)},
+            # Programs can read it in /proc, even after they have got another one. Sandboxes show
+            # this copy of the library, so the fork server must import it, too.
+            env=handed_on() | {"PYTHONPATH": str(CHECKOUT)},
         )
         far.close()
         self._near.settimeout(START_SECONDS)
@@ -195,7 +199,7 @@ def handed_on() -> dict[str, str]:
     places = {env.START.name: start_folder(), env.KERAS_HOME.name: keras_home()}
     if env.DATA.path:
         places[env.DATA.name] = env.DATA.path
-    return QUIET | chosen | {name: str(place) for name, place in places.items()}
+    return FIXED | QUIET | chosen | {name: str(place) for name, place in places.items()}
 
 
 def serve(near: socket.socket) -> None:

@@ -158,6 +158,64 @@ def test_without_libseccomp_one_sentence(monkeypatch):
         Sandbox()
 
 
+# What a program finds of the grader's environment, wherever Linux keeps one.
+ENVIRONMENTS = r"""
+import glob, json, os, subprocess
+
+def variables(text, separator):
+    return dict(line.partition("=")[::2] for line in text.split(separator) if line)
+
+found = {"own": dict(os.environ)}
+found["child"] = variables(subprocess.check_output(["env"], text=True), "\n")
+for path in glob.glob("/proc/[0-9]*/environ") + glob.glob("/proc/self/task/*/environ"):
+    try:
+        found[path] = variables(open(path).read(), "\0")
+    except OSError:
+        pass
+shell = subprocess.check_output(["sh", "-c", "export -p; echo ~"], text=True)
+print(json.dumps([found, shell, os.path.expanduser("~")]))
+"""
+
+# Beside these, a program sees only settings with fixed values.
+OF_THE_COURSE = {
+    "COURSE_START", "COURSE_DATA", "COURSE_CACHE", "COURSE_EXAMINED", "COURSE_PREDICTED",
+    "COURSE_THREADS", "KERAS_HOME", "KERAS_BACKEND", "CUDA_VISIBLE_DEVICES", "NBGRADER_EXECUTION",
+    "PYTHONPATH",
+}  # fmt: skip
+OF_IPYTHON = {"TERM", "CLICOLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "PAGER", "GIT_PAGER"}
+
+
+@pytest.mark.sandbox
+def test_the_environment_of_a_program_tells_nothing_about_who_grades(tmp_path):
+    """In a process of its own, because the fork server keeps the environment of its start."""
+    secrets = {"PATH": f"{tmp_path}/bin-of-the-lecturer:{os.environ['PATH']}",
+               "LANG": "de_DE.UTF-8", "TZ": "Asia/Tokyo", "TOKEN": "secret-of-the-lecturer",
+               "LD_LIBRARY_PATH": "/opt/of-the-lecturer", "PYTHONSTARTUP": "/of-the-lecturer.py",
+               "http_proxy": "http://of-the-lecturer", "USER": "of-the-lecturer",
+               "LOGNAME": "of-the-lecturer", "SSH_AUTH_SOCK": "/of-the-lecturer"}  # fmt: skip
+    program = (
+        "from nbformat.v4 import new_code_cell\n"
+        "from course_utils.grading.examine.job import Job\n"
+        "from course_utils.grading.examine.submission import examine\n"
+        f"cells = [new_code_cell({ENVIRONMENTS!r})]\n"
+        "(cell,) = examine(Job(cells, [], {}, 60, 60, False)).cells\n"
+        "print(''.join(o.text for o in cell.outputs if o.get('name') == 'stdout'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | secrets, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "of-the-lecturer" not in done.stdout
+    found, shell, home = json.loads(done.stdout.strip().splitlines()[-1])
+    assert len(found) > 3
+    fixed = fork_server.FIXED | fork_server.QUIET
+    for seen in found.values():
+        assert fixed == {name: value for name, value in seen.items() if name in fixed}
+        assert seen.keys() - fixed.keys() <= OF_THE_COURSE | OF_IPYTHON
+    assert home == shell.splitlines()[-1] == "/"
+
+
 LOOK = "import os\nprint(open('/proc/self/oom_score_adj').read())\nos.listdir('/home')"
 
 

@@ -1,0 +1,46 @@
+"""Text that somebody else wrote, made safe to print.
+
+A terminal obeys control characters, and characters that change the direction of writing make a line
+look like another one. File names, error messages and answers can contain both.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import rich.markup
+
+
+def printable(text: str) -> str:
+    """Replace every character that cannot be printed; only line breaks are kept.
+
+    Examples
+    --------
+    >>> from course_utils.printable import printable
+    >>> printable("red: \\x1b[31m")
+    'red: �[31m'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def escape(text: str) -> str:
+    """Return a printable text in which Rich finds no markup.
+
+    Examples
+    --------
+    >>> from course_utils.printable import escape
+    >>> escape("[red]a\\tb")
+    '\\\\[red]a�b'
+    """
+    return rich.markup.escape(printable(text))
+
+
+class PrintableRecords(logging.Filter):
+    """Makes the messages and tracebacks of a log printable; lets every record pass."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change a record before a handler formats it."""
+        record.msg, record.args = printable(record.getMessage()), None
+        if record.exc_info:
+            record.exc_text = printable(logging.Formatter().formatException(record.exc_info))
+        return True
