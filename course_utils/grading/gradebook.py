@@ -14,7 +14,7 @@ import nbformat
 import nbgrader.api
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import Gradebook, GradeCell, MissingEntry, SubmittedAssignment
 from nbgrader.apps import NbGraderAPI
 from nbgrader.converters import Autograde, GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
@@ -29,7 +29,8 @@ from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.assignment.check import _id
 from course_utils.grading.assignment.course import CONFIG
-from course_utils.grading.nbgrader_steps.intake import Submission, set_aside
+from course_utils.grading.nbgrader_steps import points
+from course_utils.grading.nbgrader_steps.intake import Submission
 from course_utils.grading.nbgrader_steps.notes import lecturer_notes
 from course_utils.submission.contract import LECTURER
 
@@ -63,7 +64,10 @@ class Result:
 
 
 def results(course: Path, assignment: str) -> list[Result]:
-    """Return the results of an assignment from the gradebook, sorted by student."""
+    """Return the results of an assignment from the gradebook, sorted by student.
+
+    A submission whose grading was interrupted has none.
+    """
     found = []
     with open_gradebook(course) as gradebook:
         try:
@@ -71,6 +75,8 @@ def results(course: Path, assignment: str) -> list[Result]:
         except MissingEntry:
             return []
         for submission in sorted(submissions, key=lambda s: s.student.id):
+            if _is_unfinished(submission):
+                continue
             penalty = submission.late_submission_penalty or 0.0
             graded = read_graded(course, submission.student.id, assignment)
             found.append(
@@ -89,6 +95,16 @@ def results(course: Path, assignment: str) -> list[Result]:
                 )
             )
     return found
+
+
+def _is_unfinished(submission: SubmittedAssignment) -> bool:
+    """Tell whether nbgrader was interrupted, so that a test has neither points nor waits."""
+    return any(
+        grade.auto_score is None and grade.manual_score is None and not grade.needs_manual_grade
+        for notebook in submission.notebooks
+        for grade in notebook.grades
+        if isinstance(grade.cell, GradeCell)
+    )
 
 
 def read_graded(course: Path, student: str, assignment: str) -> NotebookNode:
@@ -168,21 +184,31 @@ class Writer:
         self._engine = create_engine(self._api.coursedir.db_url)
 
     def receive(self, student: str) -> Submission:
-        """Read and repair a submission."""
+        """Read and repair a submission.
+
+        Raises
+        ------
+        OSError
+            If the system does not let its folder be read or changed.
+        """
         coursedir = self._api.coursedir
         folder = Path(
             coursedir.format_path(coursedir.submitted_directory, student, self._assignment)
         )
-        set_aside(folder)
         path = folder / f"{self._assignment}.ipynb"
         converter = Autograde(coursedir=coursedir, parent=self._api)
         exporter = converter.exporter_class(parent=converter)
+        exporter.admit(folder)
         for step in converter.sanitize_preprocessors:
             exporter.register_preprocessor(step)
         resources = converter.init_single_notebook_resources(str(path))
         with one_transaction(self._engine):
             exporter.from_filename(str(path), resources)
         return exporter.submission
+
+    def forget(self, student: str) -> None:
+        """Remove the result of a student's submission, except what the lecturer has entered."""
+        points.forget(self._api.coursedir, self._assignment, student)
 
     def write(self, submission: Submission) -> str:
         """Grade a submission from the result of its examination; return nbgrader's log.

@@ -7,12 +7,14 @@ import html
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
-from nbgrader.api import MissingEntry
+from nbgrader.api import Gradebook, MissingEntry, SubmittedAssignment, SubmittedNotebook
+from nbgrader.coursedir import CourseDirectory
 from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.preprocessors import SaveAutoGrades
 from nbgrader.preprocessors.base import NbGraderPreprocessor
@@ -30,6 +32,52 @@ SAME_WEIGHTS = "the network has the same weights as that of {}: copied, or train
 
 # Escape sequences with which IPython colours the names of errors.
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def forget(coursedir: CourseDirectory, assignment: str, student: str) -> None:
+    """Remove the result of a submission from the gradebook and from the course's folders.
+
+    Otherwise it would pass for the result of the next submission if that one cannot be graded.
+    Points and comments that the lecturer has entered stay; the grades then wait for the lecturer.
+
+    Parameters
+    ----------
+    coursedir : CourseDirectory
+        nbgrader's description of the course.
+    assignment, student : str
+    """
+    with (
+        Gradebook(coursedir.db_url, coursedir.course_id) as gradebook,
+        contextlib.suppress(MissingEntry),
+    ):
+        submission = gradebook.find_submission(assignment, student)
+        if any(map(_has_lecturers_work, submission.notebooks)):
+            _keep_lecturers_work(submission)
+            gradebook.db.commit()
+        else:
+            gradebook.remove_submission(assignment, student)
+    for step in (coursedir.autograded_directory, coursedir.feedback_directory):
+        place = Path(coursedir.format_path(step, student, assignment))
+        if place.is_dir():
+            shutil.rmtree(place)
+    _weights_file(Path(coursedir.root), assignment, student).unlink(missing_ok=True)
+
+
+def _has_lecturers_work(notebook: SubmittedNotebook) -> bool:
+    return any(g.manual_score is not None or g.extra_credit for g in notebook.grades) or any(
+        comment.manual_comment for comment in notebook.comments
+    )
+
+
+def _keep_lecturers_work(submission: SubmittedAssignment) -> None:
+    """Remove everything else, and have all grades wait for the lecturer."""
+    submission.timestamp = None
+    for notebook in submission.notebooks:
+        notebook.late_submission_penalty = None
+        for grade in notebook.grades:
+            grade.auto_score, grade.needs_manual_grade = None, True
+        for comment in notebook.comments:
+            comment.auto_comment = None
 
 
 class GradeCells(NbGraderPreprocessor):
@@ -169,10 +217,10 @@ def note_weights(
     dict of list
         Id of a test -> other students with the same weights; tests without any are left out.
     """
-    folder = course / FOLDER / "weights" / assignment
-    write_atomically(folder / f"{student}.json", json.dumps(weights))
+    own = _weights_file(course, assignment, student)
+    write_atomically(own, json.dumps(weights))
     same: dict[str, list[str]] = {}
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(own.parent.glob("*.json")):
         if path.stem == student:
             continue
         others = json.loads(path.read_text(encoding="utf-8"))
@@ -180,3 +228,7 @@ def note_weights(
             if others.get(test) == digest:
                 same.setdefault(test, []).append(path.stem)
     return same
+
+
+def _weights_file(course: Path, assignment: str, student: str) -> Path:
+    return course / FOLDER / "weights" / assignment / f"{student}.json"
