@@ -93,12 +93,16 @@ class SubmissionExporter(NotebookExporter):
         except SandboxError as error:
             self.log.error(str(error))
             raise NbGraderException(str(error)) from error
-        self._converter: Any = self.parent  # nbgrader's
         self._received = getattr(self.parent, "submission", None)
         self._left_out: dict[Path, list[str]] = {}
         if self._converter.assignments and not self._received:
             self._admit_all()
             self._converter.pre_convert_hook = self._begin
+
+    @property
+    def _converter(self) -> Any:
+        """nbgrader's converter, which made this exporter."""
+        return self.parent
 
     def _admit_all(self) -> None:
         """Prepare the folders of all submissions, and expect one notebook in each.

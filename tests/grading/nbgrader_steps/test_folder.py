@@ -87,7 +87,7 @@ def long_names_of_characters(folder):
 def deep(folder):
     here = os.getcwd()
     os.chdir(folder)
-    for _ in range(1_100):
+    for _ in range(60):
         os.mkdir("d")
         os.chdir("d")
     os.chdir(here)
