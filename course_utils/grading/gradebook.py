@@ -144,9 +144,6 @@ class _AutogradeReceived(Autograde):
         path = self.submission.path
         self.assignments = {str(path.parent): [str(path)]}
 
-    def run_pre_convert_hook(self) -> None:
-        """Do nothing: the folder was prepared when the submission was received."""
-
 
 class _FeedbackOnOne(GenerateFeedback):
     """Writes the feedback on one graded notebook."""

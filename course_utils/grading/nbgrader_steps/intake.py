@@ -95,9 +95,10 @@ class SubmissionExporter(NotebookExporter):
             raise NbGraderException(str(error)) from error
         self._received = getattr(self.parent, "submission", None)
         self._left_out: dict[Path, list[str]] = {}
-        if self._converter.assignments and not self._received:
-            self._admit_all()
+        if self._converter.assignments:
             self._converter.pre_convert_hook = self._begin
+            if not self._received:
+                self._admit_all()
 
     @property
     def _converter(self) -> Any:
