@@ -255,11 +255,7 @@ def _attachments(found: dict[str, Any]) -> NotebookNode:
     return NotebookNode(
         {
             _text(name): NotebookNode(
-                {
-                    _text(kind): _text(data)
-                    for kind, data in kinds.items()
-                    if isinstance(data, str | list)
-                }
+                {_text(kind): _text(data) for kind, data in kinds.items() if _is_text(data)}
             )
             for name, kinds in found.items()
             if isinstance(kinds, dict)
@@ -281,7 +277,13 @@ def _text(found: Any) -> str:
     ValueError
         If it is neither a text nor a list of texts.
     """
-    lines = [found] if isinstance(found, str) else found
-    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+    if not _is_text(found):
         raise ValueError("a text in it is none")
-    return "".join(lines).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return "".join(found).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _is_text(found: Any) -> bool:
+    """Tell whether a value is a text or a list of texts."""
+    return isinstance(found, str) or (
+        isinstance(found, list) and all(isinstance(line, str) for line in found)
+    )
