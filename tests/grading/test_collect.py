@@ -22,11 +22,12 @@ NAME, COURSE = "small", "image-classification"
 EARLY = "2001-01-01 00:00:00 UTC"
 # A day and a half after the assignment was due: a fifth of the points.
 LATE = 1.5
-ZIP = r"c.FileNameCollectorPlugin.valid_ext = ['.ipynb', '.txt', '.json']" "\n"(
-    r"c.FileNameCollectorPlugin.named_regexp = "
-    r"r'.*/(?P<student_id>\w+)_attempt_(?P<timestamp>[0-9\-]+)_files/(?P<file_id>.*)'"
-    "\n"
+ZIP = r"""
+c.FileNameCollectorPlugin.valid_ext = [".ipynb", ".txt", ".json"]
+c.FileNameCollectorPlugin.named_regexp = (
+    r".*/(?P<student_id>\w+)_attempt_(?P<timestamp>[0-9\-]+)_files/(?P<file_id>.*)"
 )
+"""
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +72,7 @@ def submit(course: Path, home: Path, exchange: tuple[str, str]) -> Path:
 
 
 def collect(course: Path, exchange: tuple[str, str]) -> Path:
-    nbgrader(course, "collect", NAME, "--ExchangeCollect.check_owner=False",
-             "--Collect.check_owner=False", *exchange)  # fmt: skip
+    nbgrader(course, "collect", NAME, "--ExchangeCollect.check_owner=False", *exchange)
     return course / "submitted" / "eve" / NAME
 
 

@@ -82,9 +82,17 @@ def assert_nothing_is_left(course: Path) -> None:
         assert points(course, student, NAME) == FULL
 
 
-@pytest.mark.parametrize("error", ["RuntimeError('broken')", "MemoryError()", "RecursionError()"])
-@pytest.mark.parametrize("step", [IN_FIRST_PASS, AT_THE_END], ids=["first-pass", "end"])
-@pytest.mark.parametrize("by", ["course", "nbgrader"])
+@pytest.mark.parametrize(
+    ("by", "step", "error"),
+    [
+        ("course", IN_FIRST_PASS, "RuntimeError('broken')"),
+        ("course", AT_THE_END, "MemoryError()"),
+        ("course", AT_THE_END, "SystemExit('broken')"),
+        ("nbgrader", IN_FIRST_PASS, "RecursionError()"),
+        ("nbgrader", AT_THE_END, "RuntimeError('broken')"),
+    ],
+    ids=["course-first", "course-end", "course-exit", "nbgrader-first", "nbgrader-end"],
+)
 def test_a_step_that_fails_leaves_no_points(course, by, step, error):
     config = course / "nbgrader_config.py"
     settings = FAILS.format(error=error, step=step[0], order=step[1])

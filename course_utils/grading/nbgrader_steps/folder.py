@@ -36,7 +36,8 @@ TIMESTAMP = "timestamp.txt"
 UNFINISHED = ".unfinished"
 # Endings of names that only files may have, because the grader or nbgrader reads or writes them.
 FILES_ONLY = {".ipynb", ".keras", ".json", ".npy", ".html", ".txt", UNFINISHED}
-# Endings of the files that questions ask for: if there are too many files, these are kept.
+# If there are too many files, those of nbgrader are kept, and those that questions ask for.
+OF_NBGRADER = {TIMESTAMP, "submission_secret.txt"}
 ASKED_FOR = {".ipynb", ".keras", ".json"}
 
 # Why something is left out.
@@ -130,7 +131,7 @@ def _leave_out_many(found: Contents, folders: list[Path]) -> None:
 
     def rank(path: Path) -> tuple[bool, int, bool, str]:
         asked_for = path.suffix in ASKED_FOR
-        return path != Path(TIMESTAMP), len(path.parts), not asked_for, str(path)
+        return str(path) not in OF_NBGRADER, len(path.parts), not asked_for, str(path)
 
     kept = sorted(found.files, key=rank)[:MAX_FILES]
     needed = {Path(), *kept, *(parent for path in kept for parent in path.parents)}
