@@ -14,7 +14,7 @@ import nbformat
 import nbgrader.api
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
-from nbgrader.api import Gradebook, GradeCell, MissingEntry, SubmittedAssignment
+from nbgrader.api import Gradebook, MissingEntry, SubmittedAssignment
 from nbgrader.apps import NbGraderAPI
 from nbgrader.converters import Autograde, GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
@@ -66,7 +66,7 @@ class Result:
 def results(course: Path, assignment: str) -> list[Result]:
     """Return the results of an assignment from the gradebook, sorted by student.
 
-    A submission whose grading was interrupted has none.
+    A submission whose grading failed or was interrupted has none.
     """
     found = []
     with open_gradebook(course) as gradebook:
@@ -75,7 +75,7 @@ def results(course: Path, assignment: str) -> list[Result]:
         except MissingEntry:
             return []
         for submission in sorted(submissions, key=lambda s: s.student.id):
-            if _is_unfinished(submission):
+            if not _is_graded(course, submission):
                 continue
             penalty = submission.late_submission_penalty or 0.0
             graded = read_graded(course, submission.student.id, assignment)
@@ -97,20 +97,25 @@ def results(course: Path, assignment: str) -> list[Result]:
     return found
 
 
-def _is_unfinished(submission: SubmittedAssignment) -> bool:
-    """Tell whether nbgrader was interrupted, so that a test has neither points nor waits."""
-    return any(
-        grade.auto_score is None and grade.manual_score is None and not grade.needs_manual_grade
-        for notebook in submission.notebooks
-        for grade in notebook.grades
-        if isinstance(grade.cell, GradeCell)
-    )
+def _is_graded(course: Path, submission: SubmittedAssignment) -> bool:
+    """Tell whether a submission was graded to the end, or the lecturer has entered points.
+
+    nbgrader creates a submission first, and removes the graded notebook if it cannot go on.
+    """
+    if _graded_path(course, submission.student.id, submission.name).is_file():
+        return True
+    grades = (grade for notebook in submission.notebooks for grade in notebook.grades)
+    return any(grade.manual_score is not None for grade in grades)
 
 
 def read_graded(course: Path, student: str, assignment: str) -> NotebookNode:
     """Read a graded submission; return an empty notebook if it has not been graded."""
-    path = course / "autograded" / student / assignment / f"{assignment}.ipynb"
+    path = _graded_path(course, student, assignment)
     return nbformat.read(path, as_version=4) if path.is_file() else new_notebook()
+
+
+def _graded_path(course: Path, student: str, assignment: str) -> Path:
+    return course / "autograded" / student / assignment / f"{assignment}.ipynb"
 
 
 def open_gradebook(course: Path) -> Gradebook:

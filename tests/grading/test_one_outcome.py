@@ -101,7 +101,7 @@ def test_a_step_that_fails_leaves_no_points(course, by, step, error):
         states = {outcome.student: outcome.state for outcome in grade_class(course, NAME)}
         assert states["eve"] == FAILED
     else:
-        with pytest.raises(AssignmentError, match="eve"):
+        with pytest.raises(AssignmentError):
             nbgrader(course, "autograde", NAME, "--force")
     assert_nothing_is_left(course)
 
