@@ -18,7 +18,15 @@ def configure(c):
 
     from course_utils import env
     from course_utils.grading.examine.notebook import BoundedExecute
-    from course_utils.grading.nbgrader_steps import clean, examine, feedback, intake, points, repair
+    from course_utils.grading.nbgrader_steps import (
+        clean,
+        collect,
+        examine,
+        feedback,
+        intake,
+        points,
+        repair,
+    )
 
     c.CourseDirectory.course_id = "image-classification"
     # COURSE_GRADEBOOK can name another database, such as postgresql://user@host/gradebook.
@@ -28,6 +36,10 @@ def configure(c):
         ".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", ".DS_Store", "*.part.keras",
     ]  # fmt: skip
     c.CourseDirectory.max_file_size = 60_000  # kB; a submitted network may have 50 MB
+
+    # Collecting: the time of a submission is the collector's.
+    c.ExchangeFactory.collect = collect.Collect
+    c.ZipCollectApp.collector_plugin = collect.FileNames
 
     # Release: the header installs and starts the course (on Colab too), and gaps replace solutions.
     c.IncludeHeaderFooter.header = "source/header.ipynb"
@@ -39,7 +51,6 @@ def configure(c):
     # Autograding: read and repair the submission, execute it in a sandbox, run the tests outside
     # it, and turn the grades into points.
     c.Autograde.exporter_class = intake.SubmissionExporter
-    c.Autograde.pre_convert_hook = intake.receive
     c.Autograde.sanitize_preprocessors = [
         ClearOutput,
         repair.RepairCells,

@@ -208,14 +208,18 @@ class _Queue:
             submission = self._writer.receive(student)
             if submission.job is None:
                 return self._write(student, submission, 0.0)
+            is_current = self._is_current(student, submission)
             if not self._again:
-                if self._is_current(student, submission.job.digest):
+                if is_current:
                     return Outcome(student, UNCHANGED)
                 if examined.load(submission.job, self._course):
                     return self._write(student, submission, 0.0)
+            if not is_current:
+                # The points of an earlier one must not stay if this call is interrupted.
+                self._forget(student)
             return submission
-        except Exception as error:
-            return _failed(student, error)
+        except (Exception, SystemExit) as error:
+            return self._failed(student, error)
 
     def _finish(self, future: Future, is_last_try: bool = False) -> Iterator[Outcome]:
         """Write the result that a worker returns, and yield it, unless it was interrupted."""
@@ -227,28 +231,43 @@ class _Queue:
             yield self._write(student, submission, seconds)
         except InterruptedExaminationError as error:
             if is_last_try:
-                yield _failed(student, error)
+                yield self._failed(student, error)
             else:
                 self._interrupted.append((student, submission))
         except KilledWorker:
-            yield _failed(student, AssignmentError("Every worker that examined it was killed."))
-        except Exception as error:
-            yield _failed(student, error)
+            yield self._failed(
+                student, AssignmentError("Every worker that examined it was killed.")
+            )
+        except (Exception, SystemExit) as error:
+            yield self._failed(student, error)
 
     def _write(self, student: str, submission: Submission, seconds: float) -> Outcome:
         said = self._writer.write(submission)
         logs = self._course / examined.FOLDER / "logs" / student
         write_atomically(logs / f"{self._assignment}.log", said)
         self._writer.write_feedback(student)
-        digest = submission.job.digest if submission.job else "nothing to run"
         # The marker is written last: if this call is killed before that, the next one repeats all.
-        write_atomically(self._marker(student), json.dumps(digest))
+        write_atomically(self._marker(student), json.dumps(submission.version))
         return Outcome(student, GRADED, seconds)
 
-    def _is_current(self, student: str, digest: str) -> bool:
+    def _failed(self, student: str, error: BaseException) -> Outcome:
+        """Return the outcome of a submission that cannot be graded, and so has no points."""
+        reason = printable(str(error)) or type(error).__name__
+        try:
+            self._forget(student)
+        except Exception as second:
+            reason += f" Its earlier result could not be removed: {printable(str(second))}"
+        return Outcome(student, FAILED, reason=reason)
+
+    def _forget(self, student: str) -> None:
+        """Remove the result of an earlier submission, or of one that cannot be graded."""
+        self._marker(student).unlink(missing_ok=True)
+        self._writer.forget(student)
+
+    def _is_current(self, student: str, submission: Submission) -> bool:
         """Tell whether the gradebook already contains the result of this submission."""
         try:
-            if json.loads(self._marker(student).read_text(encoding="utf-8")) != digest:
+            if json.loads(self._marker(student).read_text(encoding="utf-8")) != submission.version:
                 return False
             with open_gradebook(self._course) as gradebook:
                 gradebook.find_submission(self._assignment, student)
@@ -297,7 +316,3 @@ def _workers(scheduler: str | None, jobs: int) -> Iterator[Client]:
                 # Threads cannot be killed, but they end when the programs they wait for have ended.
                 close_all()
                 raise
-
-
-def _failed(student: str, error: Exception) -> Outcome:
-    return Outcome(student, FAILED, reason=printable(str(error)) or type(error).__name__)

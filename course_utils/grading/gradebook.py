@@ -14,7 +14,7 @@ import nbformat
 import nbgrader.api
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import Gradebook, MissingEntry, SubmittedAssignment
 from nbgrader.apps import NbGraderAPI
 from nbgrader.converters import Autograde, GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
@@ -29,7 +29,8 @@ from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.assignment.check import _id
 from course_utils.grading.assignment.course import CONFIG
-from course_utils.grading.nbgrader_steps.intake import Submission, set_aside
+from course_utils.grading.nbgrader_steps import points
+from course_utils.grading.nbgrader_steps.intake import Submission
 from course_utils.grading.nbgrader_steps.notes import lecturer_notes
 from course_utils.printable import printable
 from course_utils.submission.contract import LECTURER
@@ -64,7 +65,10 @@ class Result:
 
 
 def results(course: Path, assignment: str) -> list[Result]:
-    """Return the results of an assignment from the gradebook, sorted by student."""
+    """Return the results of an assignment from the gradebook, sorted by student.
+
+    A submission whose grading failed or was interrupted has none.
+    """
     found = []
     with open_gradebook(course) as gradebook:
         try:
@@ -72,6 +76,8 @@ def results(course: Path, assignment: str) -> list[Result]:
         except MissingEntry:
             return []
         for submission in sorted(submissions, key=lambda s: s.student.id):
+            if not _is_graded(course, submission):
+                continue
             penalty = submission.late_submission_penalty or 0.0
             graded = read_graded(course, submission.student.id, assignment)
             found.append(
@@ -92,10 +98,25 @@ def results(course: Path, assignment: str) -> list[Result]:
     return found
 
 
+def _is_graded(course: Path, submission: SubmittedAssignment) -> bool:
+    """Tell whether a submission was graded to the end, or the lecturer has entered points.
+
+    nbgrader creates a submission first, and removes the graded notebook if it cannot go on.
+    """
+    if _graded_path(course, submission.student.id, submission.name).is_file():
+        return True
+    grades = (grade for notebook in submission.notebooks for grade in notebook.grades)
+    return any(grade.manual_score is not None for grade in grades)
+
+
 def read_graded(course: Path, student: str, assignment: str) -> NotebookNode:
     """Read a graded submission; return an empty notebook if it has not been graded."""
-    path = course / "autograded" / student / assignment / f"{assignment}.ipynb"
+    path = _graded_path(course, student, assignment)
     return nbformat.read(path, as_version=4) if path.is_file() else new_notebook()
+
+
+def _graded_path(course: Path, student: str, assignment: str) -> Path:
+    return course / "autograded" / student / assignment / f"{assignment}.ipynb"
 
 
 def open_gradebook(course: Path) -> Gradebook:
@@ -128,9 +149,6 @@ class _AutogradeReceived(Autograde):
     def init_notebooks(self) -> None:
         path = self.submission.path
         self.assignments = {str(path.parent): [str(path)]}
-
-    def run_pre_convert_hook(self) -> None:
-        """Do nothing: the folder was prepared when the submission was received."""
 
 
 class _FeedbackOnOne(GenerateFeedback):
@@ -169,21 +187,31 @@ class Writer:
         self._engine = create_engine(self._api.coursedir.db_url)
 
     def receive(self, student: str) -> Submission:
-        """Read and repair a submission."""
+        """Read and repair a submission.
+
+        Raises
+        ------
+        OSError
+            If the system does not let its folder be read or changed.
+        """
         coursedir = self._api.coursedir
         folder = Path(
             coursedir.format_path(coursedir.submitted_directory, student, self._assignment)
         )
-        set_aside(folder)
         path = folder / f"{self._assignment}.ipynb"
         converter = Autograde(coursedir=coursedir, parent=self._api)
         exporter = converter.exporter_class(parent=converter)
+        exporter.admit(folder)
         for step in converter.sanitize_preprocessors:
             exporter.register_preprocessor(step)
         resources = converter.init_single_notebook_resources(str(path))
         with one_transaction(self._engine):
             exporter.from_filename(str(path), resources)
         return exporter.submission
+
+    def forget(self, student: str) -> None:
+        """Remove the result of a student's submission, except what the lecturer has entered."""
+        points.forget(self._api.coursedir, self._assignment, student)
 
     def write(self, submission: Submission) -> str:
         """Grade a submission from the result of its examination; return nbgrader's log.

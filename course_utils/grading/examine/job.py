@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import os
 import stat
@@ -11,15 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
-from nbgrader import utils
 
 from course_utils import env
 from course_utils.data.catalogue import SPECS
 from course_utils.data.ladder import load
 from course_utils.fingerprint import digest, digest_of_json, digest_of_library
-from course_utils.grading.sandbox.limits import MAX_FILES_BYTES
 from course_utils.runtime import versions
-from course_utils.submission.contract import PREDICTIONS_FOLDER
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def _digest_of_grader() -> str:
     return digest_of_library()
 
 
-def read_files(folder: Path, ignored: list[str]) -> tuple[dict[str, bytes], list[str]]:
+def read_files(folder: Path, ignored: list[str]) -> dict[str, bytes]:
     """Read a submission's files except notebooks, which may contain the hidden tests.
 
     Parameters
@@ -123,33 +121,36 @@ def read_files(folder: Path, ignored: list[str]) -> tuple[dict[str, bytes], list
 
     Returns
     -------
-    files : dict of bytes
+    dict of bytes
         Path in the folder -> content.
-    too_large : list of str
-        Paths of the files that are not read because a sandbox has no room for them.
     """
-    kept = set(utils.find_all_files(str(folder), [*ignored, "*.ipynb"]))
-    paths = [
-        path
-        for path in plain_files(folder)
-        if str(path) in kept and path.name not in ("timestamp.txt", PREDICTIONS_FOLDER)
-    ]
-    files, too_large, size = {}, [], 0
-    for path in sorted(paths, key=lambda path: (path.stat().st_size, path)):
-        name = str(path.relative_to(folder))
-        size += path.stat().st_size
-        if size <= MAX_FILES_BYTES:
-            files[name] = path.read_bytes()
-        else:
-            too_large.append(name)
-    return files, too_large
+    return {
+        str(path): (folder / path).read_bytes()
+        for path in plain_files(folder, [*ignored, "*.ipynb"])
+        if path.name != "timestamp.txt"
+    }
 
 
-def plain_files(folder: Path) -> list[Path]:
-    """Return the regular files of a folder, in order: no links, pipes or devices."""
-    return sorted(
-        Path(place) / name
-        for place, _, names in os.walk(folder)
-        for name in names
-        if stat.S_ISREG((Path(place) / name).lstat().st_mode)
+def plain_files(folder: Path, ignored: list[str]) -> list[Path]:
+    """Return the paths in a folder of its regular files, in order: no links, pipes or devices.
+
+    Files whose name, or the name of a folder above them, matches a pattern are left out.
+    """
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_ignored(name, ignored)]
+        found += [
+            (Path(place) / name).relative_to(folder)
+            for name in names
+            if not _is_ignored(name, ignored) and stat.S_ISREG((Path(place) / name).lstat().st_mode)
+        ]
+    return sorted(found)
+
+
+def _is_ignored(name: str, patterns: list[str]) -> bool:
+    """Tell whether nbgrader ignores a name; as in a shell, ``*`` matches no dot at the start."""
+    return any(
+        fnmatch.fnmatch(name, pattern)
+        for pattern in patterns
+        if pattern.startswith(".") or not name.startswith(".")
     )

@@ -15,7 +15,6 @@ from course_utils.grading.examine.job import Job, read_files
 from course_utils.grading.examine.store import PROVENANCE, load_or_examine
 from course_utils.grading.nbgrader_steps.notes import add_note
 from course_utils.grading.nbgrader_steps.repair import NOTHING_TO_RUN, lecturers_notebook
-from course_utils.grading.sandbox.limits import MAX_FILES_BYTES
 
 # Tag of the lecturer's cells that the examiner runs before the tests.
 FOR_TESTS = "for-tests"
@@ -58,7 +57,7 @@ class Examine(NbGraderPreprocessor):
         if nb.metadata.get(NOTHING_TO_RUN):
             return None
         names = resources["nbgrader"]
-        files = self._read_files(nb, Path(resources["metadata"]["path"]), names["assignment"])
+        files = self._read_files(Path(resources["metadata"]["path"]), names["assignment"])
         retrain = _is_sampled(self.retrain, names["student"], names["assignment"])
         patience = RETRAIN_PATIENCE if retrain else 1
         lecturers = lecturers_notebook(self, names)
@@ -73,17 +72,13 @@ class Examine(NbGraderPreprocessor):
             lecturers=lecturers.cells,
         )
 
-    def _read_files(self, nb: NotebookNode, folder: Path, assignment: str) -> dict[str, bytes]:
+    def _read_files(self, folder: Path, assignment: str) -> dict[str, bytes]:
         """Read the files of a submission; the lecturer's replace those with the same name."""
         converter = self.parent.parent
         coursedir = converter.coursedir
-        files, too_large = read_files(folder, coursedir.ignore)
-        if too_large:
-            most = f"only {MAX_FILES_BYTES // 2**20} MB are read in total"
-            sentence = f"Too large to be graded, because {most}: {', '.join(too_large[:5])}."
-            add_note(nb, sentence, sentence)
+        files = read_files(folder, coursedir.ignore)
         source = Path(coursedir.format_path(coursedir.source_directory, ".", assignment))
-        given, _ = read_files(source, coursedir.ignore)
+        given = read_files(source, coursedir.ignore)
         own = converter.exclude_overwriting.get(assignment, ())
         return files | {name: content for name, content in given.items() if name not in own}
 

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
+import glob
+import json
+import re
+import shutil
 from dataclasses import dataclass
-from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from nbconvert.exporters import Exporter, NotebookExporter
 from nbformat import NotebookNode
-from nbformat.v4 import new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 from nbgrader.converters.base import NbGraderException
 
 from course_utils.errors import SandboxError
+from course_utils.grading.assignment.cells import grade_id
 from course_utils.grading.examine.job import Job, plain_files
+from course_utils.grading.nbgrader_steps import points
 from course_utils.grading.nbgrader_steps.examine import Examine
-from course_utils.grading.nbgrader_steps.notes import add_note
+from course_utils.grading.nbgrader_steps.folder import TIMESTAMP, UNFINISHED, admit
+from course_utils.grading.nbgrader_steps.notes import add_note, printable
 from course_utils.grading.sandbox.bubblewrap import require_sandbox
 from course_utils.grading.sandbox.limits import (
-    MAX_DEPTH,
+    MAX_CELL_CHARACTERS,
+    MAX_CELLS,
     MAX_NOTEBOOK_BYTES,
     MAX_NOTEBOOK_PARTS,
 )
+
+# What makes a cell of each type.
+NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
+
+# Sentences about single cells that a note contains.
+MAX_PROBLEMS = 5
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,15 @@ class Submission:
     resources: Any
     job: Job | None
 
+    @cached_property
+    def version(self) -> list[str]:
+        """What the result depends on: digest of the job, and the time of the submission."""
+        time = self.path.with_name(TIMESTAMP)
+        return [
+            self.job.digest if self.job else "nothing to run",
+            time.read_text(encoding="utf-8") if time.exists() else "",
+        ]
+
 
 class SubmissionExporter(NotebookExporter):
     """Reads a student's notebook; one that cannot be read counts as empty.
@@ -56,7 +75,8 @@ class SubmissionExporter(NotebookExporter):
     nbgrader converts a notebook twice: the first pass repairs it, the second one grades it. The
     second pass takes the notebook from memory, not from the file that the first one has written.
 
-    If no sandbox is available, nbgrader ends before it reads the first submission.
+    When nbgrader makes this exporter, it has found the submissions, but has not opened any. If no
+    sandbox is available, nbgrader ends here.
 
     Attributes
     ----------
@@ -73,39 +93,96 @@ class SubmissionExporter(NotebookExporter):
         except SandboxError as error:
             self.log.error(str(error))
             raise NbGraderException(str(error)) from error
+        self._received = getattr(self.parent, "submission", None)
+        self._left_out: dict[Path, list[str]] = {}
+        if self._converter.assignments:
+            self._converter.pre_convert_hook = self._begin
+            if not self._received:
+                self._admit_all()
+
+    @property
+    def _converter(self) -> Any:
+        """nbgrader's converter, which made this exporter."""
+        return self.parent
+
+    def _admit_all(self) -> None:
+        """Prepare the folders of all submissions, and expect one notebook in each.
+
+        nbgrader skips a submission without a notebook, and one that was graded before. It is to
+        grade the first kind, and the second if it was interrupted then.
+        """
+        coursedir, assignments = self._converter.coursedir, {}
+        pattern = coursedir.format_path(
+            coursedir.submitted_directory, coursedir.student_id, coursedir.assignment_id
+        )
+        for folder in sorted(map(Path, {*self._converter.assignments, *glob.glob(pattern)})):
+            student, assignment = folder.parts[-2:]
+            try:
+                self.admit(folder)
+            except OSError as error:
+                self.log.error("%s cannot be graded: %s", printable(str(folder)), error)
+                points.forget(coursedir, assignment, student)
+                continue
+            graded = Path(
+                coursedir.format_path(coursedir.autograded_directory, student, assignment)
+            )
+            if graded.is_dir() and not (graded / f"{assignment}.ipynb").exists():
+                shutil.rmtree(graded)
+            assignments[str(folder)] = [str(folder / f"{assignment}.ipynb")]
+        self._converter.assignments = assignments
+
+    def admit(self, folder: Path) -> None:
+        """Move everything out of a submission's folder that is not graded.
+
+        Raises
+        ------
+        OSError
+            If the system does not let the folder be read or changed.
+        """
+        coursedir = self._converter.coursedir
+        source = Path(coursedir.format_path(coursedir.source_directory, ".", folder.name))
+        self._left_out[folder] = admit(folder, plain_files(source, coursedir.ignore))
+
+    def _begin(self, assignment: str, student: str, notebooks: list[str]) -> None:
+        """Remove the result of an earlier submission before nbgrader looks at the next one."""
+        folder = Path(notebooks[0]).parent
+        points.forget(self._converter.coursedir, folder.name, folder.parent.name)
 
     def from_filename(  # type: ignore[override]  # NotebookExporter also returns a text
         self, filename: str, resources: Any = None, **kw: Any
     ) -> tuple[str, Any]:
-        assert self.parent is not None  # nbgrader's converter
         path = Path(filename)
         resources["metadata"] = {"name": path.stem, "path": str(path.parent)}
-        if not self.parent._sanitizing:
-            return self.from_notebook_node(self.submission.notebook, resources, **kw)
-        received = getattr(self.parent, "submission", None)
-        self.submission = received or self._receive(path, resources)
-        return nbformat.writes(self.submission.notebook), self.submission.resources
+        if not self._converter._sanitizing:
+            graded = self.from_notebook_node(self.submission.notebook, resources, **kw)
+            path.with_suffix(UNFINISHED).unlink()
+            return graded
+        self.submission = self._received or self._receive(path, resources)
+        return "", self.submission.resources | {"output_extension": UNFINISHED}
 
     def _receive(self, path: Path, resources: Any) -> Submission:
         """Read a submission, and repair it with the steps of nbgrader's first pass."""
         notebook, problem = read_notebook(path)
-        _remove_metadata(notebook)
-        if problem:
-            self.log.warning("%s: %s", path, problem)
-            add_note(notebook, problem, f"{path.name}: {problem}")
+        for sentence in filter(None, (*self._left_out[path.parent], problem)):
+            self.log.warning("%s", printable(f"{path}: {sentence}"))
+            add_note(notebook, sentence, f"{path.name}: {sentence}")
         repaired, resources = Exporter.from_notebook_node(self, notebook, resources)
         job = Examine(parent=self).job(repaired, resources)
         return Submission(path, repaired, resources, job)
 
 
 def read_notebook(path: Path) -> tuple[NotebookNode, str]:
-    """Return a notebook, and a sentence about the file's problem (empty if there is none)."""
-    problem = ""
+    """Return a notebook, and a sentence about each problem of the file (empty if there is none).
+
+    Only what later steps read is taken from the file: the type, the text, the attached pictures,
+    the tags and nbgrader's id of each cell.
+    """
+    problems = []
     if not path.exists():
         others = sorted(path.parent.glob("*.ipynb"))
         if len(others) != 1:
             return new_notebook(), f"The notebook {path.name} was not handed in."
-        problem = f"The notebook was handed in as {others[0].name}, not as {path.name}."
+        problems.append(f"The notebook was handed in as {others[0].name}, not as {path.name}.")
         path = others[0]
     if path.stat().st_size > MAX_NOTEBOOK_BYTES:
         return new_notebook(), (
@@ -116,82 +193,97 @@ def read_notebook(path: Path) -> tuple[NotebookNode, str]:
         content = path.read_bytes()
         if sum(map(content.count, (b"{", b"[", b","))) > MAX_NOTEBOOK_PARTS:
             return new_notebook(), "The notebook has too many parts: clear its outputs."
-        notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
-        nbformat.validate(notebook)
+        notebook, more = _read_cells(content)
     except Exception as error:
         reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
         return new_notebook(), f"The notebook cannot be read ({reason[0][:120]}): it is damaged."
     if not notebook.cells:
-        problem = f"The notebook {path.name} was not handed in, or it is empty."
-    return notebook, problem
+        problems.append(f"The notebook {path.name} was not handed in, or it is empty.")
+    return notebook, " ".join([*problems, *more])
 
 
-def _remove_metadata(notebook: NotebookNode) -> None:
-    """Remove all metadata of a student's notebook that no later step reads."""
-    notebook.metadata.clear()
-    for cell in notebook.cells:
-        for name in set(cell.metadata) - {"nbgrader", "tags"}:
-            del cell.metadata[name]
+def _read_cells(content: bytes) -> tuple[NotebookNode, list[str]]:
+    """Return a notebook of the cells in a file, and a sentence about each that is cut."""
+    found = json.loads(content)
+    cells = found.get("cells") if isinstance(found, dict) else None
+    if not isinstance(cells, list):
+        raise ValueError("it has no list of cells")
+    problems = []
+    if len(cells) > MAX_CELLS:
+        problems.append(
+            f"The notebook has {len(cells):,} cells, and only the first {MAX_CELLS:,} are graded."
+        )
+    notebook = new_notebook()
+    for number, each in enumerate(cells[:MAX_CELLS], 1):
+        cell = _cell(each, number)
+        if len(cell.source) > MAX_CELL_CHARACTERS:
+            problems.append(
+                f"Cell {number} has {len(cell.source):,} characters, and at most "
+                f"{MAX_CELL_CHARACTERS:,} are allowed, so its text was left out."
+            )
+            cell.source = ""
+        notebook.cells.append(cell)
+    return notebook, problems[:MAX_PROBLEMS]
 
 
-def receive(assignment: str, student: str, notebooks: list[str]) -> None:
-    """Prepare a submission's folder for conversion: move special files, and expect one notebook.
+def _cell(found: Any, number: int) -> NotebookNode:
+    """Return a cell with all that later steps read, in the form in which they expect it."""
+    if not isinstance(found, dict) or found.get("cell_type") not in NEW_CELL:
+        raise ValueError(f"cell {number} has no type")
+    source = _text(found.get("source", ""))
+    cell = NEW_CELL[found["cell_type"]](source, id=_id(found.get("id"), number))
+    metadata = found.get("metadata")
+    if isinstance(metadata, dict):
+        if "nbgrader" in metadata:
+            cell.metadata["nbgrader"] = metadata["nbgrader"]
+            cell.metadata["nbgrader"] = NotebookNode(grade_id=grade_id(cell))
+        if isinstance(metadata.get("tags"), list):
+            cell.metadata["tags"] = _tags(metadata["tags"])
+    if cell.cell_type != "code" and isinstance(found.get("attachments"), dict):
+        cell["attachments"] = _attachments(found["attachments"])
+    return cell
 
-    nbgrader would follow a link out of the folder, and would wait for a pipe forever. It would also
-    skip a notebook with another name, and with it the submission; the exporter reads it instead.
+
+def _tags(found: list[Any]) -> list[str]:
+    """Return the valid tags, each once; nbformat takes a minute to refuse a long list."""
+    texts = (_text(tag) for tag in found if isinstance(tag, str))
+    return list(dict.fromkeys(tag for tag in texts if re.fullmatch("[^,]+", tag)))
+
+
+def _attachments(found: dict[str, Any]) -> NotebookNode:
+    """Return the pictures that are attached to a cell: name -> type -> content in base64."""
+    return NotebookNode(
+        {
+            _text(name): NotebookNode(
+                {_text(kind): _text(data) for kind, data in kinds.items() if _is_text(data)}
+            )
+            for name, kinds in found.items()
+            if isinstance(kinds, dict)
+        }
+    )
+
+
+def _id(found: Any, number: int) -> str:
+    """Return a cell's id if it has a valid one, and its number otherwise."""
+    is_valid = isinstance(found, str) and re.fullmatch("[a-zA-Z0-9_-]{1,64}", found)
+    return found if is_valid else f"cell-{number}"
+
+
+def _text(found: Any) -> str:
+    """Return a text, or its lines joined, as UTF-8 can encode it: JSON can hold half characters.
+
+    Raises
+    ------
+    ValueError
+        If it is neither a text nor a list of texts.
     """
-    folder = Path(notebooks[0]).parent
-    try:
-        set_aside(folder)
-    except (OSError, RecursionError) as error:
-        # nbgrader would continue after any other exception.
-        raise SystemExit(f"{folder} cannot be prepared for grading: {error}") from error
-    notebooks[:] = [str(folder / f"{folder.name}.ipynb")]
+    if not _is_text(found):
+        raise ValueError("a text in it is none")
+    return "".join(found).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def set_aside(folder: Path) -> None:
-    """Move links, pipes, devices and files with invalid names to ``set-aside`` in the course.
-
-    Folders that are nested too deeply are moved too, because programs that walk through them fail.
-    """
-    _move_aside(folder, _open_folders(folder))
-    plain = {path for path in plain_files(folder) if _is_text(str(path))}
-    _move_aside(folder, [
-        path
-        for path in sorted(folder.rglob("*"), key=lambda each: -len(each.parts))
-        if path not in plain and (path.is_symlink() or not path.is_dir())
-    ])  # fmt: skip
-
-
-def _open_folders(folder: Path) -> list[Path]:
-    """Make all folders readable and writable; return those that are nested too deeply."""
-    too_deep = []
-    for place, names, _ in os.walk(folder):
-        for path in (Path(place) / name for name in names):
-            if not path.is_symlink():
-                path.chmod(path.stat().st_mode | stat.S_IRWXU)
-        if len(Path(place).relative_to(folder).parts) == MAX_DEPTH:
-            too_deep += [Path(place) / name for name in names]
-            names.clear()
-    return too_deep
-
-
-def _move_aside(folder: Path, strange: list[Path]) -> None:
-    """Move files into a new folder; files with the same names may have been moved earlier."""
-    if not strange:
-        return
-    places = folder.parents[2].joinpath("set-aside", *folder.parts[-2:])
-    places.mkdir(parents=True, exist_ok=True)
-    own = Path(tempfile.mkdtemp(prefix=f"{date.today()}-", dir=places))
-    for path in strange:
-        place = own / path.relative_to(folder)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(place)
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+def _is_text(found: Any) -> bool:
+    """Tell whether a value is a text or a list of texts."""
+    return isinstance(found, str) or (
+        isinstance(found, list) and all(isinstance(line, str) for line in found)
+    )

@@ -6,19 +6,21 @@ import contextlib
 import html
 import math
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
-from nbgrader.api import MissingEntry
+from nbgrader.api import Gradebook, MissingEntry, SubmittedAssignment, SubmittedNotebook
+from nbgrader.coursedir import CourseDirectory
 from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.preprocessors import SaveAutoGrades
 from nbgrader.preprocessors.base import NbGraderPreprocessor
 from traitlets import Float
 
 from course_utils.grading.assignment.cells import is_test
-from course_utils.grading.nbgrader_steps.copies import note_traces
+from course_utils.grading.nbgrader_steps.copies import note_traces, traces_file
 from course_utils.printable import printable
 from course_utils.submission.contract import GRADE_MIME, LECTURER
 
@@ -28,6 +30,52 @@ NEARLY_THE_SAME = "{} is nearly the same as that of {}: copied, or made in the s
 
 # Escape sequences with which IPython colours the names of errors.
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def forget(coursedir: CourseDirectory, assignment: str, student: str) -> None:
+    """Remove the result of a submission from the gradebook and from the course's folders.
+
+    Otherwise it would pass for the result of the next submission if that one cannot be graded.
+    Points and comments that the lecturer has entered stay; the grades then wait for the lecturer.
+
+    Parameters
+    ----------
+    coursedir : CourseDirectory
+        nbgrader's description of the course.
+    assignment, student : str
+    """
+    with (
+        Gradebook(coursedir.db_url, coursedir.course_id) as gradebook,
+        contextlib.suppress(MissingEntry),
+    ):
+        submission = gradebook.find_submission(assignment, student)
+        if any(map(_has_lecturers_work, submission.notebooks)):
+            _keep_lecturers_work(submission)
+            gradebook.db.commit()
+        else:
+            gradebook.remove_submission(assignment, student)
+    for step in (coursedir.autograded_directory, coursedir.feedback_directory):
+        place = Path(coursedir.format_path(step, student, assignment))
+        if place.is_dir():
+            shutil.rmtree(place)
+    traces_file(Path(coursedir.root), assignment, student).unlink(missing_ok=True)
+
+
+def _has_lecturers_work(notebook: SubmittedNotebook) -> bool:
+    return any(g.manual_score is not None or g.extra_credit for g in notebook.grades) or any(
+        comment.manual_comment for comment in notebook.comments
+    )
+
+
+def _keep_lecturers_work(submission: SubmittedAssignment) -> None:
+    """Remove everything else, and have all grades wait for the lecturer."""
+    submission.timestamp = None
+    for notebook in submission.notebooks:
+        notebook.late_submission_penalty = None
+        for grade in notebook.grades:
+            grade.auto_score, grade.needs_manual_grade = None, True
+        for comment in notebook.comments:
+            comment.auto_comment = None
 
 
 class GradeCells(NbGraderPreprocessor):

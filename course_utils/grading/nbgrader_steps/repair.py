@@ -13,7 +13,7 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors.base import NbGraderPreprocessor
 
 from course_utils.grading.assignment.cells import SECRETS, grade_id
-from course_utils.grading.nbgrader_steps.notes import add_note, lecturer_notes
+from course_utils.grading.nbgrader_steps.notes import add_note, lecturer_notes, listed
 
 # Tags that change how a cell is executed. They are removed from students' cells.
 STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
@@ -81,7 +81,7 @@ class RepairCells(NbGraderPreprocessor):
                 f"Cells missing, or with a changed id: {names}.",
             )
         if extra:
-            names = ", ".join(sorted(map(str, set(extra))))
+            names = listed(sorted(map(str, set(extra))))
             add_note(
                 nb,
                 f"These cells appeared twice or do not belong to the assignment: {names}. "

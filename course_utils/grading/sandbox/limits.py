@@ -14,10 +14,24 @@ from dataclasses import dataclass
 MAX_NOTEBOOK_BYTES = 20 * 2**20
 # Objects, lists and values in its JSON: in memory, each takes hundreds of bytes.
 MAX_NOTEBOOK_PARTS = 500_000
-# Nested folders in a submission: programs that walk through more of them fail.
+# Cells: every step of nbgrader takes time for each. The longest assignment has 60.
+MAX_CELLS = 2_000
+# Characters of a cell. A picture that Colab pastes into a text takes some hundreds of thousands.
+MAX_CELL_CHARACTERS = 1_000_000
+
+# The folder that was handed in
+
+# Files and folders. nbgrader lists a folder anew for each file in it: 200 files take a second, and
+# 1,000 take twenty.
+MAX_FILES = 200
+# Nested folders: programs that walk through more of them fail.
 MAX_DEPTH = 20
-# Bytes of all files of a submission together: fewer than a sandbox has room for.
+# Bytes of a path in the folder. The system takes 4,096 with everything above it.
+MAX_PATH_BYTES = 500
+# Bytes of all files together: fewer than a sandbox has room for.
 MAX_FILES_BYTES = 200 * 2**20
+# Bytes of the file with the time of the submission.
+MAX_TIMESTAMP_BYTES = 100
 
 # Messages between the grader and a program in a sandbox
 

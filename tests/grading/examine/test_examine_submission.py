@@ -171,7 +171,7 @@ def test_what_was_handed_in_is_no_data(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_DATA", "data")
     write_mnist(tmp_path / "data", first_label=3)
     write_mnist(tmp_path / "handed-in" / "data", first_label=7)
-    files, _ = read_files(tmp_path / "handed-in", ignored=[])
+    files = read_files(tmp_path / "handed-in", ignored=[])
     assert list(files) == ["data/mnist.npz"]
     load = "from course_utils import load_mnist\nmnist = load_mnist()"
     show = new_cell("first-test", "print(mnist.y_test[0])", points=1)

@@ -1,0 +1,160 @@
+"""The time of a submission is the one that nbgrader's collector found, and links lead nowhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbgrading import add_assignment, hand_in, make_course, solved, value_cells
+
+from course_utils.grading.assignment.course import nbgrader
+from course_utils.grading.class_grading import grade_class
+from course_utils.grading.gradebook import open_gradebook, results
+
+pytestmark = pytest.mark.sandbox
+
+NAME, COURSE = "small", "image-classification"
+EARLY = "2001-01-01 00:00:00 UTC"
+# A day and a half after the assignment was due: a fifth of the points.
+LATE = 1.5
+ZIP = r"""
+c.FileNameCollectorPlugin.valid_ext = [".ipynb", ".txt", ".json"]
+c.FileNameCollectorPlugin.named_regexp = (
+    r".*/(?P<student_id>\w+)_attempt_(?P<timestamp>[0-9\-]+)_files/(?P<file_id>.*)"
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    """A course whose assignment was due a day and a half ago."""
+    course = make_course(tmp_path_factory.mktemp("collect") / "course")
+    add_assignment(course, NAME, value_cells("first", 1, points=10), ZIP)
+    due = datetime.now(UTC) - timedelta(days=LATE)
+    nbgrader(course, "db", "assignment", "add", NAME, f"--duedate={due:%Y-%m-%d %H:%M:%S} UTC")
+    return course
+
+
+@pytest.fixture
+def course(released, tmp_path):
+    return shutil.copytree(released, tmp_path / "course")
+
+
+@pytest.fixture
+def exchange(course, tmp_path):
+    """Options of an exchange folder in which the assignment is released."""
+    place = tmp_path / "exchange"
+    place.mkdir()
+    place.chmod(0o777)
+    options = (f"--Exchange.root={place}", f"--course={COURSE}")
+    nbgrader(course, "release_assignment", NAME, *options)
+    return options
+
+
+def inbound(exchange: tuple[str, str]) -> Path:
+    (folder,) = (Path(exchange[0].partition("=")[2]) / COURSE / "inbound").iterdir()
+    return folder
+
+
+def submit(course: Path, home: Path, exchange: tuple[str, str]) -> Path:
+    """Submit as eve; return the folder in the exchange, which still is hers."""
+    folder = home / "eve" / NAME
+    folder.mkdir(parents=True)
+    nbformat.write(solved(course, NAME), folder / f"{NAME}.ipynb")
+    (folder / "timestamp.txt").write_text(EARLY)
+    nbgrader(home / "eve", "submit", NAME, "--student=eve", *exchange)
+    return inbound(exchange)
+
+
+def collect(course: Path, exchange: tuple[str, str]) -> Path:
+    nbgrader(course, "collect", NAME, "--ExchangeCollect.check_owner=False", *exchange)
+    return course / "submitted" / "eve" / NAME
+
+
+def penalty(course: Path) -> float:
+    grade_class(course, NAME)
+    (result,) = results(course, NAME)
+    return result.late_penalty
+
+
+def test_a_time_of_the_students_own_is_not_believed(course, exchange, tmp_path):
+    folder = submit(course, tmp_path, exchange)
+    written = (folder / "timestamp.txt").read_text()
+    # The folder is hers until it is collected.
+    (folder / "timestamp.txt").write_text(EARLY)
+    collected = collect(course, exchange)
+    assert (collected / "timestamp.txt").read_text() == written
+    assert penalty(course) == 2
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe", "none"])
+def test_whatever_is_in_its_place_the_collector_writes_the_time(course, exchange, tmp_path, kind):
+    folder = submit(course, tmp_path, exchange)
+    place = folder / "timestamp.txt"
+    written = place.read_text()
+    place.unlink()
+    if kind == "folder":
+        place.mkdir()
+        (place / "x").touch()
+    elif kind == "link":
+        place.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(place)
+    assert (collect(course, exchange) / "timestamp.txt").read_text() == written
+
+
+def test_collecting_follows_no_link_and_ends_at_no_file(course, exchange, tmp_path):
+    folder = submit(course, tmp_path, exchange)
+    source = course / "source" / NAME / f"{NAME}.ipynb"
+    (folder / "link.ipynb").symlink_to(source)
+    (folder / "source").symlink_to(source.parent)
+    (folder / "dangling").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe")
+    for number in range(1_000):
+        (folder / f"0-{number}").touch()
+    with (folder / "huge").open("wb") as file:
+        file.truncate(2**40)
+    collected = collect(course, exchange)
+    names = {path.name for path in collected.iterdir()}
+    assert {f"{NAME}.ipynb", "timestamp.txt", "submission_secret.txt"} <= names
+    assert not names & {"link.ipynb", "source", "dangling", "pipe", "huge"}
+    assert len(names) <= 201
+    assert not any(path.is_symlink() for path in collected.rglob("*"))
+
+
+@pytest.mark.parametrize("own", [None, "timestamp.txt", "timestamp.txt/x.txt"])
+def test_zip_collect_writes_the_time_of_the_file_name(course, own):
+    """nbgrader's own collector would leave a file in its place as it is."""
+    archive = course / "downloaded" / NAME / "archive"
+    archive.mkdir(parents=True)
+    now = f"{datetime.now(UTC):%Y-%m-%d-%H-%M-%S}"
+    stamp = now[:10]
+    with zipfile.ZipFile(archive / f"eve_attempt_{stamp}_files.zip", "w") as file:
+        file.writestr(f"{NAME}.ipynb", nbformat.writes(solved(course, NAME)))
+        if own:
+            file.writestr(own, EARLY)
+    nbgrader(course, "zip_collect", NAME)
+    collected = course / "submitted" / "eve" / NAME
+    assert (collected / "timestamp.txt").read_text().startswith(stamp)
+    assert penalty(course) > 0
+
+
+def test_without_a_collector_a_time_of_ones_own_earns_nothing(course):
+    """Whoever hands in without a collector has no late penalty, with such a file or without."""
+    folder = hand_in(course, "eve", NAME, solved(course, NAME))
+    assert penalty(course) == 0
+    (folder / "timestamp.txt").write_text(EARLY)
+    assert penalty(course) == 0
+    # The time of the first submission is not taken for that of the second one.
+    late = datetime.now(UTC)
+    (folder / "timestamp.txt").write_text(f"{late:%Y-%m-%d %H:%M:%S} UTC")
+    assert penalty(course) == 2
+    (folder / "timestamp.txt").unlink()
+    assert penalty(course) == 0
+    with open_gradebook(course) as gradebook:
+        assert gradebook.find_submission(NAME, "eve").timestamp is None
