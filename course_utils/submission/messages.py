@@ -9,6 +9,8 @@ grader        to the examiner: `Order`, answered by `Reply`
 examiner      to the grader, and on to the student's kernel: `Question`,
               answered by `Answer`
 examiner      to the predictor: `PredictorRequest`, answered by bytes
+grader        to the program that cleans and renders: `ShowRequest`, answered
+              by `ShowReply`
 ============  ===============================================================
 
 A message is one JSON object. A field that is unknown, missing or of another type is refused. Values
@@ -249,3 +251,38 @@ class OpenedNetwork(Message):
     structure: str
     parameters: int
     digest: str
+
+
+class ShowRequest(Message):
+    """Clean a cell, or render a notebook as a page.
+
+    Attributes
+    ----------
+    command : str
+        ``"clean"`` or ``"render"``.
+    notebook : str
+        As JSON; to be cleaned, it has one cell.
+    settings : dict
+        The settings of the exporter that renders.
+    resources : dict
+        What the exporter is told about the notebook.
+    """
+
+    command: Literal["clean", "render"]
+    notebook: str
+    settings: dict[str, Any] = {}
+    resources: dict[str, Any] = {}
+
+
+class ShowReply(Message):
+    """The cleaned cell as JSON, or the page.
+
+    Attributes
+    ----------
+    content : str
+    problem : str
+        The name of an exception; then there is no content.
+    """
+
+    content: str = ""
+    problem: str = ""

@@ -13,6 +13,8 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors.base import NbGraderPreprocessor
 
 from course_utils.grading.assignment.cells import is_test
+from course_utils.grading.nbgrader_steps.display import make_harmless
+from course_utils.grading.nbgrader_steps.examine import Examine
 
 # HTML tags that are kept.
 HARMLESS_TAGS = [
@@ -34,6 +36,11 @@ class RemoveScripts(SanitizeHTML, NbGraderPreprocessor):
     """
 
     tags = HARMLESS_TAGS
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """Have each cell cleaned in a sandbox, and replace what cannot be shown."""
+        make_harmless(nb, Examine(parent=self.parent).with_my_rights)
+        return nb, resources
 
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
         if is_test(cell):  # its outputs are the grader's own

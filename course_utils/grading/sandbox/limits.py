@@ -6,6 +6,7 @@ student's notebook checks them too.
 
 from __future__ import annotations
 
+import resource
 from dataclasses import dataclass
 
 # The notebook
@@ -45,6 +46,18 @@ MAX_RATIO = 100
 # Numbers in one list of a structure: sizes and scales are few, and weights have their own file.
 MAX_NUMBERS = 64
 
+# Cleaning and rendering
+
+# Seconds of a processor's time for one program: a notebook with all its figures takes half of one.
+SHOW_SECONDS = 5
+# Seconds until a program that takes no time of a processor is ended, too.
+SHOW_WAIT_SECONDS = 120
+# Programs for one notebook, one after the other: when all of them have ended, nothing more of the
+# notebook is shown. Each can keep the grader waiting.
+SHOW_PROGRAMS = 4
+# Bytes of a page: three times the largest notebook.
+MAX_PAGE_BYTES = 60 * 2**20
+
 # The sandbox
 
 # Seconds between two measurements of what a sandbox takes.
@@ -72,6 +85,8 @@ class Limits:
         Bytes of all written files, which are kept in memory.
     files : int
         Written files and folders.
+    processor : int
+        Seconds of a processor's time for one process; the system ends it with SIGXCPU.
     """
 
     memory: int = 4 * 2**30
@@ -81,7 +96,13 @@ class Limits:
     open_files: int = 1024
     disk: int = 768 * 2**20
     files: int = 50_000
+    processor: int = resource.RLIM_INFINITY
 
 
 # The predictor runs a network that is not trusted, and writes next to nothing.
 PREDICTOR_LIMITS = Limits(disk=96 * 2**20)
+
+# Rendering the largest notebook takes a quarter of this memory.
+SHOW_LIMITS = Limits(
+    memory=2**30, address_space=2 * 2**30, disk=48 * 2**20, processor=SHOW_SECONDS
+)

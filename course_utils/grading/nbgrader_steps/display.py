@@ -1,0 +1,242 @@
+"""Having what a student's notebook shows cleaned and rendered by a program in a sandbox.
+
+The libraries that clean and render can be kept busy for hours by a few kilobytes. The grader calls
+none of them for a student's text: it asks a program, and goes on without what is not answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import threading
+from multiprocessing.connection import Connection
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+
+from course_utils.grading.assignment.cells import grade_id, is_test
+from course_utils.grading.nbgrader_steps.notes import add_note
+from course_utils.grading.sandbox import fork_server
+from course_utils.grading.sandbox.bubblewrap import NoSandbox, Sandbox, open_sandbox
+from course_utils.grading.sandbox.limits import (
+    MAX_PAGE_BYTES,
+    SHOW_LIMITS,
+    SHOW_PROGRAMS,
+    SHOW_SECONDS,
+    SHOW_WAIT_SECONDS,
+)
+from course_utils.submission.messages import ShowReply, ShowRequest
+
+PRELOAD = "course_utils.grading.inside.display:import_everything"
+PROGRAM = "course_utils.grading.inside.display:serve"
+
+# Settings of the exporter with which a notebook is rendered only to see whether that is possible.
+PLAIN = {"HTMLExporter": {"template_name": "basic"}}
+
+# Seconds in which the exit code of a program that has ended must arrive.
+EXIT_CODE_SECONDS = 5
+
+CANNOT_BE_SHOWN = "This cannot be shown: it takes too much time or memory to display."
+FOR_STUDENT = (
+    "Parts of your notebook take too much time or memory to be displayed, so they are not shown "
+    "here. This costs no points."
+)
+
+
+class Display:
+    """Asks a program in a sandbox to clean cells and to render pages.
+
+    A program that ends, or that takes too much time or memory, gives no answer; the next request
+    goes to a new one. After `SHOW_PROGRAMS` of them, there are no more answers.
+
+    Attributes
+    ----------
+    problem : str
+        Why there was no answer the last time: a clause.
+    """
+
+    def __init__(self, with_my_rights: bool) -> None:
+        self.problem = ""
+        self._with_my_rights = with_my_rights
+        self._programs_left = SHOW_PROGRAMS
+        self._program: _Program | None = None
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._program:
+            self._program.close()
+
+    def clean(self, cell: NotebookNode) -> NotebookNode | None:
+        """Return a cleaned copy of a cell, with the same metadata; None without an answer."""
+        content = self._ask(ShowRequest(command="clean", notebook=_as_json([cell])))
+        return (
+            None
+            if content is None
+            else nbformat.from_dict(json.loads(content) | {"metadata": cell.metadata})
+        )
+
+    def render(
+        self,
+        cells: list[NotebookNode],
+        metadata: dict[str, Any],
+        settings: dict[str, Any],
+        resources: dict[str, Any],
+    ) -> str | None:
+        """Return a notebook as an HTML page; None without an answer.
+
+        Parameters
+        ----------
+        cells : list of NotebookNode
+        metadata : dict
+            The notebook's.
+        settings : dict
+            Settings of the exporter, as in ``nbgrader_config.py``.
+        resources : dict
+            What the exporter is told about the notebook; JSON values.
+        """
+        notebook = _as_json(cells, metadata)
+        return self._ask(
+            ShowRequest(command="render", notebook=notebook, settings=settings, resources=resources)
+        )
+
+    def _ask(self, request: ShowRequest) -> str | None:
+        while self._programs_left:
+            if self._program is None:
+                self._program = _Program(self._with_my_rights)
+            reply = self._program.ask(request)
+            if reply:
+                self.problem = f"it cannot be displayed ({reply.problem})" if reply.problem else ""
+                return None if reply.problem else reply.content
+            self.problem = self._program.why_ended()
+            self._program.close()
+            self._program = None
+            self._programs_left -= 1
+            # A program that was ended from outside, as when the machine has no memory left, says
+            # nothing about the notebook: the next one is asked the same.
+            if self.problem:
+                return None
+        self.problem = self.problem or "the programs that display it were ended from outside"
+        return None
+
+
+class _Program:
+    """One program that cleans and renders, in its own sandbox."""
+
+    def __init__(self, with_my_rights: bool) -> None:
+        self._sandbox: Sandbox | NoSandbox = open_sandbox(with_my_rights, limits=SHOW_LIMITS)
+        self._took_too_long = False
+        near, far = socket.socketpair()
+        with far:
+            self._connection = Connection(near.detach())
+            self._pid = fork_server.shared(PRELOAD).start(
+                PROGRAM, self._sandbox.ticket(), {}, descriptors=[far.fileno()]
+            )
+        # A program that only waits takes no time of a processor, so nothing else would end it.
+        self._timer = threading.Timer(SHOW_WAIT_SECONDS, self._end)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def ask(self, request: ShowRequest) -> ShowReply | None:
+        """Return the reply to a request; None if the program has ended or had to be ended."""
+        message = request.to_bytes()
+        with contextlib.suppress(EOFError, OSError, ValueError):
+            self._connection.send_bytes(message)
+            return ShowReply.from_bytes(self._connection.recv_bytes(MAX_PAGE_BYTES))
+        return None
+
+    def _end(self) -> None:
+        self._took_too_long = True
+        self._sandbox.close()
+
+    def why_ended(self) -> str:
+        """Return why the program gave no reply, as a clause; empty if it was ended from outside."""
+        if self._took_too_long:
+            return f"it took more than {SHOW_WAIT_SECONDS} seconds"
+        code = fork_server.shared(PRELOAD).exit_code(self._pid, EXIT_CODE_SECONDS)
+        if self._sandbox.exceeded:
+            return f"it took {self._sandbox.exceeded}"
+        if code == -signal.SIGXCPU:
+            return f"it took more than {SHOW_SECONDS} seconds"
+        if code in (None, -signal.SIGKILL):
+            return ""
+        return f"the program that displays it ended (exit code {code})"
+
+    def close(self) -> None:
+        """End the program."""
+        self._timer.cancel()
+        self._connection.close()
+        self._sandbox.close()
+
+
+def make_harmless(notebook: NotebookNode, with_my_rights: bool) -> None:
+    """Clean all cells but the tests, and replace what cannot be cleaned or rendered.
+
+    Afterwards, formgrader and the feedback can render the notebook in a short time.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        Changed in place; notes for student and lecturer are added if something is replaced.
+    with_my_rights : bool
+        Whether the program runs with the lecturer's rights, without a sandbox.
+    """
+    # The outputs of tests are the grader's own.
+    theirs = [index for index, cell in enumerate(notebook.cells) if not is_test(cell)]
+    hidden: dict[str, str] = {}
+    with Display(with_my_rights) as display:
+
+        def hide(index: int, *, output_only: bool = False) -> None:
+            cell = notebook.cells[index]
+            hidden[grade_id(cell) or f"cell {index + 1}"] = display.problem
+            _hide(cell, output_only)
+
+        def is_shown(cells: list[NotebookNode]) -> bool:
+            return display.render(cells, notebook.metadata, PLAIN, {}) is not None
+
+        for index in theirs:
+            cell = notebook.cells[index]
+            cleaned = display.clean(cell)
+            if cleaned is None:
+                # Only the outputs of a code cell are cleaned.
+                hide(index, output_only=cell.cell_type == "code")
+            else:
+                notebook.cells[index] = cleaned
+        if not is_shown(notebook.cells):
+            for index in theirs:
+                cell = notebook.cells[index]
+                if not is_shown([cell]):
+                    hide(index, output_only=bool(cell.get("outputs")))
+                    if not is_shown([cell]):
+                        hide(index)
+            if not is_shown(notebook.cells):
+                for index in theirs:
+                    hide(index)
+    if hidden:
+        add_note(notebook, FOR_STUDENT, _for_lecturer(hidden))
+
+
+def _as_json(cells: list[NotebookNode], metadata: dict[str, Any] | None = None) -> str:
+    return json.dumps(
+        {"cells": cells, "metadata": metadata or {}, "nbformat": 4, "nbformat_minor": 5}
+    )
+
+
+def _hide(cell: NotebookNode, output_only: bool) -> None:
+    if cell.cell_type == "code":
+        cell.outputs = [new_output("stream", name="stdout", text=CANNOT_BE_SHOWN)]
+    if not output_only:
+        cell.source = f"# {CANNOT_BE_SHOWN}" if cell.cell_type == "code" else CANNOT_BE_SHOWN
+        cell.pop("attachments", None)
+
+
+def _for_lecturer(hidden: dict[str, str]) -> str:
+    """Return a sentence that names some of the hidden cells, and the first reason."""
+    names, (reason, *_) = list(hidden), hidden.values()
+    some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f"Cannot be shown: {some}, because {reason}. The submitted notebook has everything."
