@@ -29,6 +29,7 @@ from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.assignment.check import _id
 from course_utils.grading.assignment.course import CONFIG
+from course_utils.grading.nbgrader_steps import display
 from course_utils.grading.nbgrader_steps.intake import Submission, set_aside
 from course_utils.grading.nbgrader_steps.notes import lecturer_notes
 from course_utils.submission.contract import LECTURER
@@ -164,6 +165,7 @@ class Writer:
         log = self._api.log
         log.handlers, log.propagate = [logging.NullHandler()], False
         log.setLevel(logging.INFO)
+        display.get_ready()
         # One engine serves all submissions, because it caches the statements that it has compiled.
         self._engine = create_engine(self._api.coursedir.db_url)
 

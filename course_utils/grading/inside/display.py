@@ -8,6 +8,7 @@ import importlib
 import json
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import nbgrader
@@ -15,6 +16,7 @@ from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
 from nbconvert.exporters import HTMLExporter
 from nbconvert.preprocessors import Preprocessor
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from traitlets.config import Config
 
@@ -41,6 +43,14 @@ class PageExporter(HTMLExporter):
         environment = super()._create_environment()
         environment.bytecode_cache = _compiled
         return environment
+
+    def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """Run the steps of nbconvert, one of which would replace the styles that are given."""
+        given = resources.get("inlining")
+        nb, resources = super()._preprocess(nb, resources)
+        if given:
+            resources["inlining"] = given
+        return nb, resources
 
 
 class _InMemory(BytecodeCache):

@@ -76,8 +76,22 @@ class ForkServer:
         )
         far.close()
         self._near.settimeout(START_SECONDS)
-        if self._near.recv(MESSAGE_BYTES) != b"ready":
-            raise SandboxError("The process that starts submissions ended; see the lines above.")
+        self._is_ready = False
+
+    def wait(self) -> None:
+        """Wait until everything is imported; `start` does so by itself.
+
+        Raises
+        ------
+        SandboxError
+            If the server ends before.
+        """
+        with self._lock:
+            if not self._is_ready and self._near.recv(MESSAGE_BYTES) != b"ready":
+                raise SandboxError(
+                    "The process that starts submissions ended; see the lines above."
+                )
+            self._is_ready = True
 
     def start(
         self,
@@ -101,6 +115,7 @@ class ForkServer:
         descriptors : sequence of int
             Open files that the program receives.
         """
+        self.wait()
         with self._lock:
             task = Task(
                 number=next(self._numbers),
@@ -179,7 +194,8 @@ class ForkServer:
 def shared(preload: str = PRELOAD) -> ForkServer:
     """Return this process's only fork server that has imported this.
 
-    The first call starts it, in a few seconds, and so does the first one after it has ended.
+    The first call starts it, and so does the first one after it has ended; it is ready in a few
+    seconds.
 
     Parameters
     ----------

@@ -103,6 +103,4 @@ class Limits:
 PREDICTOR_LIMITS = Limits(disk=96 * 2**20)
 
 # Rendering the largest notebook takes a quarter of this memory.
-SHOW_LIMITS = Limits(
-    memory=2**30, address_space=2 * 2**30, disk=48 * 2**20, processor=SHOW_SECONDS
-)
+SHOW_LIMITS = Limits(memory=2**30, address_space=2 * 2**30, disk=48 * 2**20, processor=SHOW_SECONDS)
