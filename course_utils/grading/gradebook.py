@@ -206,8 +206,8 @@ class Writer:
                 raise AssignmentError(_reason(said))
         return said.get("log", "")
 
-    def write_feedback(self, student: str) -> None:
-        """Write the feedback page of a student.
+    def write_feedback(self, student: str) -> str:
+        """Write the feedback page of a student; return nbgrader's log.
 
         Raises
         ------
@@ -222,6 +222,7 @@ class Writer:
             said = capture_log(converter)
         if not said["success"]:
             raise AssignmentError(_reason(said))
+        return said.get("log", "")
 
 
 @contextlib.contextmanager

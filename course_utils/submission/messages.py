@@ -9,8 +9,7 @@ grader        to the examiner: `Order`, answered by `Reply`
 examiner      to the grader, and on to the student's kernel: `Question`,
               answered by `Answer`
 examiner      to the predictor: `PredictorRequest`, answered by bytes
-grader        to the program that cleans and renders: `ShowRequest`, answered
-              by `ShowReply`
+grader        to the renderer: `ShowRequest`, answered by `ShowReply`
 ============  ===============================================================
 
 A message is one JSON object. A field that is unknown, missing or of another type is refused. Values

@@ -1,7 +1,7 @@
 """Having what a student's notebook shows cleaned and rendered by a program in a sandbox.
 
-The libraries that clean and render can be kept busy for hours by a few kilobytes. The grader calls
-none of them for a student's text: it asks a program, and goes on without what is not answered.
+A few kilobytes can keep the libraries that clean and render busy for hours. So the grader itself
+gives them no text of a student: it asks the renderer, and goes on without what is not answered.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import signal
 import socket
 import threading
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -25,14 +26,14 @@ from course_utils.grading.sandbox.bubblewrap import NoSandbox, Sandbox, open_san
 from course_utils.grading.sandbox.limits import (
     MAX_PAGE_BYTES,
     SHOW_LIMITS,
-    SHOW_PROGRAMS,
+    SHOW_RENDERERS,
     SHOW_SECONDS,
     SHOW_WAIT_SECONDS,
 )
 from course_utils.submission.messages import ShowReply, ShowRequest
 
-PRELOAD = "course_utils.grading.inside.display:import_everything"
-PROGRAM = "course_utils.grading.inside.display:serve"
+PRELOAD = "course_utils.grading.inside.renderer:import_everything"
+RENDERER = "course_utils.grading.inside.renderer:serve"
 
 # Settings of the exporter with which a notebook is rendered only to see whether that is possible.
 PLAIN = {"HTMLExporter": {"template_name": "basic"}}
@@ -48,15 +49,15 @@ FOR_STUDENT = (
 
 
 def get_ready() -> None:
-    """Begin to import what the program needs, beside whatever the grader does meanwhile."""
+    """Begin to import what the renderer needs, while the grader does something else."""
     fork_server.shared(PRELOAD)
 
 
 class Display:
-    """Asks a program in a sandbox to clean cells and to render pages.
+    """Asks the renderer, in a sandbox, to clean cells and to render pages.
 
-    A program that ends, or that takes too much time or memory, gives no answer; the next request
-    goes to a new one. After `SHOW_PROGRAMS` of them, there are no more answers.
+    A renderer that ends, or that takes too much time or memory, gives no answer; the next request
+    goes to a new one. After `SHOW_RENDERERS` of them, there are no more answers.
 
     Attributes
     ----------
@@ -67,24 +68,23 @@ class Display:
     def __init__(self, with_my_rights: bool) -> None:
         self.problem = ""
         self._with_my_rights = with_my_rights
-        self._programs_left = SHOW_PROGRAMS
-        self._program: _Program | None = None
+        self._left = SHOW_RENDERERS
+        self._renderer: _Renderer | None = None
 
     def __enter__(self) -> Display:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._program:
-            self._program.close()
+        if self._renderer:
+            self._renderer.close()
 
     def clean(self, cell: NotebookNode) -> NotebookNode | None:
         """Return a cleaned copy of a cell, with the same metadata; None without an answer."""
-        content = self._ask(ShowRequest(command="clean", notebook=_as_json([cell])))
-        return (
-            None
-            if content is None
-            else nbformat.from_dict(json.loads(content) | {"metadata": cell.metadata})
-        )
+        with self._not_too_deep():
+            content = self._ask(ShowRequest(command="clean", notebook=_as_json([cell])))
+            if content is not None:
+                return nbformat.from_dict(json.loads(content) | {"metadata": cell.metadata})
+        return None
 
     def render(
         self,
@@ -105,50 +105,62 @@ class Display:
         resources : dict
             What the exporter is told about the notebook; JSON values.
         """
-        notebook = _as_json(cells, metadata)
-        return self._ask(
-            ShowRequest(command="render", notebook=notebook, settings=settings, resources=resources)
-        )
+        with self._not_too_deep():
+            notebook = _as_json(cells, metadata)
+            return self._ask(
+                ShowRequest(
+                    command="render", notebook=notebook, settings=settings, resources=resources
+                )
+            )
+        return None
+
+    @contextlib.contextmanager
+    def _not_too_deep(self) -> Iterator[None]:
+        try:
+            yield
+        except RecursionError:
+            self.problem = "it is nested too deeply"
 
     def _ask(self, request: ShowRequest) -> str | None:
-        while self._programs_left:
-            if self._program is None:
-                self._program = _Program(self._with_my_rights)
-            reply = self._program.ask(request)
+        while self._left:
+            if self._renderer is None:
+                self._renderer = _Renderer(self._with_my_rights)
+            reply = self._renderer.ask(request)
             if reply:
                 self.problem = f"it cannot be displayed ({reply.problem})" if reply.problem else ""
                 return None if reply.problem else reply.content
-            self.problem = self._program.why_ended()
-            self._program.close()
-            self._program = None
-            self._programs_left -= 1
-            # A program that was ended from outside, as when the machine has no memory left, says
-            # nothing about the notebook: the next one is asked the same.
+            self.problem = self._renderer.why_ended()
+            self._renderer.close()
+            self._renderer = None
+            self._left -= 1
+            # A renderer that was ended from outside, as when the machine has no memory left, says
+            # nothing about the notebook, so the next one is asked the same.
             if self.problem:
                 return None
-        self.problem = self.problem or "the programs that display it were ended from outside"
+        self.problem = self.problem or "the program that displays it was ended from outside"
         return None
 
 
-class _Program:
-    """One program that cleans and renders, in its own sandbox."""
+class _Renderer:
+    """One renderer in its own sandbox."""
 
     def __init__(self, with_my_rights: bool) -> None:
+        self._server = fork_server.shared(PRELOAD)
         self._sandbox: Sandbox | NoSandbox = open_sandbox(with_my_rights, limits=SHOW_LIMITS)
         self._took_too_long = False
         near, far = socket.socketpair()
         with far:
             self._connection = Connection(near.detach())
-            self._pid = fork_server.shared(PRELOAD).start(
-                PROGRAM, self._sandbox.ticket(), {}, descriptors=[far.fileno()]
+            self._pid = self._server.start(
+                RENDERER, self._sandbox.ticket(), {}, descriptors=[far.fileno()]
             )
-        # A program that only waits takes no time of a processor, so nothing else would end it.
+        # Nothing else would end a renderer that waits, because it takes no time of a processor.
         self._timer = threading.Timer(SHOW_WAIT_SECONDS, self._end)
         self._timer.daemon = True
         self._timer.start()
 
     def ask(self, request: ShowRequest) -> ShowReply | None:
-        """Return the reply to a request; None if the program has ended or had to be ended."""
+        """Return the reply to a request; None if the renderer has ended or had to be ended."""
         message = request.to_bytes()
         with contextlib.suppress(EOFError, OSError, ValueError):
             self._connection.send_bytes(message)
@@ -160,10 +172,10 @@ class _Program:
         self._sandbox.close()
 
     def why_ended(self) -> str:
-        """Return why the program gave no reply, as a clause; empty if it was ended from outside."""
+        """Return why there was no reply, as a clause; empty if it was ended from outside."""
         if self._took_too_long:
             return f"it took more than {SHOW_WAIT_SECONDS} seconds"
-        code = fork_server.shared(PRELOAD).exit_code(self._pid, EXIT_CODE_SECONDS)
+        code = self._server.exit_code(self._pid, EXIT_CODE_SECONDS)
         if self._sandbox.exceeded:
             return f"it took {self._sandbox.exceeded}"
         if code == -signal.SIGXCPU:
@@ -173,7 +185,7 @@ class _Program:
         return f"the program that displays it ended (exit code {code})"
 
     def close(self) -> None:
-        """End the program."""
+        """End the renderer."""
         self._timer.cancel()
         self._connection.close()
         self._sandbox.close()
@@ -189,7 +201,7 @@ def make_harmless(notebook: NotebookNode, with_my_rights: bool) -> None:
     notebook : NotebookNode
         Changed in place; notes for student and lecturer are added if something is replaced.
     with_my_rights : bool
-        Whether the program runs with the lecturer's rights, without a sandbox.
+        Whether the renderer has the lecturer's rights, without a sandbox.
     """
     # The outputs of tests are the grader's own.
     theirs = [index for index, cell in enumerate(notebook.cells) if not is_test(cell)]

@@ -157,6 +157,7 @@ class ForkServer:
         int or None
             The exit code, or the negative number of the signal that ended the program.
         """
+        self.wait()
         end = time.monotonic() + seconds
         with self._lock:
             while pid not in self._exit_codes:

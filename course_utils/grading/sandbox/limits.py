@@ -48,13 +48,13 @@ MAX_NUMBERS = 64
 
 # Cleaning and rendering
 
-# Seconds of a processor's time for one program: a notebook with all its figures takes half of one.
+# Seconds of processor time for one renderer: a notebook with all its figures takes less than one.
 SHOW_SECONDS = 5
-# Seconds until a program that takes no time of a processor is ended, too.
+# Seconds until a renderer is ended that takes no processor time.
 SHOW_WAIT_SECONDS = 120
-# Programs for one notebook, one after the other: when all of them have ended, nothing more of the
-# notebook is shown. Each can keep the grader waiting.
-SHOW_PROGRAMS = 4
+# Renderers for one notebook, one after the other. When all have ended, nothing more of the notebook
+# is shown: each one keeps the grader waiting.
+SHOW_RENDERERS = 4
 # Bytes of a page: three times the largest notebook.
 MAX_PAGE_BYTES = 60 * 2**20
 
@@ -86,7 +86,7 @@ class Limits:
     files : int
         Written files and folders.
     processor : int
-        Seconds of a processor's time for one process; the system ends it with SIGXCPU.
+        Seconds of processor time of one process; the system ends it with SIGXCPU.
     """
 
     memory: int = 4 * 2**30
@@ -102,5 +102,5 @@ class Limits:
 # The predictor runs a network that is not trusted, and writes next to nothing.
 PREDICTOR_LIMITS = Limits(disk=96 * 2**20)
 
-# Rendering the largest notebook takes a quarter of this memory.
+# The renderer's. Rendering the largest notebook takes a quarter of this memory.
 SHOW_LIMITS = Limits(memory=2**30, address_space=2 * 2**30, disk=48 * 2**20, processor=SHOW_SECONDS)

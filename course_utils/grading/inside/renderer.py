@@ -1,4 +1,4 @@
-"""The program that cleans and renders what a student's notebook shows."""
+"""The renderer: the program that cleans and renders what a student's notebook shows."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from traitlets.config import Config
 
+from course_utils.grading.sandbox.limits import MAX_PAGE_BYTES
 from course_utils.submission.messages import ShowReply, ShowRequest
 
 # Step of nbgrader that cleans a cell; its module is above this one, which imports it by name.
@@ -79,10 +80,12 @@ def serve(descriptor: int) -> None:
         except EOFError:
             return
         try:
-            reply = ShowReply(content=_answer(request))
+            reply = ShowReply(content=_answer(request)).to_bytes()
         except Exception as error:
-            reply = ShowReply(problem=type(error).__name__)
-        connection.send_bytes(reply.to_bytes())
+            reply = ShowReply(problem=type(error).__name__).to_bytes()
+        if len(reply) > MAX_PAGE_BYTES:
+            reply = ShowReply(problem=f"more than {MAX_PAGE_BYTES // 2**20} MB").to_bytes()
+        connection.send_bytes(reply)
 
 
 def _answer(request: ShowRequest) -> str:
