@@ -9,12 +9,15 @@ from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
 from nbgrader import utils
+from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme
 from nbgrader.preprocessors.base import NbGraderPreprocessor
 from traitlets import Bool, default
 
+from course_utils.errors import SandboxError
 from course_utils.grading.nbgrader_steps.display import CANNOT_BE_SHOWN, Display
 from course_utils.grading.nbgrader_steps.examine import Examine
+from course_utils.grading.sandbox.bubblewrap import require_sandbox
 from course_utils.submission.contract import GRADE_MIME, LECTURER
 
 # Styles of tables.
@@ -52,8 +55,17 @@ class PageStyle(CSSHTMLHeaderPreprocessor):
 class FeedbackExporter(HTMLExporter):
     """Has nbgrader's page rendered in a sandbox.
 
-    If that is not possible, the page has the points and a sentence instead of the notebook.
+    If that is not possible, the page has the points and a sentence instead of the notebook. If no
+    sandbox is available, nbgrader ends before it reads the first submission.
     """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        try:
+            require_sandbox(Examine(parent=self.parent).with_my_rights)
+        except SandboxError as error:
+            self.log.error(str(error))
+            raise NbGraderException(str(error)) from error
 
     @default("default_preprocessors")
     def _default_preprocessors(self) -> list[str]:
@@ -63,7 +75,7 @@ class FeedbackExporter(HTMLExporter):
         self, nb: NotebookNode, resources: Any = None, **kw: Any
     ) -> tuple[Any, Any]:
         nb, resources = Exporter.from_notebook_node(self, nb, resources, **kw)
-        with Display(Examine(parent=self).with_my_rights) as display:
+        with Display(Examine(parent=self.parent).with_my_rights) as display:
             page = display.render(nb.cells, nb.metadata, self._settings(), _for_template(resources))
         if page is None:
             self.log.warning("The notebook is missing on the page, because %s.", display.problem)
