@@ -151,9 +151,7 @@ class _Renderer:
         near, far = socket.socketpair()
         with far:
             self._connection = Connection(near.detach())
-            self._pid = self._server.start(
-                RENDERER, self._sandbox.ticket(), {}, descriptors=[far.fileno()]
-            )
+            self._pid = self._server.start(RENDERER, self._sandbox.ticket(), {}, [], [far.fileno()])
         # Nothing else would end a renderer that waits, because it takes no time of a processor.
         self._timer = threading.Timer(SHOW_WAIT_SECONDS, self._end)
         self._timer.daemon = True

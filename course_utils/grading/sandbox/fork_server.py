@@ -89,7 +89,7 @@ class ForkServer:
         with self._lock:
             if not self._is_ready and self._near.recv(MESSAGE_BYTES) != b"ready":
                 raise SandboxError(
-                    "The process that starts submissions ended; see the lines above."
+                    "The process that starts submissions has ended; see the lines above."
                 )
             self._is_ready = True
 
