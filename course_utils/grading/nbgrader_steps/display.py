@@ -201,53 +201,69 @@ def make_harmless(notebook: NotebookNode, with_my_rights: bool) -> None:
     with_my_rights : bool
         Whether the renderer has the lecturer's rights, without a sandbox.
     """
-    # The outputs of tests are the grader's own.
-    theirs = [index for index, cell in enumerate(notebook.cells) if not is_test(cell)]
-    hidden: dict[str, str] = {}
     with Display(with_my_rights) as display:
+        cleaning = _Cleaning(notebook, display)
+        cleaning.clean()
+        if not cleaning.is_shown(notebook.cells):
+            cleaning.hide_slow_cells()
+            if not cleaning.is_shown(notebook.cells):
+                cleaning.hide_everything()
+    if cleaning.hidden:
+        add_note(notebook, FOR_STUDENT, _for_lecturer(cleaning.hidden))
 
-        def hide(index: int, *, output_only: bool = False) -> None:
-            cell = notebook.cells[index]
-            hidden[grade_id(cell) or f"cell {index + 1}"] = display.problem
-            _hide(cell, output_only)
 
-        def is_shown(cells: list[NotebookNode]) -> bool:
-            return display.render(cells, notebook.metadata, PLAIN, {}) is not None
+class _Cleaning:
+    """Cleans a notebook's cells in place, and remembers which of them cannot be shown, and why."""
 
-        for index in theirs:
-            cell = notebook.cells[index]
-            cleaned = display.clean(cell)
-            if cleaned is None:
-                # Only the outputs of a code cell are cleaned.
-                hide(index, output_only=cell.cell_type == "code")
+    def __init__(self, notebook: NotebookNode, display: Display) -> None:
+        self.hidden: dict[str, str] = {}
+        self._notebook, self._display = notebook, display
+        # The outputs of tests are the grader's own.
+        self._theirs = [n for n, cell in enumerate(notebook.cells) if not is_test(cell)]
+
+    def clean(self) -> None:
+        for index in self._theirs:
+            cell = self._notebook.cells[index]
+            cleaned = self._display.clean(cell)
+            if cleaned is not None:
+                self._notebook.cells[index] = cleaned
             else:
-                notebook.cells[index] = cleaned
-        if not is_shown(notebook.cells):
-            for index in theirs:
-                cell = notebook.cells[index]
-                if not is_shown([cell]):
-                    hide(index, output_only=bool(cell.get("outputs")))
-                    if not is_shown([cell]):
-                        hide(index)
-            if not is_shown(notebook.cells):
-                for index in theirs:
-                    hide(index)
-    if hidden:
-        add_note(notebook, FOR_STUDENT, _for_lecturer(hidden))
+                # Only the outputs of a code cell are cleaned.
+                self._hide(index, only_outputs=cell.cell_type == "code")
+
+    def is_shown(self, cells: list[NotebookNode]) -> bool:
+        return self._display.render(cells, self._notebook.metadata, PLAIN, {}) is not None
+
+    def hide_slow_cells(self) -> None:
+        """Render each cell alone, and hide what cannot be rendered: first its outputs."""
+        for index in self._theirs:
+            cell = self._notebook.cells[index]
+            if self.is_shown([cell]):
+                continue
+            if cell.get("outputs"):
+                self._hide(index, only_outputs=True)
+                if self.is_shown([cell]):
+                    continue
+            self._hide(index)
+
+    def hide_everything(self) -> None:
+        for index in self._theirs:
+            self._hide(index)
+
+    def _hide(self, index: int, only_outputs: bool = False) -> None:
+        cell = self._notebook.cells[index]
+        self.hidden[grade_id(cell) or f"cell {index + 1}"] = self._display.problem
+        if cell.cell_type == "code":
+            cell.outputs = [new_output("stream", name="stdout", text=CANNOT_BE_SHOWN)]
+        if not only_outputs:
+            cell.source = f"# {CANNOT_BE_SHOWN}" if cell.cell_type == "code" else CANNOT_BE_SHOWN
+            cell.pop("attachments", None)
 
 
 def _as_json(cells: list[NotebookNode], metadata: dict[str, Any] | None = None) -> str:
     return json.dumps(
         {"cells": cells, "metadata": metadata or {}, "nbformat": 4, "nbformat_minor": 5}
     )
-
-
-def _hide(cell: NotebookNode, output_only: bool) -> None:
-    if cell.cell_type == "code":
-        cell.outputs = [new_output("stream", name="stdout", text=CANNOT_BE_SHOWN)]
-    if not output_only:
-        cell.source = f"# {CANNOT_BE_SHOWN}" if cell.cell_type == "code" else CANNOT_BE_SHOWN
-        cell.pop("attachments", None)
 
 
 def _for_lecturer(hidden: dict[str, str]) -> str:

@@ -189,6 +189,8 @@ class ForkServer:
     def close(self) -> None:
         """End the fork server; the programs that it has started continue."""
         self._near.close()
+        if not self._is_ready:  # it may still import, and has started no program
+            self._process.kill()
         self._process.wait()
 
 
