@@ -5,6 +5,7 @@ The real nbgrader and `course grade` grade them beside honest submissions.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -29,7 +30,6 @@ HOSTILE = {
     "environment": new_markdown_cell("\\begin{a}" * REPEATS),
     "formula": new_markdown_cell("\\\\[" * REPEATS),
     "output": new_code_cell(DISPLAYS.format(REPEATS)),
-    "program": new_code_cell("%a\n" * REPEATS),
     "raw": new_raw_cell("<b>" * REPEATS),
 }
 
@@ -93,3 +93,15 @@ def test_formgrader_can_show_every_notebook(graded, student):
     started = time.process_time()
     HTMLExporter(template_name="classic").from_notebook_node(read_graded(graded, student, NAME))
     assert time.process_time() - started < SHOW_SECONDS
+
+
+def test_without_a_sandbox_no_page_is_rendered(graded, tmp_path):
+    command = [sys.executable, "-m", "nbgrader", "generate_feedback", NAME, "--force"]
+    without = os.environ | {"PATH": str(tmp_path)}
+    done = subprocess.run(
+        command, cwd=graded, env=without, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "install bubblewrap" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert feedback(graded, HONEST[0])

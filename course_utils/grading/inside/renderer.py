@@ -113,7 +113,8 @@ def import_everything() -> None:
              new_code_cell("1", outputs=[shown, printed])]  # fmt: skip
     for cell in cells:
         _step().preprocess_cell(cell, {}, 0)
-    notebook = new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
+    language = {"name": "python", "pygments_lexer": "ipython3"}
+    notebook = new_notebook(cells=cells, metadata={"language_info": language})
     about = {"nbgrader": {"score": 0, "max_score": 0, "late_penalty": 0}, "inlining": {}}
     for settings in ({"template_name": "basic"}, FEEDBACK):
         exporter = PageExporter(config=Config({"HTMLExporter": settings}))

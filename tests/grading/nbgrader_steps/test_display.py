@@ -114,6 +114,7 @@ def test_a_cell_that_takes_too_long_is_not_shown_and_both_are_told(one_second, k
     assert FOR_STUDENT in note.source
     (told,) = lecturer_notes(shown)
     assert told.startswith("Cannot be shown: q1, because ")
+    assert ("seconds" in told) == (kind != "surrogate")
     assert (first.source, last.source) == ("# Before", "after = 1")
     assert CANNOT_BE_SHOWN in str(hidden)
     assert hidden.metadata.nbgrader.grade_id == "q1"
