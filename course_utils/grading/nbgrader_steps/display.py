@@ -178,8 +178,10 @@ class _Renderer:
             return f"it took {self._sandbox.exceeded}"
         if code == -signal.SIGXCPU:
             return f"it took more than {SHOW_SECONDS} seconds"
-        if code in (None, -signal.SIGKILL):
+        if code is None or code == -signal.SIGKILL:
             return ""
+        if code < 0:
+            return f"the program that displays it crashed ({signal.Signals(-code).name})"
         return f"the program that displays it ended (exit code {code})"
 
     def close(self) -> None:
