@@ -11,11 +11,13 @@ import subprocess
 import sys
 import time
 
+import nbformat
 import pytest
 from nbconvert.exporters import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 from nbgrading import add_assignment, grade, hand_in, make_course, points, solved, value_cells
 
+from course_utils.grading.assignment.course import nbgrader
 from course_utils.grading.gradebook import read_graded, results
 from course_utils.grading.nbgrader_steps.display import CANNOT_BE_SHOWN, FOR_STUDENT
 from course_utils.grading.sandbox.limits import SHOW_SECONDS
@@ -93,6 +95,20 @@ def test_formgrader_can_show_every_notebook(graded, student):
     started = time.process_time()
     HTMLExporter(template_name="classic").from_notebook_node(read_graded(graded, student, NAME))
     assert time.process_time() - started < SHOW_SECONDS
+
+
+def test_a_notebook_that_was_never_cleaned_costs_only_its_page(graded):
+    path = graded / "autograded" / HONEST[1] / NAME / f"{NAME}.ipynb"
+    notebook = read_graded(graded, HONEST[1], NAME)
+    notebook.cells.append(HOSTILE["formula"])
+    path.chmod(0o644)
+    nbformat.write(notebook, path)
+    said = nbgrader(graded, "generate_feedback", NAME, "--force", f"--student={HONEST[1]}")
+    assert f"missing on the page, because it took more than {SHOW_SECONDS} seconds" in said
+    page = feedback(graded, HONEST[1])
+    assert "(Score: 2.0 / 2.0)" in page
+    assert CANNOT_BE_SHOWN in page
+    assert points(graded, HONEST[1], NAME) == {"value-test": 2}
 
 
 def test_without_a_sandbox_no_page_is_rendered(graded, tmp_path):
