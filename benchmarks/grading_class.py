@@ -129,7 +129,7 @@ def _time_networks(process: int) -> list[float]:
 
 def _kernel_seconds(manager: type[AsyncKernelManager]) -> float:
     """Measure how long a kernel takes to start and to import the library."""
-    fork_server.shared()
+    fork_server.shared().wait()
     return statistics.median(_start_kernel(manager) for _ in range(KERNELS))
 
 

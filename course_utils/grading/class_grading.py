@@ -242,10 +242,9 @@ class _Queue:
             yield self._failed(student, error)
 
     def _write(self, student: str, submission: Submission, seconds: float) -> Outcome:
-        said = self._writer.write(submission)
+        said = self._writer.write(submission) + self._writer.write_feedback(student)
         logs = self._course / examined.FOLDER / "logs" / student
         write_atomically(logs / f"{self._assignment}.log", said)
-        self._writer.write_feedback(student)
         # The marker is written last: if this call is killed before that, the next one repeats all.
         write_atomically(self._marker(student), json.dumps(submission.version))
         return Outcome(student, GRADED, seconds)

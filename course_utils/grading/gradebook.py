@@ -29,7 +29,7 @@ from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.assignment.check import _id
 from course_utils.grading.assignment.course import CONFIG
-from course_utils.grading.nbgrader_steps import points
+from course_utils.grading.nbgrader_steps import display, points
 from course_utils.grading.nbgrader_steps.intake import Submission
 from course_utils.grading.nbgrader_steps.notes import lecturer_notes
 from course_utils.printable import printable
@@ -183,6 +183,7 @@ class Writer:
         log = self._api.log
         log.handlers, log.propagate = [logging.NullHandler()], False
         log.setLevel(logging.INFO)
+        display.get_ready()
         # One engine serves all submissions, because it caches the statements that it has compiled.
         self._engine = create_engine(self._api.coursedir.db_url)
 
@@ -233,8 +234,8 @@ class Writer:
                 raise AssignmentError(_reason(said))
         return printable(said.get("log", ""))
 
-    def write_feedback(self, student: str) -> None:
-        """Write the feedback page of a student.
+    def write_feedback(self, student: str) -> str:
+        """Write the feedback page of a student; return nbgrader's log.
 
         Raises
         ------
@@ -249,6 +250,7 @@ class Writer:
             said = capture_log(converter)
         if not said["success"]:
             raise AssignmentError(_reason(said))
+        return said.get("log", "")
 
 
 @contextlib.contextmanager

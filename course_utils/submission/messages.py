@@ -10,6 +10,7 @@ examiner      to the grader, and on to the student's kernel: `Question`,
               answered by `Answer`
 examiner      to a predictor: `PredictorRequest`, answered by `ANSWERED` and an
               `OpenedNetwork` or an array, or by `REFUSED` and a sentence
+grader        to the renderer: `ShowRequest`, answered by `ShowReply`
 ============  ===============================================================
 
 A message is one JSON object. A field that is unknown, missing or of another type is refused. Values
@@ -364,3 +365,41 @@ class OpenedNetwork(Message):
     structure: Structure
     weights: str
     architecture: str
+
+
+class ShowRequest(Message):
+    """Clean a cell, or render a notebook as a page.
+
+    Attributes
+    ----------
+    command : str
+        ``"clean"`` or ``"render"``.
+    notebook : str
+        As JSON; to be cleaned, it has one cell.
+    of_test : bool
+        Whether the cell is a test, whose outputs are the grader's own but quote answers.
+    settings : dict
+        The settings of the exporter that renders.
+    resources : dict
+        What the exporter is told about the notebook.
+    """
+
+    command: Literal["clean", "render"]
+    notebook: str
+    of_test: bool = False
+    settings: dict[str, Any] = {}
+    resources: dict[str, Any] = {}
+
+
+class ShowReply(Message):
+    """The cleaned cell as JSON, or the page.
+
+    Attributes
+    ----------
+    content : str
+    problem : str
+        The name of an exception; then there is no content.
+    """
+
+    content: str = ""
+    problem: str = ""

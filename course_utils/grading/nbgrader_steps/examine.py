@@ -13,6 +13,7 @@ from traitlets import Bool, Float, Int, default
 from course_utils import env
 from course_utils.grading.examine.job import Job, read_files
 from course_utils.grading.examine.store import PROVENANCE, load_or_examine
+from course_utils.grading.nbgrader_steps import display
 from course_utils.grading.nbgrader_steps.notes import add_note
 from course_utils.grading.nbgrader_steps.repair import NOTHING_TO_RUN, lecturers_notebook
 
@@ -44,6 +45,7 @@ class Examine(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         job = self.parent.submission.job
         if job is not None:
+            display.get_ready()
             examined = load_or_examine(job, Path(self.parent.parent.coursedir.root))
             nb.cells = examined.cells
             nb.metadata[PROVENANCE] = examined.provenance

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from jinja2 import BytecodeCache, Environment
-from jinja2.bccache import Bucket
-from nbconvert.exporters import HTMLExporter
+from nbconvert.exporters import Exporter, HTMLExporter
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell, new_notebook
 from nbgrader import utils
+from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme
 from nbgrader.preprocessors.base import NbGraderPreprocessor
-from traitlets import Bool
+from traitlets import Bool, default
 
+from course_utils.errors import SandboxError
+from course_utils.grading.nbgrader_steps.display import CANNOT_BE_SHOWN, Display
+from course_utils.grading.nbgrader_steps.examine import Examine
+from course_utils.grading.sandbox.bubblewrap import require_sandbox
 from course_utils.submission.contract import GRADE_MIME, LECTURER
 
 # Styles of tables.
@@ -49,30 +53,41 @@ class PageStyle(CSSHTMLHeaderPreprocessor):
 
 
 class FeedbackExporter(HTMLExporter):
-    """Writes nbgrader's page with templates that are compiled once for all pages.
+    """Has nbgrader's page rendered in a sandbox.
 
-    nbgrader creates an exporter for each page, and each would compile all templates again. For a
-    short notebook, that takes longer than everything else.
+    If that is not possible, the page has the points and a sentence instead of the notebook. If no
+    sandbox is available, nbgrader ends before it reads the first submission.
     """
 
-    def _create_environment(self) -> Environment:
-        environment = super()._create_environment()
-        environment.bytecode_cache = _compiled
-        return environment
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        try:
+            require_sandbox(Examine(parent=self.parent).with_my_rights)
+        except SandboxError as error:
+            self.log.error(str(error))
+            raise NbGraderException(str(error)) from error
+
+    @default("default_preprocessors")
+    def _default_preprocessors(self) -> list[str]:
+        return []  # those of nbconvert change texts of the student, so they run in the sandbox
+
+    def from_notebook_node(
+        self, nb: NotebookNode, resources: Any = None, **kw: Any
+    ) -> tuple[Any, Any]:
+        nb, resources = Exporter.from_notebook_node(self, nb, resources, **kw)
+        with Display(Examine(parent=self.parent).with_my_rights) as display:
+            page = display.render(nb.cells, nb.metadata, self._settings(), _for_template(resources))
+        if page is None:
+            self.log.warning("The notebook is missing on the page, because %s.", display.problem)
+            note = new_markdown_cell(CANNOT_BE_SHOWN)
+            return super().from_notebook_node(new_notebook(cells=[note]), resources)
+        return page, resources
+
+    def _settings(self) -> dict[str, Any]:
+        return {"HTMLExporter": dict(self.config.HTMLExporter)}
 
 
-class _InMemory(BytecodeCache):
-    """Cache of the compiled templates in this process."""
-
-    def __init__(self) -> None:
-        self._code: dict[str, bytes] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        if bucket.key in self._code:
-            bucket.bytecode_from_string(self._code[bucket.key])
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        self._code[bucket.key] = bucket.bytecode_to_string()
-
-
-_compiled = _InMemory()
+def _for_template(resources: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page says about the submission; not where the gradebook is."""
+    about = {name: value for name, value in resources["nbgrader"].items() if name != "db_url"}
+    return {"nbgrader": about, "inlining": resources["inlining"]}

@@ -87,6 +87,8 @@ def _join_namespaces(libc: ctypes.CDLL, keeper: int) -> None:
 def _limit(limits: Limits, gpu: bool) -> None:
     # CUDA also reserves address space for the GPU's memory.
     address_space = resource.RLIM_INFINITY if gpu else limits.address_space
+    # At the second limit, the system would send SIGKILL, which means something else here.
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.processor, resource.RLIM_INFINITY))
     for what, most in (
         (resource.RLIMIT_AS, address_space),
         (resource.RLIMIT_NPROC, limits.processes),

@@ -7,7 +7,6 @@ child can compute. `ForkServer` is the client; this file, run as a program, is t
 from __future__ import annotations
 
 import atexit
-import functools
 import importlib
 import itertools
 import os
@@ -30,7 +29,7 @@ from course_utils.paths import CHECKOUT
 from course_utils.runtime import keras_home, start_folder
 from course_utils.submission.messages import Ended, Started, Task, Ticket
 
-# Imports everything that the programs need; called once, before the first fork.
+# Imports everything that the programs of an examination need; called once, before the first fork.
 PRELOAD = "course_utils.grading.inside.preload:import_everything"
 MESSAGE_BYTES = 2**16
 MAX_DESCRIPTORS = 4
@@ -54,18 +53,25 @@ QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LE
 FROM_SERVER: TypeAdapter[Started | Ended] = TypeAdapter(Started | Ended)
 
 _starting = threading.Lock()
+_servers: dict[str, ForkServer] = {}
 
 
 class ForkServer:
-    """Starts programs in sandboxes, as forks of one process that has imported everything."""
+    """Starts programs in sandboxes, as forks of one process that has imported everything.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    preload : str
+        ``"module:function"``, which imports what the programs need.
+    """
+
+    def __init__(self, preload: str = PRELOAD) -> None:
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._exit_codes: dict[int, int] = {}
         self._near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(far.fileno())],
+            [sys.executable, "-m", __name__, str(far.fileno()), preload],
             pass_fds=[far.fileno()],
             stdin=subprocess.DEVNULL,
             # Programs can read it in /proc, even after they have got another one. Sandboxes show
@@ -74,8 +80,22 @@ class ForkServer:
         )
         far.close()
         self._near.settimeout(START_SECONDS)
-        if self._near.recv(MESSAGE_BYTES) != b"ready":
-            raise SandboxError("The process that starts submissions ended; see the lines above.")
+        self._is_ready = False
+
+    def wait(self) -> None:
+        """Wait until everything is imported; `start` does so by itself.
+
+        Raises
+        ------
+        SandboxError
+            If the server ends before.
+        """
+        with self._lock:
+            if not self._is_ready and self._near.recv(MESSAGE_BYTES) != b"ready":
+                raise SandboxError(
+                    "The process that starts submissions has ended; see the lines above."
+                )
+            self._is_ready = True
 
     def start(
         self,
@@ -99,6 +119,7 @@ class ForkServer:
         descriptors : sequence of int
             Open files that the program receives.
         """
+        self.wait()
         with self._lock:
             task = Task(
                 number=next(self._numbers),
@@ -140,6 +161,7 @@ class ForkServer:
         int or None
             The exit code, or the negative number of the signal that ended the program.
         """
+        self.wait()
         end = time.monotonic() + seconds
         with self._lock:
             while pid not in self._exit_codes:
@@ -171,25 +193,28 @@ class ForkServer:
     def close(self) -> None:
         """End the fork server; the programs that it has started continue."""
         self._near.close()
+        if not self._is_ready:  # it may still import, and has started no program
+            self._process.kill()
         self._process.wait()
 
 
-def shared() -> ForkServer:
-    """Return this process's only fork server.
+def shared(preload: str = PRELOAD) -> ForkServer:
+    """Return this process's only fork server that has imported this.
 
-    The first call starts it, in a few seconds, and so does the first one after it has ended.
+    The first call starts it, and so does the first one after it has ended; it is ready in a few
+    seconds.
+
+    Parameters
+    ----------
+    preload : str
+        See `ForkServer`.
     """
     with _starting:
-        if _shared().has_ended:
-            _shared.cache_clear()
-        return _shared()
-
-
-@functools.cache
-def _shared() -> ForkServer:
-    server = ForkServer()
-    atexit.register(server.close)
-    return server
+        server = _servers.get(preload)
+        if server is None or server.has_ended:
+            server = _servers[preload] = ForkServer(preload)
+            atexit.register(server.close)
+        return server
 
 
 def handed_on() -> dict[str, str]:
@@ -202,14 +227,17 @@ def handed_on() -> dict[str, str]:
     return FIXED | QUIET | chosen | {name: str(place) for name, place in places.items()}
 
 
-def serve(near: socket.socket) -> None:
+def serve(near: socket.socket, preload: str) -> None:
     """Fork a program for each task that arrives, until the client closes the connection."""
-    _function(PRELOAD)()
+    _function(preload)()
     near.send(b"ready")
     # Linux then keeps no record of children that have ended; nobody here waits for them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        message, descriptors, _, _ = socket.recv_fds(near, MESSAGE_BYTES, MAX_DESCRIPTORS)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(near, MESSAGE_BYTES, MAX_DESCRIPTORS)
+        except ConnectionResetError:  # the client has left messages unread
+            return
         if not message:
             return
         child = os.fork()
@@ -261,4 +289,4 @@ def _function(name: str) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])

@@ -6,6 +6,7 @@ student's notebook checks them too.
 
 from __future__ import annotations
 
+import resource
 from dataclasses import dataclass
 
 # The notebook
@@ -59,6 +60,19 @@ MAX_RATIO = 100
 # Numbers in one list of a structure: sizes and scales are few, and weights have their own file.
 MAX_NUMBERS = 64
 
+# Cleaning and rendering
+
+# Seconds of processor time for one renderer. 20 MB of figures take half of one, and a table of
+# 10,000 rows takes three.
+SHOW_SECONDS = 5
+# Seconds until a renderer is ended that takes no processor time.
+SHOW_WAIT_SECONDS = 120
+# Renderers for one notebook, one after the other. When all have ended, nothing more of the notebook
+# is shown: each one keeps the grader waiting.
+SHOW_RENDERERS = 4
+# Bytes of a page: three times the largest notebook.
+MAX_PAGE_BYTES = 60 * 2**20
+
 # The sandbox
 
 # Seconds between two measurements of what a sandbox takes.
@@ -86,6 +100,8 @@ class Limits:
         Bytes of all written files, which are kept in memory.
     files : int
         Written files and folders.
+    processor : int
+        Seconds of processor time of one process; the system ends it with SIGXCPU.
     """
 
     memory: int = 4 * 2**30
@@ -95,7 +111,11 @@ class Limits:
     open_files: int = 1024
     disk: int = 768 * 2**20
     files: int = 50_000
+    processor: int = resource.RLIM_INFINITY
 
 
 # The predictor runs a network that is not trusted, and writes next to nothing.
 PREDICTOR_LIMITS = Limits(disk=96 * 2**20)
+
+# The renderer's. The largest notebook takes a third of this memory.
+SHOW_LIMITS = Limits(memory=2**30, address_space=2 * 2**30, disk=48 * 2**20, processor=SHOW_SECONDS)

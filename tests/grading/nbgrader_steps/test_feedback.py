@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import nbformat
 from graded_cells import graded_cell, result
-from jinja2 import Environment
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 from course_utils.grading.nbgrader_steps import feedback, points
@@ -20,22 +19,3 @@ def test_feedback_hides_tests_rubrics_and_reasons():
     assert "shown = 1" in text
     assert "secret" not in text
     assert "copied" not in text
-
-
-def test_the_templates_of_the_page_are_compiled_once(monkeypatch):
-    compiled = []
-    compile_template = Environment.compile
-
-    def counted(self, source, name=None, *rest, **settings):
-        compiled.append(name)
-        return compile_template(self, source, name, *rest, **settings)
-
-    monkeypatch.setattr(Environment, "compile", counted)
-    monkeypatch.setattr(feedback, "_compiled", feedback._InMemory())
-    notebook = new_notebook(cells=[new_markdown_cell("# Hello")])
-    first, _ = feedback.FeedbackExporter().from_notebook_node(notebook)
-    assert len(compiled) == len(set(compiled)) > 1
-    compiled.clear()
-    second, _ = feedback.FeedbackExporter().from_notebook_node(notebook)
-    assert compiled == []
-    assert second == first

@@ -22,7 +22,7 @@ from mistune import import_plugin
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.token import STANDARD_TYPES
 
-from course_utils.grading.nbgrader_steps.formulas import is_ordinary, may_hold_a_formula
+from course_utils.grading.inside.formulas import is_ordinary, may_hold_a_formula
 
 _TAGS = """
     a abbr b blockquote br caption code dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i img ins
@@ -80,7 +80,7 @@ def harmless_html(text: str, formulas: bool = True) -> str:
 
     Examples
     --------
-    >>> from course_utils.grading.nbgrader_steps.harmless import harmless_html
+    >>> from course_utils.grading.inside.harmless import harmless_html
     >>> harmless_html("<b>bold</b><script>f()</script>")
     '<b>bold</b>&lt;script&gt;f()&lt;/script&gt;'
     >>> harmless_html("<p>$&#92;href{a}{b}$</p>")

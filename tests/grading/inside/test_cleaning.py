@@ -15,10 +15,11 @@ from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
+from course_utils.grading.assignment.cells import is_test
+from course_utils.grading.inside.cleaning import clean_cell
+from course_utils.grading.inside.formulas import is_ordinary
+from course_utils.grading.inside.harmless import harmless_html, harmless_markdown
 from course_utils.grading.nbgrader_steps import points
-from course_utils.grading.nbgrader_steps.clean import harmless_notebook
-from course_utils.grading.nbgrader_steps.formulas import is_ordinary
-from course_utils.grading.nbgrader_steps.harmless import harmless_html, harmless_markdown
 from course_utils.paths import CHECKOUT
 from course_utils.submission.contract import GRADE_MIME, LECTURER
 
@@ -28,11 +29,9 @@ EVERYTHING = [*FORMULAS, *ENCODED, *TAGS, *MARKDOWN]
 
 
 def cleaned(*cells: NotebookNode) -> list[NotebookNode]:
-    # `new_notebook` would refuse what is not in nbformat's schema.
-    notebook = NotebookNode(new_notebook(), cells=list(cells))
-    kept = harmless_notebook(notebook)
-    nbformat.validate(kept)
-    return kept.cells
+    kept = [clean_cell(cell, is_test(cell)) for cell in cells]
+    nbformat.validate(new_notebook(cells=kept))
+    return kept
 
 
 PIECES = [
@@ -138,9 +137,9 @@ def test_a_cell_of_an_older_format_has_no_id():
     cell = new_code_cell("1")
     cell.execution_count = True
     del cell["id"]
-    kept = harmless_notebook(NotebookNode(new_notebook(), cells=[cell], nbformat_minor=4))
-    nbformat.validate(kept)
-    assert kept.cells[0].execution_count is None
+    kept = clean_cell(cell, of_test=False)
+    nbformat.validate(NotebookNode(new_notebook(), cells=[kept], nbformat_minor=4))
+    assert kept.execution_count is None
 
 
 def test_a_test_quotes_answers_without_formulas():

@@ -88,7 +88,7 @@ def is_ordinary(text: str) -> bool:
 
     Examples
     --------
-    >>> from course_utils.grading.nbgrader_steps.formulas import is_ordinary
+    >>> from course_utils.grading.inside.formulas import is_ordinary
     >>> is_ordinary(r"the loss is $-\log p_i$"), is_ordinary(r"$\href{javascript:f()}{x}$")
     (True, False)
     """

@@ -1,0 +1,287 @@
+"""Having what a student's notebook shows cleaned and rendered by a program in a sandbox.
+
+A few kilobytes can keep the libraries that clean and render busy for hours. So the grader itself
+gives them no text of a student: it asks the renderer, and goes on without what is not answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+
+from course_utils.grading.assignment.cells import grade_id, is_test
+from course_utils.grading.nbgrader_steps.notes import add_note
+from course_utils.grading.sandbox import fork_server
+from course_utils.grading.sandbox.bubblewrap import NoSandbox, Sandbox, open_sandbox
+from course_utils.grading.sandbox.limits import (
+    MAX_PAGE_BYTES,
+    SHOW_LIMITS,
+    SHOW_RENDERERS,
+    SHOW_SECONDS,
+    SHOW_WAIT_SECONDS,
+)
+from course_utils.submission.contract import GRADE_MIME
+from course_utils.submission.messages import ShowReply, ShowRequest
+
+PRELOAD = "course_utils.grading.inside.renderer:import_everything"
+RENDERER = "course_utils.grading.inside.renderer:serve"
+
+# Settings of the exporter with which a notebook is rendered only to see whether that is possible.
+PLAIN = {"HTMLExporter": {"template_name": "basic"}}
+
+# Seconds in which the exit code of a program that has ended must arrive.
+EXIT_CODE_SECONDS = 5
+
+CANNOT_BE_SHOWN = "This cannot be shown: it takes too much time or memory to display."
+FOR_STUDENT = (
+    "Parts of your notebook take too much time or memory to be displayed, so they are not shown "
+    "here. This costs no points."
+)
+
+
+def get_ready() -> None:
+    """Begin to import what the renderer needs, while the grader does something else."""
+    fork_server.shared(PRELOAD)
+
+
+class Display:
+    """Asks the renderer, in a sandbox, to clean cells and to render pages.
+
+    A renderer that ends, or that takes too much time or memory, gives no answer; the next request
+    goes to a new one. After `SHOW_RENDERERS` of them, there are no more answers.
+
+    Attributes
+    ----------
+    problem : str
+        Why there was no answer the last time: a clause.
+    """
+
+    def __init__(self, with_my_rights: bool) -> None:
+        self.problem = ""
+        self._with_my_rights = with_my_rights
+        self._left = SHOW_RENDERERS
+        self._renderer: _Renderer | None = None
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._renderer:
+            self._renderer.close()
+
+    def clean(self, cell: NotebookNode) -> NotebookNode | None:
+        """Return a cleaned copy of a cell; None without an answer."""
+        with self._not_too_deep():
+            content = self._ask(
+                ShowRequest(command="clean", notebook=_as_json([cell]), of_test=is_test(cell))
+            )
+            if content is not None:
+                kept = {n: cell.metadata[n] for n in ("nbgrader",) if n in cell.metadata}
+                return nbformat.from_dict(json.loads(content) | {"metadata": kept})
+        return None
+
+    def render(
+        self,
+        cells: list[NotebookNode],
+        metadata: dict[str, Any],
+        settings: dict[str, Any],
+        resources: dict[str, Any],
+    ) -> str | None:
+        """Return a notebook as an HTML page; None without an answer.
+
+        Parameters
+        ----------
+        cells : list of NotebookNode
+        metadata : dict
+            The notebook's.
+        settings : dict
+            Settings of the exporter, as in ``nbgrader_config.py``.
+        resources : dict
+            What the exporter is told about the notebook; JSON values.
+        """
+        with self._not_too_deep():
+            notebook = _as_json(cells, metadata)
+            return self._ask(
+                ShowRequest(
+                    command="render", notebook=notebook, settings=settings, resources=resources
+                )
+            )
+        return None
+
+    @contextlib.contextmanager
+    def _not_too_deep(self) -> Iterator[None]:
+        try:
+            yield
+        except RecursionError:
+            self.problem = "it is nested too deeply"
+
+    def _ask(self, request: ShowRequest) -> str | None:
+        while self._left:
+            if self._renderer is None:
+                self._renderer = _Renderer(self._with_my_rights)
+            reply = self._renderer.ask(request)
+            if reply:
+                self.problem = f"it cannot be displayed ({reply.problem})" if reply.problem else ""
+                return None if reply.problem else reply.content
+            self.problem = self._renderer.why_ended()
+            self._renderer.close()
+            self._renderer = None
+            self._left -= 1
+            # A renderer that was ended from outside, as when the machine has no memory left, says
+            # nothing about the notebook, so the next one is asked the same.
+            if self.problem:
+                return None
+        self.problem = self.problem or "the program that displays it was ended from outside"
+        return None
+
+
+class _Renderer:
+    """One renderer in its own sandbox."""
+
+    def __init__(self, with_my_rights: bool) -> None:
+        self._server = fork_server.shared(PRELOAD)
+        self._sandbox: Sandbox | NoSandbox = open_sandbox(with_my_rights, limits=SHOW_LIMITS)
+        self._took_too_long = False
+        near, far = socket.socketpair()
+        with far:
+            self._connection = Connection(near.detach())
+            self._pid = self._server.start(RENDERER, self._sandbox.ticket(), {}, [], [far.fileno()])
+        # Nothing else would end a renderer that waits, because it takes no time of a processor.
+        self._timer = threading.Timer(SHOW_WAIT_SECONDS, self._end)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def ask(self, request: ShowRequest) -> ShowReply | None:
+        """Return the reply to a request; None if the renderer has ended or had to be ended."""
+        message = request.to_bytes()
+        with contextlib.suppress(EOFError, OSError, ValueError):
+            self._connection.send_bytes(message)
+            return ShowReply.from_bytes(self._connection.recv_bytes(MAX_PAGE_BYTES))
+        return None
+
+    def _end(self) -> None:
+        self._took_too_long = True
+        self._sandbox.close()
+
+    def why_ended(self) -> str:
+        """Return why there was no reply, as a clause; empty if it was ended from outside."""
+        if self._took_too_long:
+            return f"it took more than {SHOW_WAIT_SECONDS} seconds"
+        code = self._server.exit_code(self._pid, EXIT_CODE_SECONDS)
+        if self._sandbox.exceeded:
+            return f"it took {self._sandbox.exceeded}"
+        if code == -signal.SIGXCPU:
+            return f"it took more than {SHOW_SECONDS} seconds"
+        if code is None or code == -signal.SIGKILL:
+            return ""
+        if code < 0:
+            return f"the program that displays it crashed ({signal.Signals(-code).name})"
+        return f"the program that displays it ended (exit code {code})"
+
+    def close(self) -> None:
+        """End the renderer."""
+        self._timer.cancel()
+        self._connection.close()
+        self._sandbox.close()
+
+
+def make_harmless(notebook: NotebookNode, with_my_rights: bool) -> None:
+    """Clean all cells, and replace what cannot be cleaned or rendered.
+
+    Afterwards, formgrader and the feedback can render the notebook in a short time.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        Changed in place; notes for student and lecturer are added if something is replaced.
+    with_my_rights : bool
+        Whether the renderer has the lecturer's rights, without a sandbox.
+    """
+    with Display(with_my_rights) as display:
+        cleaning = _Cleaning(notebook, display)
+        cleaning.clean()
+        if not cleaning.is_shown(notebook.cells):
+            cleaning.hide_slow_cells()
+            if not cleaning.is_shown(notebook.cells):
+                cleaning.hide_everything()
+    if cleaning.hidden:
+        add_note(notebook, FOR_STUDENT, _for_lecturer(cleaning.hidden))
+
+
+class _Cleaning:
+    """Cleans a notebook's cells in place, and remembers which of them cannot be shown, and why."""
+
+    def __init__(self, notebook: NotebookNode, display: Display) -> None:
+        self.hidden: dict[str, str] = {}
+        self._notebook, self._display = notebook, display
+        # What tests say is short, and harmless once it is clean.
+        self._theirs = [n for n, cell in enumerate(notebook.cells) if not is_test(cell)]
+
+    def clean(self) -> None:
+        for index, cell in enumerate(self._notebook.cells):
+            cleaned = self._display.clean(cell)
+            if cleaned is not None:
+                self._notebook.cells[index] = cleaned
+            elif is_test(cell):
+                self.hidden[grade_id(cell) or ""] = self._display.problem
+                cell.outputs = [_points(output) for output in cell.outputs if "data" in output]
+            else:
+                # Only the outputs of a code cell are cleaned.
+                self._hide(index, only_outputs=cell.cell_type == "code")
+
+    def is_shown(self, cells: list[NotebookNode]) -> bool:
+        return self._display.render(cells, self._notebook.metadata, PLAIN, {}) is not None
+
+    def hide_slow_cells(self) -> None:
+        """Render each cell alone, and hide what cannot be rendered: first its outputs."""
+        for index in self._theirs:
+            cell = self._notebook.cells[index]
+            if self.is_shown([cell]):
+                continue
+            if cell.get("outputs"):
+                self._hide(index, only_outputs=True)
+                if self.is_shown([cell]):
+                    continue
+            self._hide(index)
+
+    def hide_everything(self) -> None:
+        for index in self._theirs:
+            self._hide(index)
+
+    def _hide(self, index: int, only_outputs: bool = False) -> None:
+        cell = self._notebook.cells[index]
+        self.hidden[grade_id(cell) or f"cell {index + 1}"] = self._display.problem
+        if cell.cell_type == "code":
+            cell.outputs = [new_output("stream", name="stdout", text=CANNOT_BE_SHOWN)]
+        if not only_outputs:
+            cell.source = f"# {CANNOT_BE_SHOWN}" if cell.cell_type == "code" else CANNOT_BE_SHOWN
+            cell.pop("attachments", None)
+
+
+def _points(output: NotebookNode) -> NotebookNode:
+    """Return an output of a test without its texts, which can quote an answer."""
+    kept = {kind: output.data[kind] for kind in ("text/plain", GRADE_MIME) if kind in output.data}
+    return NotebookNode(output | {"data": kept})
+
+
+def _as_json(cells: list[NotebookNode], metadata: dict[str, Any] | None = None) -> str:
+    return json.dumps(
+        {"cells": cells, "metadata": metadata or {}, "nbformat": 4, "nbformat_minor": 5}
+    )
+
+
+def _for_lecturer(hidden: dict[str, str]) -> str:
+    """Return a sentence that names some of the hidden cells, and the first reason."""
+    names, (reason, *_) = list(hidden), hidden.values()
+    some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f"Cannot be shown: {some}, because {reason}. The submitted notebook has everything."
