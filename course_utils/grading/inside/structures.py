@@ -48,11 +48,13 @@ LAYERS = _names("""
     ZeroPadding2D ZeroPadding3D
 """)
 
-# Objects among the settings of a layer, by the module that Keras writes.
+# Objects among the settings of a layer, by the module that Keras writes. Until 3.6, it wrote
+# `OrthogonalInitializer` and `IdentityInitializer`.
 PARTS = {
     "keras.initializers": _names("""
-        Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform
-        Ones Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros
+        Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity IdentityInitializer
+        LecunNormal LecunUniform Ones Orthogonal OrthogonalInitializer RandomNormal RandomUniform
+        TruncatedNormal VarianceScaling Zeros
     """),
     "keras.regularizers": _names("L1 L2 L1L2 OrthogonalRegularizer"),
     "keras.constraints": _names("MaxNorm MinMaxNorm NonNeg UnitNorm"),
@@ -96,8 +98,11 @@ FUNCTIONAL = frozenset(["keras", "keras.models", "keras.src.models.functional"])
 COMMON = frozenset(["name", "trainable", "dtype", "autocast", "activity_regularizer"])
 # Settings that a class takes from its further arguments.
 FURTHER = {"LayerNormalization": frozenset(["rms_scaling"])}
-# Settings whose text names a nonlinearity.
+# Settings that an earlier version of Keras (3.5) wrote, and later ones refuse.
+OUTDATED = {"RandomRotation": frozenset(["value_range"])}
+# Settings whose text names a nonlinearity, or one of the parts.
 NAMES_ACTIVATION = re.compile(r"(^|_)activation$")
+NAMES_PART = re.compile(r"(^|_)(?P<kind>initializer|regularizer|constraint)$")
 # Other texts: names, paddings, formats, equations of `Einsum`. No class in the table opens or
 # imports anything by a name.
 TEXT = re.compile(r"[\w .,:>+*&/()-]{0,200}")
@@ -216,8 +221,9 @@ def _layer(part: Any, depth: int, operations: bool = False) -> dict[str, Any]:
         allowed = _parameters(getattr(keras.layers, kind))
     else:
         raise _Refused(_named(part))
-    _check_settings(config, allowed, kind)
-    return _rebuilt(part, {key: _setting(key, each, depth) for key, each in config.items()})
+    kept = {key: config[key] for key in config.keys() - OUTDATED.get(kind, frozenset())}
+    _check_settings(kept, allowed, kind)
+    return _rebuilt(part, {key: _setting(key, each, depth) for key, each in kept.items()})
 
 
 def _check_settings(config: dict[str, Any], allowed: Set[str], kind: str) -> None:
@@ -242,6 +248,8 @@ def _setting(key: str, part: Any, depth: int) -> Any:
     if isinstance(part, str):
         if NAMES_ACTIVATION.search(key) and part not in ACTIVATIONS:
             raise _Refused(f"the activation {_shown(part)!r}")
+        if (named := NAMES_PART.search(key)) and part not in PARTS[f"keras.{named['kind']}s"]:
+            raise _Refused(f"the {named['kind']} {_shown(part)!r}")
         return _dtype(part) if key == "dtype" else _text(part)
     if isinstance(part, list) and any(isinstance(each, dict) for each in part):
         return [_setting(key, each, depth + 1) for each in part]  # such as the cells of an RNN

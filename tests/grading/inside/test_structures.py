@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hostile import NAMES_A_CLASS
 from keras import layers
+from unusual_networks import network_with
 
 from course_utils.errors import SubmissionError
 from course_utils.grading.inside.model_archive import read_structure
@@ -23,129 +24,6 @@ from course_utils.grading.inside.structures import (
     PARTS,
     checked_structure,
 )
-
-SEQUENCE, IMAGE, VOLUME = (6, 4), (8, 8, 4), (6, 6, 6, 4)
-SHAPES = {"1D": SEQUENCE, "2D": IMAGE, "3D": VOLUME}
-REGULARISED = {
-    "kernel_regularizer": keras.regularizers.L1L2(1e-4, 1e-3),
-    "kernel_initializer": keras.initializers.VarianceScaling(2.0, "fan_out", "uniform"),
-    "kernel_constraint": keras.constraints.MinMaxNorm(0.1, 2.0, rate=0.5, axis=[0]),
-    "bias_initializer": keras.initializers.Constant(0.1),
-}
-WINDOW = {"padding": "same", "strides": 2, "dilation_rate": 1, "activation": "mish"}
-
-# Unusual settings of each layer, beside its rank; where there are none, its defaults are used.
-SETTINGS = {
-    "Activation": {"activation": "hard_silu"},
-    "ActivityRegularization": {"l1": 0.1},
-    "BatchNormalization": {"axis": 1, "momentum": 0.7, "epsilon": 0.1, "center": False},
-    "CategoryEncoding": {"num_tokens": 9, "output_mode": "multi_hot"},
-    "CenterCrop": {"height": 5, "width": 3},
-    "Concatenate": {"axis": 1},
-    "Dense": {"units": 5, "use_bias": False, "activation": layers.LeakyReLU(0.3)},
-    "Discretization": {"bin_boundaries": [0.0, 0.5, 2.0], "output_mode": "int"},
-    "Dot": {"axes": (1, 1), "normalize": True},
-    "Dropout": {"rate": 0.3, "noise_shape": (None, 1, 4), "seed": 3},
-    "ELU": {"alpha": 0.3},
-    "EinsumDense": {"equation": "...x,xy->...y", "output_shape": 7, "bias_axes": "y"},
-    "Embedding": {"input_dim": 9, "output_dim": 3, "mask_zero": True},
-    "Flatten": {"data_format": "channels_first"},
-    "GaussianDropout": {"rate": 0.2},
-    "GaussianNoise": {"stddev": 0.2},
-    "AlphaDropout": {"rate": 0.2},
-    "GroupNormalization": {"groups": 2, "axis": -1},
-    "GroupQueryAttention": {"head_dim": 3, "num_query_heads": 4, "num_key_value_heads": 2},
-    "LayerNormalization": {"axis": [1, 2], "scale": False},
-    "LeakyReLU": {"negative_slope": 0.05},
-    "Masking": {"mask_value": 1.0},
-    "MultiHeadAttention": {"num_heads": 2, "key_dim": 3, "value_dim": 5, "dropout": 0.1},
-    "Normalization": {"axis": -1, "mean": [1.0, 2.0, 3.0, 4.0], "variance": [1.0, 2.0, 3.0, 4.0]},
-    "PReLU": {"shared_axes": [1], "alpha_initializer": "he_normal"},
-    "Permute": {"dims": (2, 1)},
-    "RNN": {"cell": layers.GRUCell(3), "go_backwards": True},
-    "ReLU": {"max_value": 6, "negative_slope": 0.1, "threshold": 0.2},
-    "RepeatVector": {"n": 3},
-    "Rescaling": {"scale": 1 / 127.5, "offset": -1.0},
-    "Reshape": {"target_shape": (-1, 2)},
-    "Resizing": {"height": 4, "width": 6, "interpolation": "nearest"},
-    "SpectralNormalization": {"layer": layers.Conv2D(3, 3), "power_iterations": 2},
-    "StackedRNNCells": {"cells": [layers.LSTMCell(3), layers.GRUCell(2)]},
-    "TimeDistributed": {"layer": layers.Conv1D(3, 3)},
-    "UnitNormalization": {"axis": [1, 2]},
-    "Bidirectional": {"layer": layers.LSTM(3, dropout=0.1), "merge_mode": "sum"},
-    "RandomBrightness": {"factor": (-0.1, 0.2), "value_range": (0, 1)},
-    "RandomContrast": {"factor": 0.2},
-    "RandomCrop": {"height": 6, "width": 6},
-    "RandomErasing": {"factor": 0.5},
-    "RandomFlip": {"mode": "horizontal", "seed": 1},
-    "RandomHue": {"factor": 0.1},
-    "RandomRotation": {"factor": 0.1, "fill_mode": "nearest"},
-    "RandomSaturation": {"factor": 0.4},
-    "RandomSharpness": {"factor": 0.4},
-    "RandomShear": {"x_factor": (0.0, 0.1)},
-    "RandomTranslation": {"height_factor": 0.1, "width_factor": (-0.2, 0.3)},
-    "RandomZoom": {"height_factor": 0.1},
-    "LSTM": {"units": 3, "return_sequences": True, "recurrent_activation": "hard_sigmoid"},
-    "GRU": {"units": 3, "reset_after": False, "recurrent_initializer": "orthogonal"},
-    "SimpleRNN": {"units": 3, "unroll": True},
-    "LSTMCell": {"units": 3},
-    "GRUCell": {"units": 3},
-    "SimpleRNNCell": {"units": 3, "activation": "relu"},
-}
-RANKED = {
-    "Conv": REGULARISED | WINDOW | {"filters": 3, "kernel_size": 3},
-    "ConvTranspose": {"filters": 3, "kernel_size": 2, "strides": 2, "activation": "selu"},
-    "SeparableConv": WINDOW | {"filters": 3, "kernel_size": 3, "depth_multiplier": 2},
-    "DepthwiseConv": WINDOW | {"kernel_size": 3, "depth_multiplier": 2},
-    "ConvLSTM": {"filters": 2, "kernel_size": 2, "padding": "same"},
-    "MaxPooling": {"pool_size": 3, "strides": 1, "padding": "same"},
-    "AveragePooling": {"pool_size": 3, "strides": 2},
-    "GlobalMaxPooling": {"keepdims": True},
-    "GlobalAveragePooling": {"keepdims": True},
-    "AdaptiveMaxPooling": {"output_size": 2},
-    "AdaptiveAveragePooling": {"output_size": 2},
-    "Cropping": {"cropping": 1},
-    "ZeroPadding": {"padding": 2},
-    "UpSampling": {"size": 2},
-    "SpatialDropout": {"rate": 0.3},
-}
-FLAT = ("RepeatVector", "Discretization", "CategoryEncoding", "Embedding")
-SEVERAL = {
-    "Add", "AdditiveAttention", "Attention", "Average", "Concatenate", "Dot", "Maximum",
-    "Minimum", "Multiply", "Subtract", "MultiHeadAttention", "GroupQueryAttention",
-}  # fmt: skip
-ON_SEQUENCES = SEVERAL | {
-    "Bidirectional", "Dropout", "EinsumDense", "GRU", "LSTM", "Masking", "Permute", "RNN",
-    "SimpleRNN",
-}  # fmt: skip
-CELLS = {"LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells"}
-
-
-def network_with(name: str) -> keras.Model:
-    """Return a network around the layer with this name, which has unusual settings."""
-    rank, kind = name[-2:], name[:-2]
-    ranked = rank in SHAPES and kind in RANKED
-    if name.endswith("Transpose"):
-        rank, kind = name[-11:-9], "ConvTranspose"
-        ranked = True
-    settings = RANKED[kind] if ranked else SETTINGS.get(name, {})
-    shape = SHAPES[rank] if ranked else IMAGE
-    if name.startswith("ConvLSTM") or name == "TimeDistributed":
-        shape = (3, *(SHAPES[rank] if ranked else SEQUENCE))
-    elif name in FLAT:
-        shape = (4,)
-    elif name in ON_SEQUENCES or name in CELLS:
-        shape = SEQUENCE
-    if name == "InputLayer":
-        inputs = layers.InputLayer(shape=IMAGE, dtype="uint8", name="unusual.name (1)").output
-        return keras.Model(inputs, layers.Rescaling(1 / 255)(inputs))
-    layer = getattr(layers, name)(**settings)
-    inputs = keras.Input(shape)
-    if name in CELLS:
-        return keras.Model(inputs, layers.RNN(layer)(inputs))
-    if name in ("MultiHeadAttention", "GroupQueryAttention"):
-        return keras.Model(inputs, layer(inputs, value=inputs))
-    return keras.Model(inputs, layer([inputs, inputs] if name in SEVERAL else inputs))
 
 
 @pytest.mark.parametrize("name", sorted(LAYERS))
@@ -250,6 +128,19 @@ def test_an_activation_is_a_name_of_the_table_or_one_of_its_layers(kind, activat
     structure = json.loads(keras.Sequential([keras.Input((4,)), layer]).to_json())
     structure["config"]["layers"][-1]["config"]["activation"] = activation
     with pytest.raises(SubmissionError, match="is not loaded"):
+        checked_structure(json.dumps(structure), "x.keras")
+
+
+@pytest.mark.parametrize("kind", ["initializer", "regularizer", "constraint"])
+@pytest.mark.parametrize("name", ["layers.TFSMLayer", "get", "deserialize", "STFT", "he_normal"])
+def test_a_part_of_a_layer_is_named_by_the_table(kind, name):
+    structure = json.loads(keras.Sequential([keras.Input((4,)), layers.Dense(2)]).to_json())
+    settings = structure["config"]["layers"][-1]["config"]
+    for known in PARTS[f"keras.{kind}s"]:
+        settings[f"kernel_{kind}"] = known
+        assert checked_structure(json.dumps(structure), "x.keras")
+    settings[f"kernel_{kind}"] = name
+    with pytest.raises(SubmissionError, match=f"the {kind} '{name}'"):
         checked_structure(json.dumps(structure), "x.keras")
 
 
