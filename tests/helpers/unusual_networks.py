@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import layers, ops
+from keras.src.utils.naming import to_snake_case
 
 SEQUENCE, IMAGE, VOLUME = (6, 4), (8, 8, 4), (6, 6, 6, 4)
 SHAPES = {"1D": SEQUENCE, "2D": IMAGE, "3D": VOLUME}
@@ -102,25 +104,87 @@ ON_SEQUENCES = SEVERAL | {
 CELLS = {"LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells"}
 
 
+# How operations are called that need more than one or two images of shape (8, 8, 4).
+KERNEL = ops.convert_to_tensor(np.linspace(-1, 1, 16).reshape(2, 2, 4, 1))
+WHOLE = ops.convert_to_tensor([0, 2, 1])
+CALLS = {
+    "AdaptiveAveragePool": lambda x: ops.adaptive_average_pool(x, 2),
+    "AdaptiveMaxPool": lambda x: ops.adaptive_max_pool(x, 2),
+    "AveragePool": lambda x: ops.average_pool(x, 3, strides=2, padding="same"),
+    "BroadcastTo": lambda x: ops.broadcast_to(x[:1], (3, 8, 8, 4)),
+    "Cast": lambda x: ops.cast(x, "float16"),
+    "Clip": lambda x: ops.clip(x, 0.2, 0.5),
+    "Concatenate": lambda x: ops.concatenate([x, x], axis=1),
+    "Conv": lambda x: ops.conv(x, KERNEL, strides=2, padding="same"),
+    "ConvTranspose": lambda x: ops.conv_transpose(x, ops.swapaxes(KERNEL, 2, 3), strides=2),
+    "DepthwiseConv": lambda x: ops.depthwise_conv(x, KERNEL),
+    "Dot": lambda x: ops.dot(x, ops.ones((4, 2))),
+    "Einsum": lambda x: ops.einsum("bijc,bijd->bcd", x, x),
+    "ExpandDims": lambda x: ops.expand_dims(x, 1),
+    "GetItem": lambda x: x[:, 1:, ..., :2],
+    "Hstack": lambda x: ops.hstack([x, x]),
+    "LayerNorm": lambda x: ops.layer_normalization(x),
+    "Matmul": lambda x: ops.matmul(x, ops.ones((4, 2))),
+    "MaxPool": lambda x: ops.max_pool(x, 3, strides=2, padding="same"),
+    "Mish": lambda x: keras.activations.mish(x),
+    "Moveaxis": lambda x: ops.moveaxis(x, 1, 3),
+    "OneHot": lambda x: ops.one_hot(ops.cast(9 * x, "int32"), 9),
+    "Pad": lambda x: ops.pad(x, ((0, 0), (1, 2), (0, 0), (0, 0)), constant_values=0.5),
+    "RMSNorm": lambda x: ops.rms_normalization(x),
+    "ReLU": lambda x: keras.activations.relu(x, negative_slope=0.1, max_value=0.5),
+    "Repeat": lambda x: ops.repeat(x, 2, axis=1),
+    "Reshape": lambda x: ops.reshape(x, (-1, 16, 16)),
+    "Roll": lambda x: ops.roll(x, 2, axis=1),
+    "SeparableConv": lambda x: ops.separable_conv(x, KERNEL, ops.ones((1, 1, 4, 2))),
+    "Split": lambda x: ops.split(x, 2, axis=1)[0],
+    "Stack": lambda x: ops.stack([x, x], axis=1),
+    "Swapaxes": lambda x: ops.swapaxes(x, 1, 3),
+    "Take": lambda x: ops.take(x, WHOLE, axis=1),
+    "Threshold": lambda x: ops.threshold(x, 0.5, 0.1),
+    "Tile": lambda x: ops.tile(x, (1, 2, 1, 1)),
+    "Vstack": lambda x: ops.vstack([x, x]),
+}
+
+
+def call_operation(name: str, x: keras.KerasTensor) -> keras.KerasTensor:
+    """Return what an operation of `keras.ops` computes, from one image or from two."""
+    if name in CALLS:
+        return CALLS[name](x)
+    function = getattr(ops, to_snake_case(name), None) or getattr(ops, name.lower())
+    try:
+        return function(x)
+    except TypeError:
+        return function(x, 0.5 * x)
+
+
+def _family(name: str) -> tuple[str, str]:
+    """Return a layer's name without its rank, and its rank; the rank is empty if it has none."""
+    kind, transposed, _ = name.partition("Transpose")
+    rank = kind[-2:]
+    family = kind[:-2] + transposed
+    return (family, rank) if rank in SHAPES and family in RANKED else (name, "")
+
+
+def layer_with(name: str) -> keras.Layer:
+    """Return the layer with this name, with unusual settings."""
+    if name == "InputLayer":
+        return layers.InputLayer(shape=IMAGE, dtype="uint8", name="unusual.name (1)")
+    family, rank = _family(name)
+    return getattr(layers, name)(**(RANKED[family] if rank else SETTINGS.get(name, {})))
+
+
 def network_with(name: str) -> keras.Model:
     """Return a network around the layer with this name, which has unusual settings."""
-    rank, kind = name[-2:], name[:-2]
-    ranked = rank in SHAPES and kind in RANKED
-    if name.endswith("Transpose"):
-        rank, kind = name[-11:-9], "ConvTranspose"
-        ranked = True
-    settings = RANKED[kind] if ranked else SETTINGS.get(name, {})
-    shape = SHAPES[rank] if ranked else IMAGE
+    layer, rank = layer_with(name), _family(name)[1]
+    if name == "InputLayer":
+        return keras.Model(layer.output, layers.Rescaling(1 / 255)(layer.output))
+    shape = SHAPES.get(rank, IMAGE)
     if name.startswith("ConvLSTM") or name == "TimeDistributed":
-        shape = (3, *(SHAPES[rank] if ranked else SEQUENCE))
+        shape = (3, *SHAPES.get(rank, SEQUENCE))
     elif name in FLAT:
         shape = (4,)
     elif name in ON_SEQUENCES or name in CELLS:
         shape = SEQUENCE
-    if name == "InputLayer":
-        inputs = layers.InputLayer(shape=IMAGE, dtype="uint8", name="unusual.name (1)").output
-        return keras.Model(inputs, layers.Rescaling(1 / 255)(inputs))
-    layer = getattr(layers, name)(**settings)
     inputs = keras.Input(shape)
     if name in CELLS:
         return keras.Model(inputs, layers.RNN(layer)(inputs))

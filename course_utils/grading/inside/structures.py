@@ -160,7 +160,7 @@ def _model(part: Any, depth: int) -> dict[str, Any]:
         }
     else:
         raise _Refused(_named(part))
-    copied |= {key: _setting(key, config[key], depth) for key in COMMON & config.keys()}
+    copied |= {key: _setting(key, each, depth) for key, each in config.items() if key in COMMON}
     _check_settings(config, copied.keys(), kind)
     return _rebuilt(part, copied)
 
@@ -175,7 +175,7 @@ def _placed(part: Any, depth: int) -> dict[str, Any]:
 def _node(part: Any) -> dict[str, Any]:
     """Copy the inputs of one call: tensors, numbers, shapes and slices, but no texts."""
     known = isinstance(part, dict) and set(part) == {"args", "kwargs"}
-    if not known or not isinstance(part["kwargs"], dict):
+    if not known or not isinstance(part["kwargs"], dict) or "class_name" in part["kwargs"]:
         raise _Refused("a call in an unknown form")
     return {
         "args": [_argument(each) for each in _list(part["args"])],
@@ -221,7 +221,8 @@ def _layer(part: Any, depth: int, operations: bool = False) -> dict[str, Any]:
         allowed = _parameters(getattr(keras.layers, kind))
     else:
         raise _Refused(_named(part))
-    kept = {key: config[key] for key in config.keys() - OUTDATED.get(kind, frozenset())}
+    outdated = OUTDATED.get(kind, frozenset())
+    kept = {key: each for key, each in config.items() if key not in outdated}
     _check_settings(kept, allowed, kind)
     return _rebuilt(part, {key: _setting(key, each, depth) for key, each in kept.items()})
 
@@ -277,16 +278,18 @@ def _rebuilt(part: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         "registered_name": None,
     }
     if isinstance(shapes, dict):
-        copied["build_config"] = {
-            _text(key): _values(each) if isinstance(each, dict) else _value(each)
-            for key, each in shapes.items()
-        }
+        copied["build_config"] = _values(shapes)
     return copied
 
 
 def _values(part: dict[str, Any]) -> dict[str, Any]:
-    """Copy plain values with their names."""
-    return {_text(key): _value(each) for key, each in part.items()}
+    """Copy plain values with their names, none of which makes them an object."""
+    if "class_name" in part:
+        raise _Refused(_named(part))
+    return {
+        _text(key): _values(each) if isinstance(each, dict) else _value(each)
+        for key, each in part.items()
+    }
 
 
 def _value(part: Any) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import random
 import re
 import time
 
@@ -12,11 +10,12 @@ import keras
 import numpy as np
 import pytest
 from hostile import NAMES_A_CLASS
-from keras import layers
-from unusual_networks import network_with
+from keras import layers, ops
+from unusual_networks import call_operation, network_with
 
 from course_utils.errors import SubmissionError
 from course_utils.grading.inside.model_archive import read_structure
+from course_utils.grading.inside.predictor import build
 from course_utils.grading.inside.structures import (
     ACTIVATIONS,
     LAYERS,
@@ -69,24 +68,40 @@ def test_a_structure_names_keras_own_layers(change, problem):
         checked_structure(json.dumps(structure), "x.keras")
 
 
+CALLED = [(module, name) for module, names in sorted(OPERATIONS.items()) for name in sorted(names)]
+
+
+@pytest.mark.parametrize(("module", "name"), CALLED)
+def test_every_operation_of_the_table_passes(module, name):
+    image = keras.Input((8, 8, 4))
+    model = keras.Model(image, call_operation(name, image))
+    structure = model.to_json()
+    assert {(module, name)} & {
+        (each["module"], each["class_name"]) for each in json.loads(structure)["config"]["layers"]
+    }
+    again = build(structure, "x.keras")
+    x = np.random.default_rng(0).uniform(0.1, 0.9, (2, 8, 8, 4))
+    assert np.array_equal(again(x), model(x), equal_nan=True)
+
+
 @pytest.mark.parametrize(
     "part",
     [
-        lambda x: x / 255,
         lambda x: x + layers.Conv2D(3, 3, padding="same")(x),
-        lambda x: keras.ops.cast(x, "float32"),
-        lambda x: keras.ops.relu(x),
-        lambda x: keras.activations.relu(x),
-        lambda x: keras.ops.mean(x, axis=-1, keepdims=True),
+        lambda x: 2 - x // 3 + x % 0.4 - x**2 / abs(-x),
+        lambda x: ops.cast((x > 0.5) & (x <= 0.7) | ~(x != 0.1), "float32"),
+        lambda x: ops.matmul(x, ops.swapaxes(x, 2, 3)) @ x,
         lambda x: x[:, 1:, ..., :2],
     ],
-    ids=["divide", "residual", "cast", "relu", "activation", "mean", "slice"],
+    ids=["residual", "arithmetic", "comparison", "product", "slice"],
 )
-def test_operations_of_keras_are_accepted(part):
+def test_operators_are_accepted(part):
     image = keras.Input((8, 8, 3))
     model = keras.Model(image, layers.Flatten()(part(image)))
-    again = keras.models.model_from_json(checked_structure(model.to_json(), "x.keras"))
-    assert again.output_shape == model.output_shape
+    again = build(model.to_json(), "x.keras")
+    again.set_weights(model.get_weights())
+    x = np.random.default_rng(0).uniform(0.1, 0.9, (2, 8, 8, 3))
+    assert np.array_equal(again(x), model(x))
 
 
 @pytest.mark.parametrize("name", ["Map", "WhileLoop", "np", "vectorize", "backend"])
@@ -127,6 +142,19 @@ def test_an_activation_is_a_name_of_the_table_or_one_of_its_layers(kind, activat
     layer = layers.Activation("relu") if kind == "Activation" else layers.Dense(2)
     structure = json.loads(keras.Sequential([keras.Input((4,)), layer]).to_json())
     structure["config"]["layers"][-1]["config"]["activation"] = activation
+    with pytest.raises(SubmissionError, match="is not loaded"):
+        checked_structure(json.dumps(structure), "x.keras")
+
+
+@pytest.mark.parametrize("place", ["build_config", "shapes", "kwargs"])
+def test_names_and_values_are_no_object(place):
+    image = keras.Input((4,))
+    structure = json.loads(keras.Model(image, layers.Dense(2)(image)).to_json())
+    last = structure["config"]["layers"][-1]
+    strange = {"class_name": ["Dense"], "config": [1]}
+    last["build_config"] = {"build_config": strange, "shapes": {"shapes_dict": strange}}.get(place)
+    if place == "kwargs":
+        last["inbound_nodes"][0]["kwargs"] = {"class_name": 1, "config": [1]}
     with pytest.raises(SubmissionError, match="is not loaded"):
         checked_structure(json.dumps(structure), "x.keras")
 
@@ -217,67 +245,6 @@ def test_what_is_not_in_the_table_is_not_copied():
     structure["config"]["layers"][-1]["secret"] = structure["secret"] = "SECRET"
     structure["config"]["layers"][-1]["registered_name"] = "SECRET"
     assert "SECRET" not in checked_structure(json.dumps(structure), "x.keras")
-
-
-# What an attacker could put in the place of any part of a structure.
-FRAGMENTS = [
-    None, True, -1, 1e308, float("nan"), "", "relu", "layers.TFSMLayer", "../../etc/passwd", [], {},
-    ["x"] * 3, [[0.5] * 65], NAMES_A_CLASS, {"class_name": "__lambda__", "config": {"value": "x"}},
-    {"module": "keras.layers", "class_name": "Lambda", "config": {}},
-    {"module": "builtins", "class_name": "exec", "config": {}},
-    {"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}},
-    {"class_name": ["Dense"], "config": []},
-]  # fmt: skip
-
-
-def places_of(part, here=()):
-    """Yield the way to each part of a structure."""
-    inside = part.items() if isinstance(part, dict) else enumerate(part)
-    for key, value in inside:
-        yield (*here, key)
-        if isinstance(value, dict | list):
-            yield from places_of(value, (*here, key))
-
-
-def classes_of(part):
-    """Yield module and class of every object in a structure."""
-    if isinstance(part, dict):
-        if "class_name" in part:
-            yield part.get("module"), part["class_name"]
-        part = list(part.values())
-    if isinstance(part, list):
-        for each in part:
-            yield from classes_of(each)
-
-
-ALLOWED = (
-    {("keras.layers", name) for name in LAYERS}
-    | {(module, name) for module, names in (PARTS | OPERATIONS).items() for name in names}
-    | {(module, "DTypePolicy") for module in ("keras", "keras.dtype_policies")}
-    | {(module, "Sequential") for module in ("keras", "keras.models")}
-    | {(module, "Functional") for module in ("keras", "keras.src.models.functional")}
-    | {(None, f"__{kind}__") for kind in ("keras_tensor", "tuple", "slice", "ellipsis", "numpy")}
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("seed", range(300))
-def test_a_changed_structure_is_refused_or_holds_nothing_outside_the_table(seed):
-    luck = random.Random(seed)
-    image = keras.Input((8, 8, 3), dtype="uint8")
-    found = layers.Conv2D(2, 3, kernel_regularizer="l2", activation="relu")(image / 255)
-    model = keras.Model(image, layers.Dense(2)(layers.Flatten()(found + 1.0)))
-    structure = json.loads(model.to_json())
-    for _ in range(luck.randint(1, 3)):
-        *way, last = luck.choice(list(places_of(structure)))
-        holder = structure
-        for key in way:
-            holder = holder[key]
-        holder[last] = copy.deepcopy(luck.choice(FRAGMENTS))
-    try:
-        checked = json.loads(checked_structure(json.dumps(structure), "x.keras"))
-    except SubmissionError:
-        return
-    assert set(classes_of(checked)) <= ALLOWED
 
 
 def test_activations_are_functions_of_keras():
