@@ -69,7 +69,8 @@ ACTIVATIONS = _names("""
 
 # Operations, by the module that Keras writes for `x + y`, `x / 255`, `x[:, 1:]`, and
 # `keras.ops.relu(x)`: those that compute their output element by element, by shape, by sums along
-# axes, or as a layer does. None takes a function.
+# axes, or as a layer does. None takes a function. Keras cannot load adaptive pooling or transposed
+# convolutions again if they are operations, so these are not among them.
 OPERATIONS = {
     "keras.src.ops.numpy": _names("""
         Absolute Add Amax Amin Any All Arctan Arctan2 Arctanh Argmax Argmin Average BroadcastTo Ceil
@@ -81,10 +82,10 @@ OPERATIONS = {
         Swapaxes Take Tan Tanh Tensordot Tile Transpose TrueDivide Var Vstack Where ZerosLike
     """),
     "keras.src.ops.nn": _names("""
-        AdaptiveAveragePool AdaptiveMaxPool AveragePool Celu Conv ConvTranspose DepthwiseConv Elu
-        Gelu Glu HardShrink HardSigmoid HardSilu HardTanh LayerNorm LeakyRelu LogSigmoid LogSoftmax
-        MaxPool Normalize OneHot Relu Relu6 RMSNorm Selu SeparableConv Sigmoid Silu Softmax Softplus
-        Softsign SoftShrink Sparsemax SparsePlus SparseSigmoid Squareplus TanhShrink Threshold
+        AveragePool Celu Conv DepthwiseConv Elu Gelu Glu HardShrink HardSigmoid HardSilu HardTanh
+        LayerNorm LeakyRelu LogSigmoid LogSoftmax MaxPool Normalize OneHot Relu Relu6 RMSNorm Selu
+        SeparableConv Sigmoid Silu Softmax Softplus Softsign SoftShrink Sparsemax SparsePlus
+        SparseSigmoid Squareplus TanhShrink Threshold
     """),
     "keras.src.ops.core": frozenset(["Cast"]),
     "keras.src.ops.math": frozenset(["Logsumexp", "Rsqrt", "Erf"]),
