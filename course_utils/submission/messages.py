@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Message(BaseModel):
@@ -157,6 +157,11 @@ class TestOutcome(Message):
     grade: dict[str, Any] | None = None
     error: tuple[str, str] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _sendable(cls, fields: Any) -> Any:
+        return _without_surrogates(fields)
+
 
 class Question(Message):
     """A question to the student's kernel: the value of a name, or what a function returns.
@@ -249,3 +254,14 @@ class OpenedNetwork(Message):
     structure: str
     parameters: int
     digest: str
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Replace halves of surrogate pairs, which a student's text can contain, and UTF-8 cannot."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {key: _without_surrogates(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_without_surrogates, value))
+    return value
