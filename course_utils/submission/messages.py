@@ -27,6 +27,11 @@ class Message(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _sendable(cls, fields: Any) -> Any:
+        return _without_surrogates(fields)
+
     def to_bytes(self) -> bytes:
         """Return the message as JSON."""
         return self.model_dump_json().encode()
@@ -156,11 +161,6 @@ class TestOutcome(Message):
     printed: str
     grade: dict[str, Any] | None = None
     error: tuple[str, str] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _sendable(cls, fields: Any) -> Any:
-        return _without_surrogates(fields)
 
 
 class Question(Message):
