@@ -12,6 +12,7 @@ import argparse
 from benchmarks import (
     augmentation,
     book,
+    fuzzing,
     grading,
     grading_class,
     kills,
@@ -30,6 +31,7 @@ MEASUREMENTS = {
     "augmentation": augmentation.measure,
     "precision": precision.measure,
     "transfer": transfer.measure,
+    "fuzzing": fuzzing.measure,
     "grading": grading.measure,
     "grading_class": grading_class.measure,
     "kills": kills.measure,

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from course_utils.recipes import Recipe
 
@@ -36,6 +36,11 @@ class Message(BaseModel):
     """A message; its fields are checked when it is made and when it is read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sendable(cls, fields: Any) -> Any:
+        return _without_surrogates(fields)
 
     def to_bytes(self) -> bytes:
         """Return the message as JSON."""
@@ -403,3 +408,14 @@ class ShowReply(Message):
 
     content: str = ""
     problem: str = ""
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Replace halves of surrogate pairs, which a student's text can contain, and UTF-8 cannot."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {key: _without_surrogates(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_without_surrogates, value))
+    return value

@@ -146,7 +146,8 @@ def _receive_images(connection: Connection, request: PredictorRequest) -> np.nda
 def predict(model: keras.Model, x: np.ndarray) -> np.ndarray:
     """Predict like `keras.Model.predict`, but without a queue, because all images are in memory."""
     if len(x) < BATCH:  # so few that a graph would take longer to make
-        return keras.ops.convert_to_numpy(model(x, training=False))
+        images = keras.ops.convert_to_tensor(x)
+        return keras.ops.convert_to_numpy(model(images, training=False))
     return np.concatenate([_compiled(model)(x[at : at + BATCH]) for at in range(0, len(x), BATCH)])
 
 

@@ -48,11 +48,13 @@ LAYERS = _names("""
     ZeroPadding2D ZeroPadding3D
 """)
 
-# Objects among the settings of a layer, by the module that Keras writes.
+# Objects among the settings of a layer, by the module that Keras writes. Until 3.6, it wrote
+# `OrthogonalInitializer` and `IdentityInitializer`.
 PARTS = {
     "keras.initializers": _names("""
-        Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform
-        Ones Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros
+        Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity IdentityInitializer
+        LecunNormal LecunUniform Ones Orthogonal OrthogonalInitializer RandomNormal RandomUniform
+        TruncatedNormal VarianceScaling Zeros
     """),
     "keras.regularizers": _names("L1 L2 L1L2 OrthogonalRegularizer"),
     "keras.constraints": _names("MaxNorm MinMaxNorm NonNeg UnitNorm"),
@@ -67,7 +69,8 @@ ACTIVATIONS = _names("""
 
 # Operations, by the module that Keras writes for `x + y`, `x / 255`, `x[:, 1:]`, and
 # `keras.ops.relu(x)`: those that compute their output element by element, by shape, by sums along
-# axes, or as a layer does. None takes a function.
+# axes, or as a layer does. None takes a function. Keras cannot load adaptive pooling or transposed
+# convolutions again if they are operations, so these are not among them.
 OPERATIONS = {
     "keras.src.ops.numpy": _names("""
         Absolute Add Amax Amin Any All Arctan Arctan2 Arctanh Argmax Argmin Average BroadcastTo Ceil
@@ -79,10 +82,10 @@ OPERATIONS = {
         Swapaxes Take Tan Tanh Tensordot Tile Transpose TrueDivide Var Vstack Where ZerosLike
     """),
     "keras.src.ops.nn": _names("""
-        AdaptiveAveragePool AdaptiveMaxPool AveragePool Celu Conv ConvTranspose DepthwiseConv Elu
-        Gelu Glu HardShrink HardSigmoid HardSilu HardTanh LayerNorm LeakyRelu LogSigmoid LogSoftmax
-        MaxPool Normalize OneHot Relu Relu6 RMSNorm Selu SeparableConv Sigmoid Silu Softmax Softplus
-        Softsign SoftShrink Sparsemax SparsePlus SparseSigmoid Squareplus TanhShrink Threshold
+        AveragePool Celu Conv DepthwiseConv Elu Gelu Glu HardShrink HardSigmoid HardSilu HardTanh
+        LayerNorm LeakyRelu LogSigmoid LogSoftmax MaxPool Normalize OneHot Relu Relu6 RMSNorm Selu
+        SeparableConv Sigmoid Silu Softmax Softplus Softsign SoftShrink Sparsemax SparsePlus
+        SparseSigmoid Squareplus TanhShrink Threshold
     """),
     "keras.src.ops.core": frozenset(["Cast"]),
     "keras.src.ops.math": frozenset(["Logsumexp", "Rsqrt", "Erf"]),
@@ -96,8 +99,11 @@ FUNCTIONAL = frozenset(["keras", "keras.models", "keras.src.models.functional"])
 COMMON = frozenset(["name", "trainable", "dtype", "autocast", "activity_regularizer"])
 # Settings that a class takes from its further arguments.
 FURTHER = {"LayerNormalization": frozenset(["rms_scaling"])}
-# Settings whose text names a nonlinearity.
+# Settings that an earlier version of Keras (3.5) wrote, and later ones refuse.
+OUTDATED = {"RandomRotation": frozenset(["value_range"])}
+# Settings whose text names a nonlinearity, or one of the parts.
 NAMES_ACTIVATION = re.compile(r"(^|_)activation$")
+NAMES_PART = re.compile(r"(^|_)(?P<kind>initializer|regularizer|constraint)$")
 # Other texts: names, paddings, formats, equations of `Einsum`. No class in the table opens or
 # imports anything by a name.
 TEXT = re.compile(r"[\w .,:>+*&/()-]{0,200}")
@@ -155,7 +161,7 @@ def _model(part: Any, depth: int) -> dict[str, Any]:
         }
     else:
         raise _Refused(_named(part))
-    copied |= {key: _setting(key, config[key], depth) for key in COMMON & config.keys()}
+    copied |= {key: _setting(key, each, depth) for key, each in config.items() if key in COMMON}
     _check_settings(config, copied.keys(), kind)
     return _rebuilt(part, copied)
 
@@ -170,7 +176,7 @@ def _placed(part: Any, depth: int) -> dict[str, Any]:
 def _node(part: Any) -> dict[str, Any]:
     """Copy the inputs of one call: tensors, numbers, shapes and slices, but no texts."""
     known = isinstance(part, dict) and set(part) == {"args", "kwargs"}
-    if not known or not isinstance(part["kwargs"], dict):
+    if not known or not isinstance(part["kwargs"], dict) or "class_name" in part["kwargs"]:
         raise _Refused("a call in an unknown form")
     return {
         "args": [_argument(each) for each in _list(part["args"])],
@@ -216,8 +222,10 @@ def _layer(part: Any, depth: int, operations: bool = False) -> dict[str, Any]:
         allowed = _parameters(getattr(keras.layers, kind))
     else:
         raise _Refused(_named(part))
-    _check_settings(config, allowed, kind)
-    return _rebuilt(part, {key: _setting(key, each, depth) for key, each in config.items()})
+    outdated = OUTDATED.get(kind, frozenset())
+    kept = {key: each for key, each in config.items() if key not in outdated}
+    _check_settings(kept, allowed, kind)
+    return _rebuilt(part, {key: _setting(key, each, depth) for key, each in kept.items()})
 
 
 def _check_settings(config: dict[str, Any], allowed: Set[str], kind: str) -> None:
@@ -242,6 +250,8 @@ def _setting(key: str, part: Any, depth: int) -> Any:
     if isinstance(part, str):
         if NAMES_ACTIVATION.search(key) and part not in ACTIVATIONS:
             raise _Refused(f"the activation {_shown(part)!r}")
+        if (named := NAMES_PART.search(key)) and part not in PARTS[f"keras.{named['kind']}s"]:
+            raise _Refused(f"the {named['kind']} {_shown(part)!r}")
         return _dtype(part) if key == "dtype" else _text(part)
     if isinstance(part, list) and any(isinstance(each, dict) for each in part):
         return [_setting(key, each, depth + 1) for each in part]  # such as the cells of an RNN
@@ -269,16 +279,18 @@ def _rebuilt(part: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         "registered_name": None,
     }
     if isinstance(shapes, dict):
-        copied["build_config"] = {
-            _text(key): _values(each) if isinstance(each, dict) else _value(each)
-            for key, each in shapes.items()
-        }
+        copied["build_config"] = _values(shapes)
     return copied
 
 
 def _values(part: dict[str, Any]) -> dict[str, Any]:
-    """Copy plain values with their names."""
-    return {_text(key): _value(each) for key, each in part.items()}
+    """Copy plain values with their names, none of which makes them an object."""
+    if "class_name" in part:
+        raise _Refused(_named(part))
+    return {
+        _text(key): _values(each) if isinstance(each, dict) else _value(each)
+        for key, each in part.items()
+    }
 
 
 def _value(part: Any) -> Any:

@@ -182,3 +182,18 @@ def test_what_was_handed_in_is_no_data(tmp_path, monkeypatch):
         assert [cell.outputs[0].text for cell in examine(job).cells] == ["3\n", "3\n"]
         # Then it is found as ./data.
         monkeypatch.delenv("COURSE_DATA", raising=False)
+
+
+@pytest.mark.sandbox
+def test_half_a_character_in_an_answer_does_not_end_the_examiner():
+    """No message can hold it: a test that prints it, or quotes it in an error, still ends."""
+    cells = [
+        new_code_cell("answer = 'a\\ud800'"),
+        new_cell("first-test", "print(answer)", points=1),
+        new_cell("second-test", "raise ValueError(answer)", points=1),
+        new_cell("third-test", "print(len(answer))", points=1),
+    ]
+    _, printed, raised, last = examine(Job(cells, [], {}, 60, 60, False)).cells
+    assert printed.outputs[0].text == "a?\n"
+    assert raised.outputs[0].evalue == "a?"
+    assert last.outputs[0].text == "2\n"
