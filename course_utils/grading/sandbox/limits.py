@@ -49,6 +49,10 @@ MAX_NUMBERS = 64
 
 # Seconds between two measurements of what a sandbox takes.
 WATCH_SECONDS = 0.25
+# Bytes that an open file counts as: the most that a socket's buffer can hold, which is its usual
+# size of 208 kB and one message of that size. The system shows how many files are open, but not
+# what is in the buffers. A kernel has about 60 open files.
+BUFFER_BYTES = 416 * 2**10
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,23 @@ def proportional(process: Path) -> int:
     return sum(shares + _sizes(process / "status", b"VmPTE")) if shares else resident(process)
 
 
+def descriptors(process: Path, most: int) -> int:
+    """Return how many files, sockets and pipes a process has open.
+
+    A process can hide them; then this is `most`. If its first thread has ended, only its other
+    threads show them.
+    """
+    try:
+        for place in (process, *_threads(process)):
+            if number := len(os.listdir(place / "fd")):
+                return number
+    except PermissionError:
+        return most
+    except OSError:  # the process has ended
+        pass
+    return 0
+
+
 def _threads(process: Path) -> list[Path]:
     """Return the folders of a process's threads; none if the process has ended."""
     try:

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from course_utils.grading.sandbox.limits import Limits
-from course_utils.grading.sandbox.procfs import proportional, resident
+from course_utils.grading.sandbox.limits import BUFFER_BYTES, Limits
+from course_utils.grading.sandbox.procfs import descriptors, proportional, resident
 
 
 def excess(processes: Path, written: Iterable[Path], limits: Limits) -> str:
@@ -29,7 +29,8 @@ def excess(processes: Path, written: Iterable[Path], limits: Limits) -> str:
     running = [processes / name for name in os.listdir(processes) if name.isdigit()]
     if len(running) > limits.processes:
         return f"more than {limits.processes} processes"
-    if _memory_exceeds(limits.memory, running):
+    buffers = BUFFER_BYTES * sum(descriptors(each, limits.open_files) for each in running)
+    if _memory_exceeds(limits.memory - buffers, running):
         return f"more than {limits.memory / 2**30:.0f} GB of memory"
     if _count_files(written) > limits.files:
         return f"more than {limits.files:,} files"

@@ -125,7 +125,7 @@ def test_a_process_that_is_gone_has_no_memory_and_no_error():
 
 NEEDED_BY_CUDA = [
     "shared memory without a file", "its place when memory is out", "file in memory",
-    "a thread's name",
+    "an internet socket", "a socket of the system", "a thread's name",
 ]  # fmt: skip
 
 
