@@ -176,7 +176,7 @@ class Writer:
         set_aside(folder)
         path = folder / f"{self._assignment}.ipynb"
         converter = Autograde(coursedir=coursedir, parent=self._api)
-        exporter = converter.exporter_class(parent=converter)
+        exporter = converter.exporter_class(parent=converter, config=converter.config)
         for step in converter.sanitize_preprocessors:
             exporter.register_preprocessor(step)
         resources = converter.init_single_notebook_resources(str(path))

@@ -260,6 +260,14 @@ while True:
     except BaseException:
         pass
 """
+BUSY = """
+import os
+for _ in range(230):
+    if os.fork() == 0:
+        break
+while True:
+    pass
+"""
 KILL_ALL = """
 import os, signal
 for number in (os.getppid(), 1, <pid>, -1):
