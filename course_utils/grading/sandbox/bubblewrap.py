@@ -21,7 +21,7 @@ import psutil
 
 from course_utils import env
 from course_utils.errors import SandboxError
-from course_utils.grading.sandbox import cgroups, gpus, seccomp
+from course_utils.grading.sandbox import cgroups, gpus, obstacles, seccomp
 from course_utils.grading.sandbox.layout import (
     DEVICES,
     HANDED_IN,
@@ -35,10 +35,13 @@ from course_utils.grading.sandbox.procfs import Process
 from course_utils.grading.sandbox.watch import Usage, excess, usage
 from course_utils.submission.messages import Ticket
 
+WITHOUT = (
+    "To run submissions with all your rights instead, at your own risk, set "
+    f"{env.WITH_MY_RIGHTS.name}=1."
+)
 HOW_TO_INSTALL = (
     "Submissions are other people's programs, so they run only in a sandbox: install bubblewrap "
-    "(Debian, Ubuntu: sudo apt-get install bubblewrap; in a checkout: make sandbox). To run them "
-    f"with all your rights instead, at your own risk, set {env.WITH_MY_RIGHTS.name}=1."
+    f"(Debian, Ubuntu: sudo apt-get install bubblewrap; in a checkout: make sandbox). {WITHOUT}"
 )
 
 # Users of the sandboxes that root opens. Each sandbox has its own, because Linux limits the number
@@ -69,7 +72,8 @@ class Sandbox:
     Raises
     ------
     SandboxError
-        If bubblewrap or libseccomp is missing, or namespaces are not allowed.
+        If bubblewrap or libseccomp is missing, or namespaces are not allowed; the message says
+        what to do.
     """
 
     readable: Iterable[Path] = ()
@@ -98,9 +102,8 @@ class Sandbox:
             reason = self._keeper.stderr.read().decode(errors="replace").strip()
             self._keeper.kill()
             self._release()
-            raise SandboxError(
-                f"bubblewrap cannot create a sandbox here ({reason}). {HOW_TO_INSTALL}"
-            )
+            refused = f"bubblewrap cannot create a sandbox here ({reason})."
+            raise SandboxError(" ".join(filter(None, (refused, obstacles.advice(), WITHOUT))))
         # The first process inside is bubblewrap's own child.
         self.pid = psutil.Process(self._keeper.pid).children()[0].pid
         self._first = Process(self.pid)
@@ -134,7 +137,8 @@ class Sandbox:
     def ticket(self) -> Ticket:
         """Return what a process needs to `enter`."""
         own = os.geteuid()
-        user = own if own != 0 or self.writable else FIRST_USER + next(_users) % USERS
+        keeps = obstacles.needs_user_namespace() or self.writable
+        user = own if keeps else FIRST_USER + next(_users) % USERS
         return Ticket(
             keeper=self.pid,
             group=str(self._group.entrance) if self._group else "",
@@ -153,7 +157,7 @@ class Sandbox:
         command = [find_bubblewrap(), "--die-with-parent", "--new-session", "--clearenv"]
         command += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
         command += ["--unshare-cgroup-try", "--cap-drop", "ALL", "--hostname", "sandbox"]
-        command += [] if os.geteuid() == 0 else ["--unshare-user"]
+        command += ["--unshare-user"] if obstacles.needs_user_namespace() else []
         command += self._file_system()
         return [*command, "--", "/bin/sh", "-c", "echo ready; exec sleep infinity"]
 
