@@ -286,6 +286,12 @@ def test_nothing_is_seen_that_is_not_its_own(together):
     assert [output.text for output in first.outputs] == ["looked everywhere\n"]
 
 
+@course_of("locks")
+def test_nothing_can_be_locked(together):
+    first, *_ = read_graded(together["course"], "locks", NAME).cells
+    assert [output.text for output in first.outputs] == ["True []\n"]
+
+
 @each_with_its_course([a for a in attacks() if a.name in ("scripts", "scripts-in-text")])
 def test_nothing_that_is_displayed_can_act(together, attack):
     student = attack.name

@@ -61,29 +61,3 @@ for folder in ("/", "/dev", "/etc", "/sandbox", "/usr", "/proc"):
 grasp("a thread's name", lambda: open("/proc/thread-self/comm", "w").write("x"))
 print(json.dumps(had))
 """
-
-# Locks whatever it sees, and says which locks another process would have to wait for.
-LOCKS = """
-import fcntl, os, sys, time
-
-def is_held(file, lock):
-    child = os.fork()
-    if child == 0:
-        try:
-            lock(open(file.name, "rb"), fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
-
-held = []
-for folder in (<folders>):
-    for place, _, names in os.walk(folder):
-        for name in names:
-            file = open(os.path.join(place, name), "rb")
-            for lock in (fcntl.flock, fcntl.lockf):
-                lock(file, fcntl.LOCK_SH)
-                lock(file, fcntl.LOCK_EX) if lock is fcntl.flock else None
-                held.append(is_held(file, lock) and file.name)
-print(len(held) > 5, list(filter(None, held)))
-"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import subprocess
@@ -89,6 +90,24 @@ kept = b"1" * 2**30
 time.sleep(60)
 """
 print(exceeded([("builtins:exec", NAMED)], memory=2**30))
+# Full buffers, which /proc does not show.
+SOCKETS = """
+import os, socket, time
+kept = []
+os.fork() and os.fork()
+for _ in range(500):
+    pair = socket.socketpair()
+    kept.append(pair)
+    for one in pair:
+        one.setblocking(False)
+        try:
+            while True:
+                one.send(b"x" * 2**16)
+        except OSError:
+            pass
+time.sleep(60)
+"""
+print(exceeded([("builtins:exec", SOCKETS)], memory=2**30))
 MANY = "import os, time\\nfor n in range(3000): os.mkdir(f'/tmp/{n}')\\ntime.sleep(60)"
 print(exceeded([("builtins:exec", MANY)], files=1000))
 '''
@@ -96,7 +115,7 @@ print(exceeded([("builtins:exec", MANY)], files=1000))
 
 MORE_THAN_ALLOWED = [
     "more than 3 processes", "more than 1 GB of memory", "more than 1 GB of memory",
-    "more than 1 GB of memory", "more than 1,000 files",
+    "more than 1 GB of memory", "more than 1 GB of memory", "more than 1,000 files",
 ]  # fmt: skip
 
 
@@ -104,6 +123,26 @@ MORE_THAN_ALLOWED = [
 def test_a_sandbox_that_takes_too_much_ends(capsys):
     exec(EXCEEDED, {})
     assert capsys.readouterr().out.splitlines() == MORE_THAN_ALLOWED
+
+
+HOLDS = """
+import fcntl, os, time
+fcntl.flock(open({shared!r}, "rb"), fcntl.LOCK_EX)
+open("/tmp/holds", "w").close()
+time.sleep(60)
+"""
+
+
+@pytest.mark.sandbox
+def test_a_lock_in_a_sandbox_keeps_nobody_waiting(tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "shared").touch()
+    with contextlib.closing(Sandbox(readable=[tmp_path])) as sandbox:
+        program = HOLDS.format(shared=str(tmp_path / "shared"))
+        fork_server.shared().start("builtins:exec", sandbox.ticket(), {}, [program])
+        wait_for(sandbox.outside(Path("/tmp/holds")).exists)
+        with (tmp_path / "shared").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.sandbox
