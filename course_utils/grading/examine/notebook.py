@@ -16,7 +16,8 @@ from nbgrader.preprocessors import Execute
 from traitlets import Int
 
 from course_utils.errors import SandboxError
-from course_utils.grading.sandbox.watch import Clock
+from course_utils.grading.sandbox.limits import WATCH_SECONDS
+from course_utils.grading.sandbox.watch import Clock, Usage
 
 
 class BoundedExecute(Execute):
@@ -105,16 +106,21 @@ class BoundedExecute(Execute):
             If the time is up.
         """
         limit = min(self.timeout or self._time_left, self._time_left)
-        clock, task = Clock(self.km.started.sandbox.usage), asyncio.ensure_future(work)
+        clock, task = Clock(self._usage), asyncio.ensure_future(work)
         try:
             while (left := clock.left(limit)) > 0:
-                done, _ = await asyncio.wait([task], timeout=left)
+                done, _ = await asyncio.wait([task], timeout=max(left, WATCH_SECONDS))
                 if done:
                     return task.result()
             raise CellTimeoutError(f"not finished within {limit:.0f} seconds of its own time")
         finally:
             task.cancel()
             self._time_left -= clock.seconds()
+
+    def _usage(self) -> Usage:
+        """Return what the kernel has had of the processor; nothing of one without a sandbox."""
+        kernel = getattr(self.km, "started", None)
+        return kernel.sandbox.usage() if kernel else Usage(0, 0)
 
     def process_message(self, msg: Any, cell: NotebookNode, cell_index: int) -> Any:
         before = self._may_print(cell_index)
