@@ -97,7 +97,10 @@ class Group:
 def new_group(limits: Limits) -> Group | None:
     """Return a new group, or None where none can be made."""
     home = _home()
-    return Group(home / f"{os.getpid()}-{next(_numbers)}", limits) if home else None
+    try:
+        return Group(home / f"{os.getpid()}-{next(_numbers)}", limits) if home else None
+    except OSError:  # the system allows no more of them
+        return None
 
 
 def controllers() -> frozenset[str]:

@@ -200,6 +200,17 @@ def test_without_libseccomp_one_sentence(monkeypatch):
 LOOK = "import os\nprint(open('/proc/self/oom_score_adj').read())\nos.listdir('/home')"
 
 
+# Its cell may compute for 3 seconds; beside the others, it takes about 10 to compute for one.
+BESIDE_OTHERS = """
+MANY = "import os\\nfor _ in range(20):\\n    if os.fork() == 0: break\\nwhile True: pass"
+ONE_SECOND = "import time\\nwhile time.process_time() < start + 1: pass"
+with contextlib.closing(Sandbox()) as busy:
+    fork_server.shared().start("builtins:exec", busy.ticket(), {}, [MANY])
+    cells = [new_code_cell("import time; start = time.process_time()\\n" + ONE_SECOND)]
+    print(examine(Job(cells, [], {}, 3, 60, False)).notes)
+"""
+
+
 EXAMINE = f"""
 from nbformat.v4 import new_code_cell
 from course_utils.grading.examine.job import Job
@@ -213,6 +224,7 @@ for cell in examine(Job(cells, [], {{"a.txt": b"mine"}}, 60, 60, False)).cells:
         for output in cell.outputs if output.get("name") != "stderr"
     ])
 {EXCEEDED}
+{BESIDE_OTHERS}
 """
 
 
@@ -237,9 +249,10 @@ def test_an_ordinary_user_has_a_sandbox_too():
     assert done.returncode == 0, done.stderr
     # Without real data, the stand-in is announced, too.
     said = (line for line in done.stdout.splitlines() if not line.startswith("Using the stand-in"))
-    first, second, third, *exceeded = said
+    first, second, third, *exceeded, beside_others = said
     assert "1000" in first
     assert "No such file or directory: '/home'" in first
     assert second == "[]"
     assert third == str(["[]\n"])
     assert exceeded == MORE_THAN_ALLOWED
+    assert beside_others == "[]"
