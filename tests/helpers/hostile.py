@@ -260,29 +260,29 @@ while True:
     except BaseException:
         pass
 """
-# Locks everything that others read too, and says what another process would now have to wait for.
+# Locks everything that others read too, and says what others would now have to wait for.
 LOCKS = """
 import fcntl, os
 
 def others_wait(path, lock):
-    child = os.fork()
-    if child == 0:
-        try:
-            lock(open(path, "rb"), fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    try:
+        lock(open(path, "rb"), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
 
 folders = os.walk(os.environ["COURSE_CACHE"], followlinks=True)
 paths = [os.path.join(place, name) for place, _, names in folders for name in names]
 files = [open(path, "rb") for path in paths]
 for file in files:
     fcntl.flock(file, fcntl.LOCK_EX)
+held = [path for path in paths if others_wait(path, fcntl.flock)]
 own = open("own.txt", "w")
 fcntl.lockf(own, fcntl.LOCK_EX)
-held = [path for path in paths if others_wait(path, fcntl.flock)]
-held += ["own.txt"] * others_wait("own.txt", fcntl.lockf)
+# A process does not wait for such a lock of its own.
+child = os.fork()
+if child == 0:
+    os._exit(bool(others_wait("own.txt", fcntl.lockf)))
+held += ["own.txt"] * (os.waitpid(child, 0)[1] != 0)
 print(len(paths) > 0, held)
 """
 BUSY = """
