@@ -14,7 +14,7 @@ import psutil
 
 from course_utils import runtime
 from course_utils.data import SPECS, find_sources
-from course_utils.errors import CourseError
+from course_utils.errors import CourseError, SandboxError
 
 PYTHONS = ((3, 11), (3, 13))
 TOOLS = ("papermill", "jupyter-book", "nbgrader")
@@ -49,6 +49,7 @@ def checks() -> Iterator[Check]:
     yield _disk("disk, cache", runtime.cache_dir())
     for dataset in SPECS:
         yield from _data(dataset)
+    yield _sandbox()
     yield _browser()
 
 
@@ -112,6 +113,19 @@ def _data(dataset: str) -> Iterator[Check]:
         if rung is used and rung.rung == "stand-in":
             advice = "Put the data into ./data, or set COURSE_DATA to their path."
         yield Check(f"{dataset}, {rung.rung}", found, advice)
+
+
+def _sandbox() -> Check:
+    from course_utils.grading.sandbox import cgroups
+    from course_utils.grading.sandbox.bubblewrap import Sandbox
+
+    try:
+        Sandbox().close()
+    except SandboxError as error:
+        return Check("sandbox", "none", f"Only grading needs it. {error}")
+    limited = ", ".join(sorted(cgroups.controllers()))
+    groups = f"control groups for {limited}" if limited else "without control groups"
+    return Check("sandbox", f"bubblewrap, {groups}")
 
 
 def _browser() -> Check:

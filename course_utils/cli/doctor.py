@@ -9,7 +9,7 @@ from course_utils.printable import escape
 
 @app.command()
 def doctor() -> None:
-    """Check this machine: Python, packages, backend, device, memory, disk, data, browser."""
+    """Check this machine: Python, packages, device, memory, disk, data, sandbox, browser."""
     from course_utils.doctor import checks
 
     console = new_console()

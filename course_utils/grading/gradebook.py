@@ -201,7 +201,7 @@ class Writer:
         )
         path = folder / f"{self._assignment}.ipynb"
         converter = Autograde(coursedir=coursedir, parent=self._api)
-        exporter = converter.exporter_class(parent=converter)
+        exporter = converter.exporter_class(parent=converter, config=converter.config)
         exporter.admit(folder)
         for step in converter.sanitize_preprocessors:
             exporter.register_preprocessor(step)

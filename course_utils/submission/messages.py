@@ -65,6 +65,8 @@ class Ticket(Message):
     ----------
     keeper : int or None
         Id of the process that holds the sandbox's namespaces; None without a sandbox.
+    group : str
+        The file through which a process enters the sandbox's control group; empty if it has none.
     user : int
         The user id to change to.
     limits : dict of int
@@ -78,6 +80,7 @@ class Ticket(Message):
     """
 
     keeper: int | None
+    group: str = ""
     user: int = 0
     limits: dict[str, int] = {}
     trusted: bool = False

@@ -43,6 +43,7 @@ from course_utils.grading.class_grading import (
     grade_class,
 )
 from course_utils.grading.examine import job, store
+from course_utils.grading.gradebook import Writer
 from course_utils.grading.nbgrader_steps import examine as examine_step
 from course_utils.grading.nbgrader_steps import intake
 from course_utils.grading.sandbox import bubblewrap, fork_server, gpus
@@ -110,6 +111,13 @@ def command(course: Path, *arguments: str, **environment: str) -> subprocess.Com
 
 def states(outcomes: list[Outcome]) -> dict[str, str]:
     return {outcome.student: outcome.state for outcome in outcomes}
+
+
+def test_settings_of_the_course_and_of_the_command_reach_the_examination(course):
+    with (course / "nbgrader_config.py").open("a") as config:
+        config.write("c.Examine.timeout = 7\n")
+    received = Writer(course, NAME, {"retrain": 1.0}).receive("ada").job
+    assert (received.timeout, received.retrain) == (7 * examine_step.RETRAIN_PATIENCE, True)
 
 
 def test_a_class_is_graded_as_by_nbgrader_and_nothing_twice(course):

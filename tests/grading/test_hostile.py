@@ -21,6 +21,7 @@ import psutil
 import pytest
 from filelock import FileLock
 from hostile import (
+    BUSY,
     FILES,
     NETWORK,
     PROGRAMS,
@@ -285,6 +286,12 @@ def test_nothing_is_seen_that_is_not_its_own(together):
     assert [output.text for output in first.outputs] == ["looked everywhere\n"]
 
 
+@course_of("locks")
+def test_nothing_can_be_locked(together):
+    first, *_ = read_graded(together["course"], "locks", NAME).cells
+    assert [output.text for output in first.outputs] == ["True []\n"]
+
+
 @each_with_its_course([a for a in attacks() if a.name in ("scripts", "scripts-in-text")])
 def test_nothing_that_is_displayed_can_act(together, attack):
     student = attack.name
@@ -364,3 +371,20 @@ def test_all_cells_of_the_assignment_are_there_again(together, attack):
     cells = read_graded(together["course"], attack.name, NAME).cells
     assert sorted(grade_id(c) for c in cells if grade_id(c) in FULL) == sorted(FULL)
     assert all(c.cell_type == "code" for c in cells if grade_id(c) in FULL)
+
+
+def test_busy_processes_beside_it_cost_an_honest_notebook_nothing(tmp_path, cifar10):
+    """It computes for 2 of its 5 seconds, and has hardly any share of the cores meanwhile."""
+    course = make_course(tmp_path / "course")
+    add_assignment(course, "busy", value_cells("value", 7, points=2), "c.Examine.timeout = 5\n")
+    computes = "import time\nwhile time.process_time() < start + 2: pass\nvalue = 7"
+    answer = {"value": "import time\nstart = time.process_time()\n" + computes}
+    hand_in(course, "honest", "busy", solved(course, "busy", answer), files=False)
+    hostile = read_released(course, "busy")
+    prepend(hostile, BUSY)
+    hand_in(course, "hostile", "busy", hostile, files=False)
+    grade_class = [sys.executable, "-m", "course_utils.cli", "grade", "busy", "--jobs", "2"]
+    done = subprocess.run(grade_class, cwd=course, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert points(course, "honest", "busy") == {"value-test": 2}
+    assert points(course, "hostile", "busy") == {"value-test": 0}

@@ -260,6 +260,39 @@ while True:
     except BaseException:
         pass
 """
+# Locks everything that others read too, and says what others would now have to wait for.
+LOCKS = """
+import fcntl, os
+
+def others_wait(path, lock):
+    try:
+        lock(open(path, "rb"), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+
+folders = os.walk(os.environ["COURSE_CACHE"], followlinks=True)
+paths = [os.path.join(place, name) for place, _, names in folders for name in names]
+files = [open(path, "rb") for path in paths]
+for file in files:
+    fcntl.flock(file, fcntl.LOCK_EX)
+held = [path for path in paths if others_wait(path, fcntl.flock)]
+own = open("own.txt", "w")
+fcntl.lockf(own, fcntl.LOCK_EX)
+# A process does not wait for such a lock of its own.
+child = os.fork()
+if child == 0:
+    os._exit(bool(others_wait("own.txt", fcntl.lockf)))
+held += ["own.txt"] * (os.waitpid(child, 0)[1] != 0)
+print(len(paths) > 0, held)
+"""
+BUSY = """
+import os
+for _ in range(230):
+    if os.fork() == 0:
+        break
+while True:
+    pass
+"""
 KILL_ALL = """
 import os, signal
 for number in (os.getppid(), 1, <pid>, -1):
@@ -737,6 +770,8 @@ PROGRAMS = {
     "flood-of-parts": FLOOD_OF_PARTS,
     "multiplied-output": MULTIPLIED_OUTPUT,
     "endless-loop": ENDLESS_LOOP,
+    "locks": LOCKS,
+    "busy": BUSY,
     "endless-replies": ENDLESS_REPLIES,
     "exits": "import os\nos._exit(0)",
     "kills-all": KILL_ALL,

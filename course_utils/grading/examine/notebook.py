@@ -1,23 +1,30 @@
-"""Executing a notebook within limits on its total time and its output."""
+"""Executing a notebook within limits on its time and its output."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import time
 from collections import Counter
+from collections.abc import Coroutine
 from typing import Any
 
 from nbclient.exceptions import CellTimeoutError
+from nbclient.util import run_sync
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import Execute
 from traitlets import Int
 
 from course_utils.errors import InterruptedExaminationError, SandboxError
+from course_utils.grading.sandbox.limits import WATCH_SECONDS
+from course_utils.grading.sandbox.watch import Clock, Usage
 
 
 class BoundedExecute(Execute):
-    """Executes a notebook within limits on its total time and its output, whatever its cells do.
+    """Executes a notebook within limits on its time and its output, whatever its cells do.
+
+    The time of a cell, and of an answer to a test, is the own time of the programs in the kernel's
+    sandbox (see `Clock`), so a machine on which others compute costs a notebook nothing.
 
     Attributes
     ----------
@@ -30,14 +37,14 @@ class BoundedExecute(Execute):
     max_outputs = Int(20 * 2**20, help="Characters that all cells may print.").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
-        self._deadline = time.monotonic() + self.total_timeout
+        self._time_left = float(self.total_timeout)
         self._printed: Counter[int] = Counter()
         self.notes: list[tuple[str, str]] = []
         self._has_started = False
         self.on_notebook_start = self._remember_start
         try:
             super().preprocess(nb, resources, km)
-        except (_TimeIsUp, CellTimeoutError):
+        except CellTimeoutError:
             self._note(
                 f"The notebook was stopped: one cell may run for {self.timeout} seconds, and all "
                 f"of them for {self.total_timeout} together. The remaining cells were not run.",
@@ -75,11 +82,47 @@ class BoundedExecute(Execute):
         self.log.warning(for_lecturer)
         self.notes.append((for_student, for_lecturer))
 
-    def _get_timeout(self, cell: NotebookNode | None) -> float | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise _TimeIsUp
-        return min(left, self.timeout) if self.timeout else left
+    def _get_timeout(self, cell: NotebookNode | None) -> None:
+        """Have nbclient wait without a limit of its own: `_in_time` sets one."""
+
+    async def _async_poll_for_reply(
+        self, msg_id: str, cell: NotebookNode, timeout: None, *tasks: Any
+    ) -> Any:
+        try:
+            return await self._in_time(super()._async_poll_for_reply(msg_id, cell, timeout, *tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def async_wait_for_reply(self, msg_id: str, cell: NotebookNode | None = None) -> Any:
+        return await self._in_time(super().async_wait_for_reply(msg_id, cell))
+
+    wait_for_reply = run_sync(async_wait_for_reply)
+
+    async def _in_time(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Await what the kernel does, as long as there is time for it.
+
+        Raises
+        ------
+        CellTimeoutError
+            If the time is up.
+        """
+        limit = min(self.timeout or self._time_left, self._time_left)
+        clock, task = Clock(self._usage), asyncio.ensure_future(work)
+        try:
+            while (left := clock.left(limit)) > 0:
+                done, _ = await asyncio.wait([task], timeout=max(left, WATCH_SECONDS))
+                if done:
+                    return task.result()
+            raise CellTimeoutError(f"not finished within {limit:.0f} seconds of its own time")
+        finally:
+            task.cancel()
+            self._time_left -= clock.seconds()
+
+    def _usage(self) -> Usage:
+        """Return what the kernel has had of the processor; nothing of one without a sandbox."""
+        kernel = getattr(self.km, "started", None)
+        return kernel.sandbox.usage() if kernel else Usage(0, 0)
 
     def process_message(self, msg: Any, cell: NotebookNode, cell_index: int) -> Any:
         before = self._may_print(cell_index)
@@ -119,10 +162,6 @@ class BoundedExecute(Execute):
             f"Endless output in a cell that starts: {cell.source[:60]!r}",
         )
         self.km.interrupt_kernel()
-
-
-class _TimeIsUp(Exception):
-    pass
 
 
 def _is_state(msg: Any) -> bool:

@@ -21,7 +21,7 @@ import psutil
 
 from course_utils import env
 from course_utils.errors import SandboxError
-from course_utils.grading.sandbox import gpus, seccomp
+from course_utils.grading.sandbox import cgroups, gpus, obstacles, seccomp
 from course_utils.grading.sandbox.layout import (
     DEVICES,
     HANDED_IN,
@@ -32,13 +32,16 @@ from course_utils.grading.sandbox.layout import (
 )
 from course_utils.grading.sandbox.limits import WATCH_SECONDS, Limits
 from course_utils.grading.sandbox.procfs import Process
-from course_utils.grading.sandbox.watch import excess
+from course_utils.grading.sandbox.watch import Usage, excess, usage
 from course_utils.submission.messages import Ticket
 
+WITHOUT = (
+    "To run submissions with all your rights instead, at your own risk, set "
+    f"{env.WITH_MY_RIGHTS.name}=1."
+)
 HOW_TO_INSTALL = (
     "Submissions are other people's programs, so they run only in a sandbox: install bubblewrap "
-    "(Debian, Ubuntu: sudo apt-get install bubblewrap; in a checkout: make sandbox). To run them "
-    f"with all your rights instead, at your own risk, set {env.WITH_MY_RIGHTS.name}=1."
+    f"(Debian, Ubuntu: sudo apt-get install bubblewrap; in a checkout: make sandbox). {WITHOUT}"
 )
 
 # Users of the sandboxes that root opens. Each sandbox has its own, because Linux limits the number
@@ -65,27 +68,25 @@ class Sandbox:
         Folders that are visible inside at their own paths and can be written to. A program in a
         sandbox with such folders is trusted and keeps the user's id.
     limits : Limits
-    exceeded : str
-        The limit that was exceeded, as a phrase; all processes inside have then been killed. Empty
-        if no limit was exceeded.
 
     Raises
     ------
     SandboxError
-        If bubblewrap or libseccomp is missing, or namespaces are not allowed.
+        If bubblewrap or libseccomp is missing, or namespaces are not allowed; the message says
+        what to do.
     """
 
     readable: Iterable[Path] = ()
     handed_in: Path | None = None
     writable: Iterable[Path] = ()
     limits: Limits = field(default_factory=Limits)
-    exceeded: str = ""
     folder = INSIDE
     _written = (Path("/tmp"), Path("/dev/shm"), INSIDE / WORK)
 
     def __post_init__(self) -> None:
         seccomp.library()
         self._closed = threading.Event()
+        self._exceeded = ""
         self._has_gpu = bool(gpus.visible())
         self._keeper = subprocess.Popen(
             self._command(),
@@ -101,12 +102,12 @@ class Sandbox:
             reason = self._keeper.stderr.read().decode(errors="replace").strip()
             self._keeper.kill()
             self._release()
-            raise SandboxError(
-                f"bubblewrap cannot create a sandbox here ({reason}). {HOW_TO_INSTALL}"
-            )
+            refused = f"bubblewrap cannot create a sandbox here ({reason})."
+            raise SandboxError(" ".join(filter(None, (refused, obstacles.advice(), WITHOUT))))
         # The first process inside is bubblewrap's own child.
         self.pid = psutil.Process(self._keeper.pid).children()[0].pid
         self._first = Process(self.pid)
+        self._group = cgroups.new_group(self.limits)
         _open.add(self)
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -116,13 +117,31 @@ class Sandbox:
         _open.discard(self)
         self._end()
         self._release()
+        if self._group:
+            self._exceeded = self.exceeded
+            self._group.close()
+
+    @property
+    def exceeded(self) -> str:
+        """The limit that was exceeded, as a phrase; all processes inside have then been killed.
+
+        Empty if no limit was exceeded.
+        """
+        return self._exceeded or (self._group.exceeded() if self._group else "")
+
+    def usage(self) -> Usage:
+        """Return what the programs inside have had of the processor."""
+        counted = self._group.usage() if self._group else None
+        return counted or usage(self.outside(Path("/proc")))
 
     def ticket(self) -> Ticket:
         """Return what a process needs to `enter`."""
         own = os.geteuid()
-        user = own if own != 0 or self.writable else FIRST_USER + next(_users) % USERS
+        keeps = obstacles.needs_user_namespace() or self.writable
+        user = own if keeps else FIRST_USER + next(_users) % USERS
         return Ticket(
             keeper=self.pid,
+            group=str(self._group.entrance) if self._group else "",
             user=user,
             limits=asdict(self.limits),
             trusted=bool(self.writable),
@@ -138,7 +157,7 @@ class Sandbox:
         command = [find_bubblewrap(), "--die-with-parent", "--new-session", "--clearenv"]
         command += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
         command += ["--unshare-cgroup-try", "--cap-drop", "ALL", "--hostname", "sandbox"]
-        command += [] if os.geteuid() == 0 else ["--unshare-user"]
+        command += ["--unshare-user"] if obstacles.needs_user_namespace() else []
         command += self._file_system()
         return [*command, "--", "/bin/sh", "-c", "echo ready; exec sleep infinity"]
 
@@ -181,6 +200,8 @@ class Sandbox:
         # All processes inside end with the first one.
         self._first.send_signal(signal.SIGKILL)
         self._keeper.kill()
+        if self._group:
+            self._group.kill()
 
     def _release(self) -> None:
         self._keeper.wait()
@@ -193,7 +214,7 @@ class Sandbox:
         written = [self.outside(folder) for folder in self._written]
         try:
             while not self.exceeded and not self._closed.wait(WATCH_SECONDS):
-                self.exceeded = excess(processes, written, self.limits)
+                self._exceeded = excess(processes, written, self.limits)
         except OSError:
             # The first process of the sandbox has ended.
             pass
@@ -224,6 +245,9 @@ class NoSandbox:
 
     def outside(self, path: Path) -> Path:
         return path
+
+    def usage(self) -> Usage:
+        return Usage(0, 0)
 
     def close(self) -> None:
         for process in psutil.process_iter():

@@ -77,6 +77,15 @@ MAX_PAGE_BYTES = 60 * 2**20
 
 # Seconds between two measurements of what a sandbox takes.
 WATCH_SECONDS = 0.25
+# Seconds until the processes of a control group have ended, after which the group is left behind.
+GROUP_SECONDS = 5
+# Times its limit that a program's work may take altogether. Only its own time counts for the limit,
+# without the time in which it waited for a core, so that others cannot use its time up.
+BACKSTOP = 10
+# Bytes that an open file counts as: the most that a socket's buffer can hold, which is its usual
+# size of 208 kB and one message of that size. The system shows how many files are open, but not
+# what is in the buffers. A kernel has about 60 open files.
+BUFFER_BYTES = 416 * 2**10
 
 
 @dataclass(frozen=True)

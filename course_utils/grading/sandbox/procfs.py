@@ -1,4 +1,4 @@
-"""Processes that other programs started: handles that stay valid, and the memory in use."""
+"""Processes that other programs started: handles that stay valid, and what they take."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import select
 import signal
 import time
 from pathlib import Path
+
+# Counts a second of the processor's time in /proc.
+TICKS = os.sysconf("SC_CLK_TCK")
 
 # Seconds between two checks whether a process has ended.
 LONGEST_WAIT = 0.05
@@ -60,6 +63,43 @@ def proportional(process: Path) -> int:
     """
     shares = _sizes(process / "smaps_rollup", b"Pss")
     return sum(shares + _sizes(process / "status", b"VmPTE")) if shares else resident(process)
+
+
+def computed(process: Path) -> float:
+    """Return the seconds for which a process and its children that have ended have computed."""
+    try:
+        # The process chooses its name, which stands in parentheses before the numbers.
+        numbers = (process / "stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return 0.0
+    # Fields 14 to 17 of proc_pid_stat(5); the first one here is field 3.
+    return sum(map(int, numbers[11:15])) / TICKS
+
+
+def waited(process: Path) -> float:
+    """Return the seconds for which the threads of a process were ready, but had no core."""
+    total = 0
+    for thread in _threads(process):
+        with contextlib.suppress(OSError):
+            total += int((thread / "schedstat").read_bytes().split()[1])
+    return total / 1e9
+
+
+def descriptors(process: Path, most: int) -> int:
+    """Return how many files, sockets and pipes a process has open.
+
+    A process can hide them; then this is `most`. If its first thread has ended, only its other
+    threads show them.
+    """
+    try:
+        for place in (process, *_threads(process)):
+            if number := len(os.listdir(place / "fd")):
+                return number
+    except PermissionError:
+        return most
+    except OSError:  # the process has ended
+        pass
+    return 0
 
 
 def _threads(process: Path) -> list[Path]:

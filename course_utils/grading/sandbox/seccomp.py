@@ -8,19 +8,22 @@ import functools
 import os
 import resource
 import signal
+import socket
 
 from course_utils.errors import SandboxError
 
 # System calls that are refused whatever their arguments are.
 FORBIDDEN = (
     # Memory that belongs to no process, so no limit would count it.
-    "memfd_secret", "shmget", "msgget", "semget", "vmsplice",
+    "memfd_secret", "shmget", "msgget", "semget", "mq_open", "vmsplice",
     "setxattr", "lsetxattr", "fsetxattr", "setxattrat",
     # Namespaces, in which a program would have capabilities and could mount large file systems.
     "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount",
     "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr",
     # Access to other processes.
     "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "pidfd_send_signal", "kcmp",
+    # Signals of the program's choice, sent by the system: SIGKILL could be one of them.
+    "timer_create", "mq_notify",
     # Large parts of Linux that no notebook needs and that have had many vulnerabilities.
     "add_key", "request_key", "keyctl", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
     "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
@@ -32,6 +35,13 @@ NUMBERS = {"mount_setattr": 442, "memfd_secret": 447, "setxattrat": 463}
 # Flags of `clone` for new namespaces, from linux/sched.h: user, PID, network, ...
 NEW_NAMESPACES = (0x10000000, 0x20000000, 0x40000000, 0x00020000, 0x08000000, 0x04000000,
                   0x02000000)  # fmt: skip
+
+# Flags of `clone` for a thread and for a common table of open files, from linux/sched.h. A thread
+# with a table of its own could open files that nobody counts.
+THREAD, COMMON_FILES = 0x00010000, 0x00000400
+
+# Commands of `fcntl` that lock a file or take a lease on it, from linux/fcntl.h.
+LOCKS = (6, 7, 37, 38, 1024)
 
 # Flags of `mmap` for shared memory without a file. A program can drop such pages from its page
 # tables; they then stay in memory and count for no process.
@@ -66,11 +76,13 @@ class _Comparison(ctypes.Structure):
 def forbid(gpu: bool) -> None:
     """Make Linux refuse the `FORBIDDEN` calls to this process and its children, permanently.
 
+    Locks on files have no effect from then on.
+
     Parameters
     ----------
     gpu : bool
         Whether the process may use a GPU. CUDA does not start without files in memory and shared
-        memory without a file, so both are then allowed.
+        memory without a file, so both are then allowed, and so are sockets of every family.
 
     Raises
     ------
@@ -82,20 +94,29 @@ def forbid(gpu: bool) -> None:
         _refuse(context, name, errno.EPERM)
     for flag in NEW_NAMESPACES:
         _refuse(context, "clone", errno.EPERM, _has(0, flag))
+    _refuse(context, "clone", errno.EPERM, _has(0, THREAD, of=THREAD | COMMON_FILES))
     if not gpu:
+        # Kernels and tests talk through sockets in files; no other family is needed.
+        for name in ("socket", "socketpair"):
+            _refuse(context, name, errno.EOPNOTSUPP, _is_not(0, socket.AF_UNIX))
         _refuse(context, "memfd_create", errno.EPERM)
         _refuse(context, "mmap", errno.EPERM, _has(3, SHARED_WITHOUT_FILE))
     for size in BUFFER_SIZES:
         _refuse(context, "setsockopt", errno.EPERM, _is(1, SOL_SOCKET), _is(2, size))
+    # A lock on a file that others see would hold them up. Programs go on after a lock of their own
+    # files, so the call says that it has succeeded, and does nothing.
+    _refuse(context, "flock", 0)
+    for command in LOCKS:
+        _refuse(context, "fcntl", 0, _is(1, command))
     for name, argument in SENDS_SIGNAL.items():
         _refuse(context, name, errno.EPERM, _is(argument, signal.SIGKILL))
     # The sandbox ends with its first two processes, which an ordinary user's programs could end.
     for name in ("kill", *SENDS_SIGNAL):
         for first in (1, 2):
             _refuse(context, name, errno.EPERM, _is(0, first))
-    # Ways to have the system send SIGKILL: after a time limit, or when a file is ready.
+    # Other ways to have the system send SIGKILL: after a time limit, or when a file is ready.
     _refuse(context, "setrlimit", errno.EPERM, _is(0, resource.RLIMIT_CPU))
-    _refuse(context, "prlimit64", errno.EPERM, _is(1, resource.RLIMIT_CPU), _is_not_null(2))
+    _refuse(context, "prlimit64", errno.EPERM, _is(1, resource.RLIMIT_CPU), _is_not(2, 0))
     _refuse(context, "fcntl", errno.EPERM, _is(1, F_SETSIG), _is(2, signal.SIGKILL))
     # The process itself, its group, and everybody.
     for target in (os.getpid(), 0, -os.getpid(), -1):
@@ -126,16 +147,17 @@ def library() -> ctypes.CDLL:
     return found
 
 
-def _has(argument: int, flags: int) -> _Comparison:
-    return _Comparison(argument, MASKED_EQUAL, flags, flags)
+def _has(argument: int, flags: int, of: int = 0) -> _Comparison:
+    """Compare an argument: of the flags in `of`, it has exactly these."""
+    return _Comparison(argument, MASKED_EQUAL, of or flags, flags)
 
 
 def _is(argument: int, value: int) -> _Comparison:
     return _Comparison(argument, MASKED_EQUAL, 0xFFFFFFFF, value)
 
 
-def _is_not_null(argument: int) -> _Comparison:
-    return _Comparison(argument, NOT_EQUAL, 0, 0)
+def _is_not(argument: int, value: int) -> _Comparison:
+    return _Comparison(argument, NOT_EQUAL, value, 0)
 
 
 def _refuse(context: ctypes.c_void_p, name: str, number: int, *when: _Comparison) -> None:

@@ -1,13 +1,86 @@
-"""Measuring what the programs in a sandbox take."""
+"""Measuring what the programs in a sandbox take: memory, processes, files and time."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
-from course_utils.grading.sandbox.limits import Limits
-from course_utils.grading.sandbox.procfs import proportional, resident
+from course_utils.grading.sandbox.limits import BACKSTOP, BUFFER_BYTES, Limits
+from course_utils.grading.sandbox.procfs import (
+    computed,
+    descriptors,
+    proportional,
+    resident,
+    waited,
+)
+
+
+class Usage(NamedTuple):
+    """What the programs in a sandbox have had of the processor.
+
+    Attributes
+    ----------
+    computed : float
+        Seconds of all cores together.
+    waited : float
+        Seconds in which a thread was ready, but had no core.
+    """
+
+    computed: float
+    waited: float
+
+
+class Clock:
+    """Measures the own time of programs since the clock was made.
+
+    The own time is the time that has passed, without that in which a thread waited for a core. If
+    they compute, it is at least the processor's time, as far as that is less than the time that has
+    passed; so it runs as usual for programs that wait for each other only. It never runs faster
+    than other clocks.
+
+    Parameters
+    ----------
+    measure : callable
+        Returns the `Usage` so far, such as `Sandbox.usage`.
+    """
+
+    def __init__(self, measure: Callable[[], Usage]) -> None:
+        self._measure = measure
+        self._start, self._before = time.monotonic(), measure()
+
+    def seconds(self) -> float:
+        """Return the own time, in seconds."""
+        passed, now = time.monotonic() - self._start, self._measure()
+        computed = now.computed - self._before.computed
+        # Nothing is known of programs that have ended.
+        waited = max(0.0, now.waited - self._before.waited)
+        return max(min(computed, passed), passed - waited)
+
+    def left(self, limit: float) -> float:
+        """Return for how many seconds the limit cannot be reached; nothing if it is reached.
+
+        Work also ends when `BACKSTOP` times the limit has passed.
+        """
+        passed = time.monotonic() - self._start
+        return min(limit - self.seconds(), BACKSTOP * limit - passed)
+
+
+def usage(processes: Path) -> Usage:
+    """Return what the programs in a sandbox have had of the processor.
+
+    Parameters
+    ----------
+    processes : Path
+        The sandbox's own ``/proc``, as seen from outside.
+    """
+    try:
+        running = [processes / name for name in os.listdir(processes) if name.isdigit()]
+    except OSError:  # the sandbox has ended
+        running = []
+    return Usage(sum(map(computed, running)), sum(map(waited, running)))
 
 
 def excess(processes: Path, written: Iterable[Path], limits: Limits) -> str:
@@ -29,11 +102,17 @@ def excess(processes: Path, written: Iterable[Path], limits: Limits) -> str:
     running = [processes / name for name in os.listdir(processes) if name.isdigit()]
     if len(running) > limits.processes:
         return f"more than {limits.processes} processes"
-    if _memory_exceeds(limits.memory, running):
-        return f"more than {limits.memory / 2**30:.0f} GB of memory"
+    buffers = BUFFER_BYTES * sum(descriptors(each, limits.open_files) for each in running)
+    if _memory_exceeds(limits.memory - buffers, running):
+        return too_much_memory(limits)
     if _count_files(written) > limits.files:
         return f"more than {limits.files:,} files"
     return ""
+
+
+def too_much_memory(limits: Limits) -> str:
+    """Return the phrase for programs that take more memory than they may."""
+    return f"more than {limits.memory / 2**30:.0f} GB of memory"
 
 
 def _memory_exceeds(most: int, running: list[Path]) -> bool:

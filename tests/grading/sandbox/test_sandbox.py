@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import subprocess
@@ -89,6 +90,24 @@ kept = b"1" * 2**30
 time.sleep(60)
 """
 print(exceeded([("builtins:exec", NAMED)], memory=2**30))
+# Full buffers, which /proc does not show.
+SOCKETS = """
+import os, socket, time
+kept = []
+os.fork() and os.fork()
+for _ in range(500):
+    pair = socket.socketpair()
+    kept.append(pair)
+    for one in pair:
+        one.setblocking(False)
+        try:
+            while True:
+                one.send(b"x" * 2**16)
+        except OSError:
+            pass
+time.sleep(60)
+"""
+print(exceeded([("builtins:exec", SOCKETS)], memory=2**30))
 MANY = "import os, time\\nfor n in range(3000): os.mkdir(f'/tmp/{n}')\\ntime.sleep(60)"
 print(exceeded([("builtins:exec", MANY)], files=1000))
 '''
@@ -96,7 +115,7 @@ print(exceeded([("builtins:exec", MANY)], files=1000))
 
 MORE_THAN_ALLOWED = [
     "more than 3 processes", "more than 1 GB of memory", "more than 1 GB of memory",
-    "more than 1 GB of memory", "more than 1,000 files",
+    "more than 1 GB of memory", "more than 1 GB of memory", "more than 1,000 files",
 ]  # fmt: skip
 
 
@@ -104,6 +123,26 @@ MORE_THAN_ALLOWED = [
 def test_a_sandbox_that_takes_too_much_ends(capsys):
     exec(EXCEEDED, {})
     assert capsys.readouterr().out.splitlines() == MORE_THAN_ALLOWED
+
+
+HOLDS = """
+import fcntl, os, time
+fcntl.flock(open({shared!r}, "rb"), fcntl.LOCK_EX)
+open("/tmp/holds", "w").close()
+time.sleep(60)
+"""
+
+
+@pytest.mark.sandbox
+def test_a_lock_in_a_sandbox_keeps_nobody_waiting(tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "shared").touch()
+    with contextlib.closing(Sandbox(readable=[tmp_path])) as sandbox:
+        program = HOLDS.format(shared=str(tmp_path / "shared"))
+        fork_server.shared().start("builtins:exec", sandbox.ticket(), {}, [program])
+        wait_for(sandbox.outside(Path("/tmp/holds")).exists)
+        with (tmp_path / "shared").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.sandbox
@@ -125,7 +164,7 @@ def test_a_process_that_is_gone_has_no_memory_and_no_error():
 
 NEEDED_BY_CUDA = [
     "shared memory without a file", "its place when memory is out", "file in memory",
-    "a thread's name",
+    "an internet socket", "a socket of the system", "a thread's name",
 ]  # fmt: skip
 
 
@@ -219,6 +258,17 @@ def test_the_environment_of_a_program_tells_nothing_about_who_grades(tmp_path):
 LOOK = "import os\nprint(open('/proc/self/oom_score_adj').read())\nos.listdir('/home')"
 
 
+# Its cell may compute for 3 seconds; beside the others, it takes about 10 to compute for one.
+BESIDE_OTHERS = """
+MANY = "import os\\nfor _ in range(20):\\n    if os.fork() == 0: break\\nwhile True: pass"
+ONE_SECOND = "import time\\nwhile time.process_time() < start + 1: pass"
+with contextlib.closing(Sandbox()) as busy:
+    fork_server.shared().start("builtins:exec", busy.ticket(), {}, [MANY])
+    cells = [new_code_cell("import time; start = time.process_time()\\n" + ONE_SECOND)]
+    print(examine(Job(cells, [], {}, 3, 60, False)).notes)
+"""
+
+
 EXAMINE = f"""
 from nbformat.v4 import new_code_cell
 from course_utils.grading.examine.job import Job
@@ -232,6 +282,7 @@ for cell in examine(Job(cells, [], {{"a.txt": b"mine"}}, 60, 60, False)).cells:
         for output in cell.outputs if output.get("name") != "stderr"
     ])
 {EXCEEDED}
+{BESIDE_OTHERS}
 """
 
 
@@ -256,9 +307,10 @@ def test_an_ordinary_user_has_a_sandbox_too():
     assert done.returncode == 0, done.stderr
     # Without real data, the stand-in is announced, too.
     said = (line for line in done.stdout.splitlines() if not line.startswith("Using the stand-in"))
-    first, second, third, *exceeded = said
+    first, second, third, *exceeded, beside_others = said
     assert "1000" in first
     assert "No such file or directory: '/home'" in first
     assert second == "[]"
     assert third == str(["[]\n"])
     assert exceeded == MORE_THAN_ALLOWED
+    assert beside_others == "[]"
