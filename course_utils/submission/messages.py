@@ -152,13 +152,10 @@ class Order(Message):
     content : str or list of str
         The cells; the folder for the predictions and the name of a network; the test's source; or
         the names.
-    seconds : float
-        The longest time without a message from the examiner.
     """
 
     command: Literal["prepare", "predict", "examine", "forget"]
     content: str | list[str]
-    seconds: float
 
 
 class TestOutcome(Message):
@@ -219,7 +216,7 @@ class Answer(Message):
 
 
 class PredictorOrder(Message):
-    """The examiner needs a predictor, which the grader starts, or it no longer needs one.
+    """The examiner needs a predictor, which the grader starts, or has found that one has ended.
 
     Attributes
     ----------
@@ -227,11 +224,11 @@ class PredictorOrder(Message):
         The file of a network, or `ANSWERS` for all networks in answers.
     command : str
         ``"start"``: an empty message follows, and with it the connection to the predictor;
-        ``"stop"``: only the empty message follows.
+        ``"forget"``: only the empty message follows.
     """
 
     name: str
-    command: Literal["start", "stop"]
+    command: Literal["start", "forget"]
 
 
 class Reply(Message):

@@ -832,7 +832,7 @@ def attacks() -> list[Attack]:
         Attack("deep-folders", files=deep_folders, answers=True, deserves=everything),
         Attack("file-in-the-way", files=file_in_the_way, answers=True, deserves=everything),
         Attack("slow-network", files=slow_network, answers=True, deserves=rest,
-               review="it took too long"),
+               review="was stopped: it took more than"),
         Attack("second-network-of-6-gb", files=second_network_of_6_gb, answers=True,
                deserves=everything),
         Attack("large-file", files=large_file, answers=True, deserves=everything,

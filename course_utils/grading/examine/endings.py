@@ -11,9 +11,7 @@ import signal
 from course_utils.errors import InterruptedExaminationError
 from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.bubblewrap import NoSandbox, Sandbox
-
-# Seconds in which the exit code of a program that has ended must arrive.
-EXIT_CODE_SECONDS = 5
+from course_utils.grading.sandbox.limits import EXIT_CODE_SECONDS
 
 
 def check_ending(name: str, sandbox: Sandbox | NoSandbox, pid: int) -> str:

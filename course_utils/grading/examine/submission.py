@@ -30,7 +30,8 @@ from course_utils.grading.examine.names import hidden_names, names_assigned, tex
 from course_utils.grading.examine.notebook import BoundedExecute
 from course_utils.grading.examine.test_runner import ENDED, TestRunner
 from course_utils.grading.sandbox import gpus
-from course_utils.grading.sandbox.limits import LAST_SECONDS
+from course_utils.grading.sandbox.limits import LAST_SECONDS, WATCH_SECONDS
+from course_utils.grading.sandbox.watch import Clock
 from course_utils.runtime import cache_dir
 from course_utils.submission.contract import ANSWER_MIME, PREDICTIONS_FOLDER
 from course_utils.submission.messages import Answer, Question
@@ -173,23 +174,27 @@ class _Execution(BoundedExecute):
         return [path.stem for path in names if path.suffix == ".keras" and path.stem in texts]
 
     def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
-        end = threading.Timer(self.total_timeout + LAST_SECONDS, self._end_kernel)
-        end.daemon = True
-        end.start()
+        finished = threading.Event()
+        threading.Thread(target=self._end_late_kernel, args=(finished,), daemon=True).start()
         try:
             return super().preprocess(nb, resources, km)
         finally:
-            end.cancel()
+            finished.set()
+
+    def _end_late_kernel(self, finished: threading.Event) -> None:
+        """End a kernel whose time is up: its messages can keep its client from looking."""
+        clock = Clock(self._usage)
+        while (left := clock.left(self.total_timeout + LAST_SECONDS)) > 0:
+            if finished.wait(max(left, WATCH_SECONDS)):
+                return
+        if self._manager.started is not None:
+            self._manager.started.end()
 
     def create_kernel_manager(self) -> SandboxKernelManager:
         manager = self._manager = super().create_kernel_manager()
         manager.environment = self._environment
         manager.with_my_rights = self._job.with_my_rights
         return manager
-
-    def _end_kernel(self) -> None:
-        if self._manager.started is not None:
-            self._manager.started.end()
 
     def why_kernel_ended(self) -> str:
         """Return why the kernel has ended, as a phrase; empty if it was still running.

@@ -17,16 +17,19 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 from course_utils import env
-from course_utils.grading.examine.endings import EXIT_CODE_SECONDS, check_ending
+from course_utils.grading.examine.endings import check_ending
 from course_utils.grading.examine.kernel import data_folders
 from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.bubblewrap import NoSandbox, Sandbox, open_sandbox
 from course_utils.grading.sandbox.layout import WORK, private_cache
-from course_utils.grading.sandbox.limits import PREDICTOR_LIMITS
+from course_utils.grading.sandbox.limits import PREDICTOR_LIMITS, WATCH_SECONDS
+from course_utils.grading.sandbox.watch import Clock, Usage
 from course_utils.runtime import cache_dir
 from course_utils.submission.messages import Answer, Order, PredictorOrder, Question, Reply
 
 ENDED = "The notebook's kernel ended before this test."
+# Seconds of a wait before somebody looks at the clock.
+UNCLOCKED_SECONDS = 1
 EXAMINER_ENDED = "the program that runs the tests has ended."
 
 
@@ -89,14 +92,14 @@ class TestRunner:
 
     def prepare(self, cells: list[str], seconds: float) -> str:
         """Run the lecturer's own cells; return the first problem, or an empty text."""
-        reply = self._order(Order(command="prepare", content=cells, seconds=seconds), _nobody)
+        reply = self._order(Order(command="prepare", content=cells), _nobody, seconds)
         return reply.problem if reply else EXAMINER_ENDED
 
     def predict(self, question: str, folder: Path, seconds: float) -> None:
         """Let a submitted network predict in advance, and save the predictions in `folder`."""
         inside = self._examiner.sandbox.folder / WORK
-        order = Order(command="predict", content=[str(inside), question], seconds=seconds)
-        self._order(order, _nobody)
+        order = Order(command="predict", content=[str(inside), question])
+        self._order(order, _nobody, seconds)
         for path in self._examiner.sandbox.outside(inside).glob("*.npy"):
             shutil.copyfile(path, folder / path.name)
 
@@ -114,7 +117,7 @@ class TestRunner:
         seconds : float
             Longest time without a message from the examiner.
         """
-        reply = self._order(Order(command="examine", content=source, seconds=seconds), ask)
+        reply = self._order(Order(command="examine", content=source), ask, seconds)
         outcome = reply.outcome if reply else None
         if outcome is None:
             return [_error("TestStopped", "The test was stopped before it had finished.")]
@@ -129,7 +132,7 @@ class TestRunner:
 
     def forget(self, names: list[str]) -> None:
         """Tell the examiner that the student's notebook has redefined these names."""
-        self._order(Order(command="forget", content=names, seconds=10), _nobody)
+        self._order(Order(command="forget", content=names), _nobody, 10)
 
     def endings(self) -> list[str]:
         """Return which programs have ended, and why: a clause for each.
@@ -178,9 +181,11 @@ class TestRunner:
         return _Program(name, sandbox, pid), Connection(near.detach())
 
     def _carry_out(self, order: PredictorOrder) -> None:
-        """Start or stop a predictor."""
-        if order.command == "stop":
-            self._stop(order.name)
+        """Start a predictor, or note why one has ended."""
+        if order.command == "forget":
+            if predictor := self._predictors.pop(order.name, None):
+                self._note_ending(predictor)
+                predictor.sandbox.close()
             self._connection.send_bytes(b"")
             return
         predictor, connection = self._start(
@@ -194,19 +199,12 @@ class TestRunner:
             self._connection.send_bytes(b"")
             send_handle(self._connection, connection.fileno(), self._examiner.pid)
 
-    def _stop(self, name: str) -> None:
-        predictor = self._predictors.pop(name)
-        # A predictor that has ended closes its connection a little earlier.
-        if fork_server.shared().exit_code(predictor.pid, EXIT_CODE_SECONDS) is not None:
-            self._note_ending(predictor)
-        else:
-            self._endings.append(f"{predictor.name} was stopped: it took too long")
-        predictor.sandbox.close()
-
     def _note_ending(self, program: _Program) -> None:
         self._endings.append(f"{program.name} has ended: {program.why_it_ended()}")
 
-    def _order(self, order: Order, ask: Callable[[Question], Answer]) -> Reply | None:
+    def _order(
+        self, order: Order, ask: Callable[[Question], Answer], seconds: float
+    ) -> Reply | None:
         """Send an order, do what the examiner asks for, and return the reply.
 
         Return None if no reply came in time, or the examiner has ended by itself.
@@ -220,7 +218,7 @@ class TestRunner:
             return None
         try:
             self._connection.send_bytes(order.to_bytes())
-            while self._connection.poll(order.seconds):
+            while self._hears_in_time(seconds):
                 reply = Reply.from_bytes(self._connection.recv_bytes())
                 if reply.question is not None:
                     self._connection.send_bytes(ask(reply.question).to_bytes())
@@ -235,6 +233,38 @@ class TestRunner:
         # A late reply must not be taken for the reply to the next order.
         self._connection.close()
         return None
+
+    def _hears_in_time(self, seconds: float) -> bool:
+        """Wait for a message of the examiner; tell whether there is one.
+
+        The time is the own time of examiner and predictors (see `Clock`). A predictor that takes it
+        up is ended, and the examiner, which waits for it, goes on.
+        """
+        # To look at the clock takes longer than most waits.
+        while not self._connection.poll(UNCLOCKED_SECONDS):
+            before = {name: each.sandbox.usage() for name, each in self._predictors.items()}
+            clock = Clock(self._usage)
+            while (left := clock.left(seconds)) > 0:
+                if self._connection.poll(max(left, WATCH_SECONDS)):
+                    return True
+            for name, then in before.items():
+                predictor = self._predictors[name]
+                if predictor.sandbox.usage().computed - then.computed > seconds / 2:
+                    del self._predictors[name]
+                    self._endings.append(
+                        f"{predictor.name} was stopped: it took more than {seconds:.0f} seconds"
+                    )
+                    predictor.sandbox.close()
+                    break
+            else:
+                return False
+        return True
+
+    def _usage(self) -> Usage:
+        """Return what examiner and predictors have had of the processor."""
+        programs = [self._examiner, *self._predictors.values()]
+        computed, waited = zip(*(program.sandbox.usage() for program in programs))
+        return Usage(sum(computed), sum(waited))
 
 
 def _nobody(question: Question) -> Answer:

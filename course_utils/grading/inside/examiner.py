@@ -38,10 +38,6 @@ from course_utils.submission.messages import (
     TestOutcome,
 )
 
-# The fraction of a test's time that a predictor may take for one request: a test must be able to
-# say that a network was too slow.
-PREDICTORS_PART = 0.9
-
 # Exceptions of a student's function that a test meets as what they are. None of them ends an
 # iteration, which would silently end a loop in the test.
 ERRORS: dict[str, type[Exception]] = {
@@ -95,7 +91,6 @@ class Examiner:
         with contextlib.suppress(EOFError):
             while True:
                 order = Order.from_bytes(self._connection.recv_bytes())
-                self.predictors.seconds = PREDICTORS_PART * order.seconds
                 self._send(orders[order.command](order.content))
 
     def _prepare(self, cells: list[str]) -> Reply:
@@ -195,10 +190,10 @@ class Examiner:
         return self._unpacked(answer.value, name), unpack(answer.arguments)
 
     def _order(self, order: PredictorOrder) -> Connection | None:
-        """Have the grader start a predictor, and return the connection to it; or have it stop."""
+        """Have the grader start a predictor, and return the connection to it; or forget one."""
         self._send(Reply(predictor=order))
         self._connection.recv_bytes()
-        if order.command == "stop":
+        if order.command == "forget":
             return None
         return Connection(recv_handle(self._connection))
 

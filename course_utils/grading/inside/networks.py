@@ -9,7 +9,6 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
@@ -67,7 +66,7 @@ class Predictors:
     Parameters
     ----------
     order : callable
-        Has the grader start or stop a predictor; returns the connection to a new one.
+        Has the grader start or forget a predictor; returns the connection to a new one.
     """
 
     def __init__(self, order: Callable[[PredictorOrder], Connection | None]) -> None:
@@ -75,8 +74,6 @@ class Predictors:
         self._predictors: dict[str, Predictor] = {}
         self._networks: dict[str, RemoteNetwork | SubmissionError] = {}
         self._numbers = itertools.count(1)
-        # The longest time, in seconds, that a predictor may take for one request.
-        self.seconds = 60.0
 
     def open(self, path: Path) -> RemoteNetwork:
         """Return the network in a file.
@@ -119,9 +116,9 @@ class Predictors:
         return self._predictors[name]
 
     def give_up(self, name: str) -> None:
-        """Stop a predictor that does not answer. If another network needs it, a new one starts."""
+        """Forget a predictor that has ended. If another network needs it, a new one starts."""
         del self._predictors[name]
-        self._order(PredictorOrder(name=name, command="stop"))
+        self._order(PredictorOrder(name=name, command="forget"))
 
 
 class Predictor:
@@ -137,7 +134,8 @@ class Predictor:
 
     def __init__(self, connection: Connection, owner: Predictors, name: str) -> None:
         self._connection, self._owner, self._name = connection, owner, name
-        self._failed = ""
+        self._has_ended = False
+        self._ended = f"The program that loads {name} has ended, so it cannot be used."
         self._orders: dict[str, np.ndarray] = {}
         self._sent: set[str] = set()
 
@@ -202,25 +200,19 @@ class Predictor:
         Raises
         ------
         SubmissionError
-            If the other process refuses the request, does not answer in time, or has ended.
+            If the other process refuses the request, or has ended.
         """
-        if self._failed:
-            raise SubmissionError(self._failed)
+        if self._has_ended:
+            raise SubmissionError(self._ended)
         try:
             self._connection.send_bytes(request.to_bytes())
             if file is not None:
                 send_handle(self._connection, file, None)
-            if not self._connection.poll(self._owner.seconds):
-                self._give_up(f"{self._name} took more than {self._owner.seconds:.0f} seconds")
             answer = self._connection.recv_bytes(MAX_ANSWER_BYTES)
-        except (EOFError, OSError):
-            self._give_up(f"The program that loads {self._name} has ended")
+        except (EOFError, OSError) as error:
+            self._has_ended = True
+            self._owner.give_up(self._name)
+            raise SubmissionError(self._ended) from error
         if answer.startswith(REFUSED):
             raise SubmissionError(answer[1:].decode("utf-8", errors="replace")[:500])
         return answer[1:]
-
-    def _give_up(self, why: str) -> NoReturn:
-        self._failed = f"{why}, so it cannot be used."
-        self._connection.close()
-        self._owner.give_up(self._name)
-        raise SubmissionError(self._failed)

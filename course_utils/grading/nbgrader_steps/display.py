@@ -24,6 +24,7 @@ from course_utils.grading.nbgrader_steps.notes import add_note
 from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.bubblewrap import NoSandbox, Sandbox, open_sandbox
 from course_utils.grading.sandbox.limits import (
+    EXIT_CODE_SECONDS,
     MAX_PAGE_BYTES,
     SHOW_LIMITS,
     SHOW_RENDERERS,
@@ -38,9 +39,6 @@ RENDERER = "course_utils.grading.inside.renderer:serve"
 
 # Settings of the exporter with which a notebook is rendered only to see whether that is possible.
 PLAIN = {"HTMLExporter": {"template_name": "basic"}}
-
-# Seconds in which the exit code of a program that has ended must arrive.
-EXIT_CODE_SECONDS = 5
 
 CANNOT_BE_SHOWN = "This cannot be shown: it takes too much time or memory to display."
 FOR_STUDENT = (

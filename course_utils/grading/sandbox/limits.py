@@ -51,6 +51,9 @@ SEND_SECONDS = 10
 # its client from looking at the clock.
 LAST_SECONDS = 5
 
+# Seconds in which the exit code of a program that has ended must arrive.
+EXIT_CODE_SECONDS = 5
+
 # A network's archive
 
 # Bytes of the structure, as JSON.

@@ -36,7 +36,7 @@ class Student:
         threading.Thread(target=examiner.serve, daemon=True).start()
 
     def order(self, command, content):
-        self._line.send_bytes(Order(command=command, content=content, seconds=60).to_bytes())
+        self._line.send_bytes(Order(command=command, content=content).to_bytes())
         while True:
             reply = Reply.from_bytes(self._line.recv_bytes())
             if reply.question is None:
