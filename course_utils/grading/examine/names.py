@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import re
 import symtable
 from collections.abc import Iterable
 
@@ -31,7 +32,7 @@ def _symbols(source: str) -> list[symtable.Symbol]:
 
 
 def names_assigned(source: str) -> list[str]:
-    """Return the names that a cell assigns or defines; none if it is not valid Python."""
+    """Return the names that a test assigns or defines; none if it is not valid Python."""
     names = []
     with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
         for statement in ast.parse(source).body:
@@ -41,6 +42,11 @@ def names_assigned(source: str) -> list[str]:
                 elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                     names.append(node.id)
     return names
+
+
+def names_in(source: str) -> set[str]:
+    """Return every word that could be a name in a student's cell, which is not parsed for it."""
+    return set(re.findall(r"[^\W\d]\w*", source))
 
 
 def texts_in(sources: Iterable[str]) -> set[str]:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
-from nbclient.exceptions import CellTimeoutError
+from nbclient.exceptions import CellExecutionComplete, CellTimeoutError
 from nbclient.util import run_sync
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
@@ -132,7 +132,13 @@ class BoundedExecute(Execute):
                 self._stop_printing(cell)
             # Status messages are still processed, because they tell when the cell has finished.
             return super().process_message(msg, cell, cell_index) if _is_state(msg) else None
-        return super().process_message(msg, cell, cell_index)
+        try:
+            return super().process_message(msg, cell, cell_index)
+        except CellExecutionComplete:
+            raise
+        except Exception as error:
+            self.log.warning("A message of a kernel is in no known form: %s", type(error).__name__)
+            return None
 
     def handle_comm_msg(self, outs: list, msg: Any, cell_index: int) -> None:
         """Ignore the state of widgets, because nobody sees them."""

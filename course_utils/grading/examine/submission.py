@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from filelock import FileLock
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
@@ -26,7 +27,7 @@ from course_utils.grading.assignment.cells import SECRETS, is_test
 from course_utils.grading.examine.endings import check_ending
 from course_utils.grading.examine.job import Examined, Job
 from course_utils.grading.examine.kernel import SandboxKernelManager
-from course_utils.grading.examine.names import hidden_names, names_assigned, texts_in
+from course_utils.grading.examine.names import hidden_names, names_assigned, names_in, texts_in
 from course_utils.grading.examine.notebook import BoundedExecute
 from course_utils.grading.examine.test_runner import ENDED, TestRunner
 from course_utils.grading.sandbox import gpus
@@ -162,6 +163,9 @@ class _Execution(BoundedExecute):
             for ending in self._tests.endings():
                 sentence = f"{ending[0].upper()}{ending[1:]}."
                 self._note(sentence, sentence)
+        for cell in nb.cells:
+            if cell.cell_type == "code":
+                _bring_to_the_schema(cell)
         for cell, outputs in self._outcomes:
             cell.outputs = outputs
         return Examined(nb.cells, self.notes, self._job.provenance())
@@ -214,7 +218,8 @@ class _Execution(BoundedExecute):
             return cell, resources
         if not is_test(cell):
             super().preprocess_cell(cell, resources, index)
-            self._tests.forget(sorted(set(names_assigned(cell.source)) - self._hidden))
+            # The notebook may have given these names other values.
+            self._tests.forget(sorted(names_in(cell.source) - self._hidden))
             return cell, resources
         source, shown = cell.source, SECRETS.sub("", cell.source)
         # The test's result in the student's kernel does not count, but a later cell may use the
@@ -254,3 +259,18 @@ class _Execution(BoundedExecute):
         except Exception as error:
             # If the time is up, the test continues without the notebook, which it may not need.
             return Answer(ended=f"{ENDED} ({type(error).__name__})")
+
+
+def _bring_to_the_schema(cell: NotebookNode) -> None:
+    """Drop what a kernel's messages said in a form that no notebook can have."""
+    if type(cell.execution_count) is not int:
+        cell.execution_count = None
+    cell.outputs = [output for output in cell.outputs if _is_valid(output)]
+
+
+def _is_valid(output: NotebookNode) -> bool:
+    try:
+        nbformat.validate(output, ref="output", version=4)
+    except (nbformat.ValidationError, RecursionError):
+        return False
+    return True

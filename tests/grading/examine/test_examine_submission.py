@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import textwrap
+import time
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from hostile import NETWORK, hungry_network, slow_network
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_notebook
 from nbgrading import ASSIGNMENTS, new_cell
 from sandbox_programs import GRASP
 
 from course_utils import env
 from course_utils.errors import SandboxError
 from course_utils.grading.examine.job import Job, read_files
+from course_utils.grading.examine.names import names_in
 from course_utils.grading.examine.submission import examine
 
 SOLUTIONS = ASSIGNMENTS / "solutions"
@@ -177,6 +180,41 @@ def test_the_examiner_computes_with_no_network(cifar10):
     printed = examined.cells[1].outputs[0].text.splitlines()
     assert printed == ["True 0", "RemoteNetwork RemoteNetwork", "False"]
     assert not examined.notes
+
+
+FORGED_MESSAGES = """
+from ipykernel.kernelapp import IPKernelApp
+
+kernel = IPKernelApp.instance().kernel
+parent = kernel.get_parent()
+
+def send(kind, **content):
+    kernel.session.send(kernel.iopub_socket, kind, content, parent=parent)
+
+send("execute_input", code="1", execution_count="many")
+send("execute_result", execution_count="x", data={"text/plain": "1"}, metadata={})
+send("display_data", data=[1], metadata={})
+send("display_data", data={"text/plain": "shown"}, metadata=3)
+send("stream", name=1, text={"a": 1})
+send("error", ename=1, evalue=[], traceback="none")
+print("said")
+"""
+
+
+@pytest.mark.sandbox
+def test_what_a_kernel_says_in_another_form_is_dropped():
+    cells = [new_code_cell(FORGED_MESSAGES), new_cell("first-test", "print(1)", points=1)]
+    examined = examine(Job(cells, [], {}, 60, 60, False))
+    nbformat.validate(new_notebook(cells=examined.cells))
+    assert "said\n" in [output.get("text") for output in examined.cells[0].outputs]
+    assert examined.cells[1].outputs[0].text == "1\n"
+
+
+def test_words_of_a_cell_are_found_without_parsing_it():
+    assert names_in("x1 = f(ü_2, 3.5e7) # not") == {"x1", "f", "ü_2", "e7", "not"}
+    started = time.process_time()
+    names_in("a=1\n" * 250_000)
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.sandbox
