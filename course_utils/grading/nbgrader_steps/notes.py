@@ -36,8 +36,7 @@ def lecturer_notes(nb: NotebookNode) -> list[str]:
 
 def listed(names: list[str]) -> str:
     """Return the first names of a list, each cut to a usual length, and how many more there are."""
-    shown = ", ".join(
-        name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}..." for name in names[:MAX_LISTED]
-    )
+    lines = (" ".join(name.split()) for name in names[:MAX_LISTED])
+    shown = ", ".join(name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}..." for name in lines)
     more = len(names) - MAX_LISTED
     return f"{shown} and {more:,} more" if more > 0 else shown
