@@ -187,6 +187,12 @@ def small_data() -> Dataset:
     return load_cifar10("stand-in", limit=2_000)
 
 
+@pytest.fixture(autouse=True)
+def _not_graded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what nbgrader leaves in the environment when a conversion fails."""
+    monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
+
+
 @pytest.fixture(scope="session")
 def cifar10() -> Dataset:
     """Real CIFAR-10 where it is to hand; the test is skipped by name where it is not."""

@@ -19,6 +19,8 @@ import pandas as pd
 from course_utils.errors import SubmissionError
 from course_utils.recipes import Recipe
 
+# Kinds of arrays that are passed: NumPy's letters for numbers, truth values and texts.
+KINDS = "biufcU"
 # Largest depth of nested lists.
 MAX_DEPTH = 50
 
@@ -77,11 +79,9 @@ def _packed(value: Any, is_model: Callable[[Any], bool], depth: int) -> Any:
     if depth > MAX_DEPTH:
         return {"foreign": "nested list"}
     if isinstance(value, np.generic):
-        return (
-            {"scalar": _array(np.asarray(value))} if value.dtype.kind in "biufcU" else _name(value)
-        )
+        return {"scalar": _array(np.asarray(value))} if value.dtype.kind in KINDS else _name(value)
     if isinstance(value, np.ndarray):
-        return {"array": _array(value)} if value.dtype.kind in "biufcU" else _name(value)
+        return {"array": _array(value)} if value.dtype.kind in KINDS else _name(value)
     if isinstance(value, tuple):
         return {"tuple": [inside(item) for item in value]}
     if isinstance(value, list):
@@ -149,7 +149,10 @@ def _array(value: np.ndarray) -> str:
 
 
 def _from_bytes(text: str) -> np.ndarray:
-    return np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False)
+    array = np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False)
+    if array.dtype.kind not in KINDS or not array.dtype.itemsize:
+        raise SubmissionError(f"An answer has an array of {array.dtype}.")
+    return array
 
 
 def _name(value: Any) -> dict[str, str]:

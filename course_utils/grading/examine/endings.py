@@ -44,5 +44,13 @@ def check_ending(name: str, sandbox: Sandbox | NoSandbox, pid: int) -> str:
             "the machine has no memory left. Grade this submission again."
         )
     if code < 0:
-        return f"it crashed ({signal.Signals(-code).name})"
+        return f"it crashed ({signal_name(-code)})"
     return f"it ended itself (exit code {code})"
+
+
+def signal_name(number: int) -> str:
+    """Return a signal's name; real-time signals have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -18,7 +18,7 @@ from course_utils.errors import SandboxError
 from course_utils.grading.assignment.course import CONFIG
 from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.bubblewrap import open_sandbox
-from course_utils.grading.sandbox.layout import HANDED_IN, WORK, private_cache
+from course_utils.grading.sandbox.layout import HANDED_IN, WORK, private_cache, python_folders
 from course_utils.grading.sandbox.limits import MAX_MESSAGE_BYTES, MAX_SENT_BYTES, SEND_SECONDS
 from course_utils.grading.sandbox.procfs import Process
 from course_utils.grading.sandbox.relay import Relay
@@ -134,12 +134,13 @@ def data_folders() -> list[Path]:
     # The other folders of the cache hold locks, which a submission could keep.
     folders += [cache_dir() / "datasets", cache_dir() / "features", keras_home() / "models"]
     folders = [folder for folder in folders if folder.exists()]
-    for folder in folders:
+    for folder in [*folders, *python_folders()]:
         if _holds_more_than_data(folder.resolve()):
             raise SandboxError(
-                f"{folder} would be visible to submissions, and it holds more than data: the "
-                f"course, the folder in which you grade, or a home. Set {env.DATA.name} or "
-                f"{env.CACHE.name} to a folder that holds nothing else."
+                f"{folder} would be visible to submissions, and it holds more than data or Python: "
+                f"the course, the folder in which you grade, or a home. Set {env.DATA.name} or "
+                f"{env.CACHE.name} to a folder that holds nothing else, and make the virtual "
+                "environment in a folder of its own."
             )
     return folders
 

@@ -263,7 +263,7 @@ class _Execution(BoundedExecute):
 
 def _bring_to_the_schema(cell: NotebookNode) -> None:
     """Drop what a kernel's messages said in a form that no notebook can have."""
-    if type(cell.execution_count) is not int:
+    if type(cell.execution_count) is not int or cell.execution_count < 0:
         cell.execution_count = None
     cell.outputs = [output for output in cell.outputs if _is_valid(output)]
 

@@ -226,6 +226,10 @@ class TestRunner:
                     self._carry_out(reply.predictor)
                 else:
                     return reply
+            self._endings.append(
+                f"{self._examiner.name} was stopped: it took more than {seconds:.0f} seconds, so "
+                "no test after that was run"
+            )
         except (EOFError, OSError):
             self._examiner.why_it_ended()
         except ValueError:

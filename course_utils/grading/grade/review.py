@@ -31,6 +31,9 @@ SEEN_AGAIN = 250
 # Fraction of these images for which its answer may be another one, in another batch and order.
 OTHER_ANSWERS = 0.02
 
+# Lead, 0 to 1, of the validation accuracy over that on some training images.
+UNKNOWN_TRAINING = 0.15
+
 # Accuracy, 0 to 1, that it may lose where images are shifted by a pixel or a little brighter. The
 # networks of this course lose 0.02; one that only recognises the test images loses all it has.
 SUDDEN_FALL = 0.15
@@ -63,6 +66,8 @@ def reasons_to_review(trained: Trained, scored: Evaluation, threshold: float, da
     if trained.takes(data):
         reasons += _compared_with_validation(trained, scored, data)
         reasons += _seen_again(trained, scored, data.x_test)
+        if data.x_train.shape[1:] == data.x_val.shape[1:]:
+            reasons += _compared_with_training(trained, data)
     if env.TRAIN_AGAIN.is_on:
         again = _train_again(trained, data)
         if abs(again - scored.accuracy) > RETRAIN_TOLERANCE:
@@ -85,6 +90,19 @@ def _compared_with_validation(trained: Trained, scored: Evaluation, data: Datase
         yield (
             f"{scored.accuracy:.1%} of the test images and {validated.accuracy:.1%} of the "
             "validation images are right: was it trained on the test images?"
+        )
+
+
+def _compared_with_training(trained: Trained, data: Dataset) -> Iterator[str]:
+    """Look whether the network knows the images on which it was trained."""
+    validated = trained.score(data.x_val, data.y_val, data.class_names).accuracy
+    chosen = np.random.default_rng().permutation(len(data.y_train))[:SEEN_AGAIN]
+    answers = trained.network.predict(np.asarray(data.x_train[chosen])).argmax(axis=1)
+    known = float(np.mean(answers == data.y_train[chosen]))
+    if validated - known > UNKNOWN_TRAINING:
+        yield (
+            f"{known:.1%} of some training images and {validated:.1%} of the validation images are "
+            "right: what was it trained on?"
         )
 
 

@@ -18,8 +18,8 @@ from course_utils.grading.inside.harmless import (
 )
 from course_utils.submission.contract import GRADE_MIME, LECTURER
 
-# Properties of a picture that are kept, with their types.
-PROPERTIES = {"width": int | float, "height": int | float, "alt": str}
+# Width and height of a picture that are kept, in pixels.
+MAX_PIXELS = 10_000
 
 
 def clean_cell(cell: NotebookNode, of_test: bool) -> NotebookNode:
@@ -109,7 +109,7 @@ MAKE: dict[str, Callable[[str], str | None]] = {
 
 
 def _count(count: Any) -> int | None:
-    return count if type(count) is int else None
+    return count if type(count) is int and count >= 0 else None
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -119,11 +119,15 @@ def _mapping(value: Any) -> dict[str, Any]:
 def _sizes(metadata: dict[str, Any]) -> dict[str, Any]:
     """Return only the size and the alternative text of pictures from an output's metadata."""
     return {
-        kind: {
-            name: value
-            for name, value in told.items()
-            if isinstance(value, PROPERTIES.get(name, ()))
-        }
+        kind: {name: value for name, value in told.items() if _is_kept(name, value)}
         for kind, told in metadata.items()
         if kind in MAKE and isinstance(told, dict)
     }
+
+
+def _is_kept(name: str, value: Any) -> bool:
+    if name == "alt":
+        return isinstance(value, str)
+    return (
+        name in ("width", "height") and isinstance(value, int | float) and 0 < value <= MAX_PIXELS
+    )

@@ -63,7 +63,7 @@ FONTS = """
     mathop mathbin mathrel mathord mathopen mathclose mathpunct mathinner
 """
 _ENVIRONMENTS = """
-    equation align aligned alignat alignedat gather gathered multline split eqnarray subequations
+    equation align aligned gather gathered multline split eqnarray subequations
     array matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix cases math displaymath
 """
 ENVIRONMENTS = frozenset(_ENVIRONMENTS.split())
@@ -73,6 +73,15 @@ COMMANDS = frozenset(
 # Characters that name a command alone: spaces, delimiters, line breaks and escaped characters.
 CHARACTERS = frozenset(" \n\t\\,:;!>|{}()[]$%&#_-/'\"`^~=.*")
 
+# Braces and environments in each other: a browser fails at 150.
+MAX_NESTED = 30
+# Characters of a text with a formula, and negative spaces in it, which move it out of its place.
+MAX_CHARACTERS, MAX_NEGATIVE = 20_000, 20
+
+OPENING, CLOSING = ("{", "\\begin", "\\left"), ("}", "\\end", "\\right")
+# An escaped brace is none.
+BRACKETS = re.compile(r"\\begin|\\end|\\left(?![a-z])|\\right(?![a-z])|\\.|[{}]")
+NEGATIVE = re.compile(r"\\(?:!|neg[a-z]+space)")
 COMMAND = re.compile(r"\\([a-zA-Z]+|.?)", re.DOTALL)
 ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*(?:\{([a-zA-Z]*)\*?\})?")
 
@@ -92,6 +101,8 @@ def is_ordinary(text: str) -> bool:
     >>> is_ordinary(r"the loss is $-\log p_i$"), is_ordinary(r"$\href{javascript:f()}{x}$")
     (True, False)
     """
+    if may_hold_a_formula(text) and not _is_small(text):
+        return False
     return all(name in COMMANDS or name in CHARACTERS for name in COMMAND.findall(text)) and all(
         name in ENVIRONMENTS for name in ENVIRONMENT.findall(text)
     )
@@ -100,3 +111,21 @@ def is_ordinary(text: str) -> bool:
 def may_hold_a_formula(text: str) -> bool:
     """Tell whether MathJax could find a formula in a text, harmless or not."""
     return "$" in text or "\\" in text
+
+
+def _is_small(text: str) -> bool:
+    """Tell whether a browser displays the formulas of a text in a short time and in their place."""
+    return (
+        len(text) <= MAX_CHARACTERS
+        and len(NEGATIVE.findall(text)) <= MAX_NEGATIVE
+        and _depth(text) <= MAX_NESTED
+    )
+
+
+def _depth(text: str) -> int:
+    """Return how deep braces and environments are nested."""
+    deepest = depth = 0
+    for sign in BRACKETS.findall(text):
+        depth += (sign in OPENING) - (sign in CLOSING)
+        deepest = max(deepest, depth)
+    return deepest

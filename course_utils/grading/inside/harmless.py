@@ -52,6 +52,9 @@ ATTRIBUTES = {
 }  # fmt: skip
 LINKS = frozenset(("http", "https", "mailto", "data"))
 
+# Styles, which are left out with their text.
+STYLE = re.compile(r"<style\b[^>]*>.*?</style\s*>", re.DOTALL | re.IGNORECASE)
+
 # HTML that is still not the same after so many readings is shown as text.
 MOST_READINGS = 4
 
@@ -88,7 +91,7 @@ def harmless_html(text: str, formulas: bool = True) -> str:
     """
     # A browser reads what is written here. With tags that are nested wrongly it could find other
     # texts than were checked, so the result must be one that stays the same when it is read again.
-    read = text
+    read = STYLE.sub("", text)  # such as that of every table of pandas
     for _ in range(MOST_READINGS):
         written = _clean(read, formulas)
         if written == read:

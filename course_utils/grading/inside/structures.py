@@ -109,7 +109,7 @@ NAMES_PART = re.compile(r"(^|_)(?P<kind>initializer|regularizer|constraint)$")
 TEXT = re.compile(r"[\w .,:>+*&/()-]{0,200}")
 DTYPES = re.compile(r"(mixed_)?(b?float16|float32|float64)|u?int(8|16|32|64)|bool|string")
 # Settings that are lists of numbers with which a layer computes.
-HOLD_NUMBERS = frozenset(["mean", "variance", "bin_boundaries"])
+HOLD_NUMBERS = frozenset(["mean", "variance", "bin_boundaries", "scale", "offset"])
 # Nested networks, and nested lists.
 MAX_NESTED, MAX_LISTS = 30, 10
 

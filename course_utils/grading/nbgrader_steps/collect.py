@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from nbgrader.plugins import FileNameCollectorPlugin
 from course_utils.grading.nbgrader_steps.folder import TIMESTAMP, survey
 from course_utils.grading.nbgrader_steps.notes import printable
 
+# The time of what is not collected.
+NEVER = datetime.min.replace(tzinfo=UTC)
+
 
 class Collect(ExchangeCollect):
     """Collects submissions from nbgrader's exchange folder.
@@ -22,6 +26,23 @@ class Collect(ExchangeCollect):
     the links in it with the lecturer's rights, believe the time that stands in a file of it, and
     end at the first file that cannot be copied.
     """
+
+    src_records: list[dict[str, Any]]
+
+    def init_src(self) -> None:
+        """Find the folders to collect, but no links, and none whose name has no time."""
+        super().init_src()
+        self.src_records = [record for record in self.src_records if record["username"]]
+
+    def _path_to_record(self, path: str) -> dict[str, Any]:
+        try:
+            record = super()._path_to_record(path)
+        except Exception:  # dateutil raises many kinds
+            record = None
+        if record is None or os.path.islink(path) or not os.path.isdir(path):
+            self.log.warning("%s was not collected: it is no submission", printable(path))
+            return {"username": "", "timestamp": NEVER}
+        return record
 
     def do_copy(self, src: str, dest: str, log: Any = None) -> None:
         """Copy the files that are graded, and write the time that the folder's name contains."""

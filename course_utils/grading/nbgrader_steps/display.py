@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 from course_utils.grading.assignment.cells import grade_id, is_test
+from course_utils.grading.examine.endings import signal_name
 from course_utils.grading.nbgrader_steps.notes import add_note
 from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.bubblewrap import NoSandbox, Sandbox, open_sandbox
@@ -183,7 +184,7 @@ class _Renderer:
         if code is None or code == -signal.SIGKILL:
             return ""
         if code < 0:
-            return f"the program that displays it crashed ({signal.Signals(-code).name})"
+            return f"the program that displays it crashed ({signal_name(-code)})"
         return f"the program that displays it ended (exit code {code})"
 
     def close(self) -> None:

@@ -19,16 +19,16 @@ from pathlib import Path
 from nbgrader.utils import parse_utc
 
 from course_utils.files import write_atomically
-from course_utils.fingerprint import digest_of_json
 from course_utils.grading.nbgrader_steps.notes import listed
 from course_utils.grading.sandbox.limits import (
     MAX_DEPTH,
     MAX_FILES,
     MAX_FILES_BYTES,
+    MAX_NOTEBOOK_BYTES,
     MAX_PATH_BYTES,
     MAX_TIMESTAMP_BYTES,
 )
-from course_utils.submission.contract import PREDICTIONS_FOLDER
+from course_utils.submission.contract import MAX_MODEL_BYTES, PREDICTIONS_FOLDER
 
 # The file with the time of the submission, which nbgrader's collectors write.
 TIMESTAMP = "timestamp.txt"
@@ -36,9 +36,8 @@ TIMESTAMP = "timestamp.txt"
 UNFINISHED = ".unfinished"
 # Endings of names that only files may have, because the grader or nbgrader reads or writes them.
 FILES_ONLY = {".ipynb", ".keras", ".json", ".npy", ".html", ".txt", UNFINISHED}
-# If there are too many files, those of nbgrader are kept, and those that questions ask for.
+# If there are too many files or bytes, those of nbgrader are kept first.
 OF_NBGRADER = {TIMESTAMP, "submission_secret.txt"}
-ASKED_FOR = {".ipynb", ".keras", ".json"}
 
 # Why something is left out.
 LINK = "Links, pipes and devices are not graded"
@@ -101,8 +100,8 @@ def survey(folder: Path, given: Iterable[Path] = (), most_bytes: int = MAX_FILES
                 folders.append(path)
             else:
                 found.files[path] = status
-    _leave_out_many(found, folders)
     _leave_out_large(found, most_bytes)
+    _leave_out_many(found, folders)
     return found
 
 
@@ -124,16 +123,23 @@ def _why_not(path: Path, status: os.stat_result, no_files: set[Path], no_folders
     return OURS if is_ours or path.parts[0] == PREDICTIONS_FOLDER else ""
 
 
+def _rank(path: Path, found: Contents) -> tuple[bool, int, int, int, str]:
+    """Return a key that sorts files: first those that are needed most, then the small ones."""
+    ending = path.suffix
+    if ending == ".json" and path.with_suffix(".keras") in found.files:
+        ending = ".keras"  # the record of a network
+    kinds = [".ipynb", ".keras", ".json"]
+    size = found.files[path].st_size
+    is_large = size > max(MAX_MODEL_BYTES, MAX_NOTEBOOK_BYTES)
+    kind = kinds.index(ending) if ending in kinds and not is_large else len(kinds)
+    return str(path) not in OF_NBGRADER, kind, len(path.parts), size, str(path)
+
+
 def _leave_out_many(found: Contents, folders: list[Path]) -> None:
-    """If there are too many files and folders, keep those that questions ask for, and the top."""
+    """If there are too many files and folders, keep those that are needed most."""
     if len(found.files) + len(folders) - 1 <= MAX_FILES:
         return
-
-    def rank(path: Path) -> tuple[bool, int, bool, str]:
-        asked_for = path.suffix in ASKED_FOR
-        return str(path) not in OF_NBGRADER, len(path.parts), not asked_for, str(path)
-
-    kept = sorted(found.files, key=rank)[:MAX_FILES]
+    kept = sorted(found.files, key=lambda path: _rank(path, found))[:MAX_FILES]
     needed = {Path(), *kept, *(parent for path in kept for parent in path.parents)}
     for path in [*folders, *found.files]:
         if path not in needed and path.parent in needed:
@@ -142,11 +148,12 @@ def _leave_out_many(found: Contents, folders: list[Path]) -> None:
 
 
 def _leave_out_large(found: Contents, most_bytes: int) -> None:
-    """Keep the small files, as many as there is room for."""
+    """Keep the files that are needed most, as many as there is room for."""
     size = 0
-    for path in sorted(found.files, key=lambda path: (found.files[path].st_size, path)):
+    for path in sorted(found.files, key=lambda path: _rank(path, found)):
         size += found.files[path].st_size
         if size > most_bytes:
+            size -= found.files[path].st_size
             found.left_out[path] = LARGE
             del found.files[path]
 
@@ -169,14 +176,28 @@ def admit(folder: Path, given: Iterable[Path] = ()) -> list[str]:
         If the system does not let the folder be read or changed.
     """
     aside = folder.parents[2].joinpath("set-aside", *folder.parts[-2:])
+    is_link = _replace_link(folder.parent, aside) | _replace_link(folder, aside)
+    folder.mkdir(exist_ok=True)
     _make_readable(folder)
     found = survey(folder, given)
+    if is_link:
+        found.left_out[Path(folder.name)] = LINK
     if problem := _problem_of_time(folder, found):
         found.left_out[Path(TIMESTAMP)] = problem
         del found.files[Path(TIMESTAMP)]
     told = _remember(found, aside.with_name(f"{aside.name}.json"))
     _move_aside(folder, found.left_out, aside)
     return _sentences(told)
+
+
+def _replace_link(place: Path, aside: Path) -> bool:
+    """Set a link aside that stands for a folder of `submitted`; tell whether it was one."""
+    if not place.is_symlink():
+        return False
+    aside.mkdir(parents=True, exist_ok=True)
+    place.replace(Path(tempfile.mkdtemp(prefix=f"{date.today()}-", dir=aside)) / place.name)
+    place.mkdir()
+    return True
 
 
 def _make_readable(folder: Path) -> None:
@@ -209,7 +230,7 @@ def _problem_of_time(folder: Path, found: Contents) -> str:
 
 
 def _remember(found: Contents, path: Path) -> dict[str, str]:
-    """Store what is left out beside the digest of what stays; return it, with what was stored.
+    """Store what is left out beside what stays; return it, with what was stored.
 
     The next call finds the folder without what is moved now.
     """
@@ -218,15 +239,16 @@ def _remember(found: Contents, path: Path) -> dict[str, str]:
         for path, status in sorted(found.files.items())
         if path != Path(TIMESTAMP)
     }
-    version = digest_of_json(kept)
     told = {str(path): reason for path, reason in found.left_out.items()}
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
-        told = before["left out"] | told if before["version"] == version else told
+        # nbgrader adds an empty notebook where there was none.
+        if before["kept"].items() <= kept.items():
+            told = before["left out"] | told
     except FileNotFoundError:
         pass
     if found.left_out:
-        write_atomically(path, json.dumps({"version": version, "left out": told}))
+        write_atomically(path, json.dumps({"kept": kept, "left out": told}))
     return told
 
 
@@ -238,8 +260,8 @@ def _move_aside(folder: Path, strange: Iterable[Path], aside: Path) -> None:
     aside.mkdir(parents=True, exist_ok=True)
     own = Path(tempfile.mkdtemp(prefix=f"{date.today()}-", dir=aside))
     for path in strange:
-        if not strange.isdisjoint(path.parents):
-            continue  # it is moved with its folder
+        if not strange.isdisjoint(path.parents) or not os.path.lexists(folder / path):
+            continue  # it is moved with its folder, or was the link in the folder's place
         place = own / path
         place.parent.mkdir(parents=True, exist_ok=True)
         (folder / path).replace(place)

@@ -22,7 +22,7 @@ from course_utils.grading.examine.job import Job, plain_files
 from course_utils.grading.nbgrader_steps import points
 from course_utils.grading.nbgrader_steps.examine import Examine
 from course_utils.grading.nbgrader_steps.folder import TIMESTAMP, UNFINISHED, admit
-from course_utils.grading.nbgrader_steps.notes import add_note, printable
+from course_utils.grading.nbgrader_steps.notes import add_note, listed, printable
 from course_utils.grading.sandbox.bubblewrap import require_sandbox
 from course_utils.grading.sandbox.limits import (
     MAX_CELL_CHARACTERS,
@@ -179,10 +179,13 @@ def read_notebook(path: Path) -> tuple[NotebookNode, str]:
     """
     problems = []
     if not path.exists():
-        others = sorted(path.parent.glob("*.ipynb"))
+        # Other systems hide files of their own behind a dot.
+        others = sorted(p for p in path.parent.glob("*.ipynb") if not p.name.startswith("."))
         if len(others) != 1:
             return new_notebook(), f"The notebook {path.name} was not handed in."
-        problems.append(f"The notebook was handed in as {others[0].name}, not as {path.name}.")
+        problems.append(
+            f"The notebook was handed in as {listed([others[0].name])}, not as {path.name}."
+        )
         path = others[0]
     if path.stat().st_size > MAX_NOTEBOOK_BYTES:
         return new_notebook(), (
@@ -235,8 +238,8 @@ def _cell(found: Any, number: int) -> NotebookNode:
     metadata = found.get("metadata")
     if isinstance(metadata, dict):
         if "nbgrader" in metadata:
-            cell.metadata["nbgrader"] = metadata["nbgrader"]
-            cell.metadata["nbgrader"] = NotebookNode(grade_id=grade_id(cell))
+            name = grade_id(NotebookNode(metadata=metadata))
+            cell.metadata |= {"nbgrader": NotebookNode(grade_id=name)} if name else {}
         if isinstance(metadata.get("tags"), list):
             cell.metadata["tags"] = _tags(metadata["tags"])
     if cell.cell_type != "code" and isinstance(found.get("attachments"), dict):
@@ -272,6 +275,8 @@ def _id(found: Any, number: int) -> str:
 def _text(found: Any) -> str:
     """Return a text, or its lines joined, as UTF-8 can encode it: JSON can hold half characters.
 
+    Line breaks are those of Python, also in a notebook from Windows.
+
     Raises
     ------
     ValueError
@@ -279,7 +284,8 @@ def _text(found: Any) -> str:
     """
     if not _is_text(found):
         raise ValueError("a text in it is none")
-    return "".join(found).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = "".join(found).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _is_text(found: Any) -> bool:

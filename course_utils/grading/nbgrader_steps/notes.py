@@ -22,7 +22,7 @@ MAX_NAME = 100
 
 def add_note(nb: NotebookNode, for_student: str, for_lecturer: str) -> None:
     """Add one note for the student and one for the lecturer."""
-    nb.metadata.setdefault(KEY, []).append(printable(for_lecturer))
+    nb.metadata.setdefault(KEY, []).append(" ".join(printable(for_lecturer).split()))
     # The sentence can quote a submission, so nothing in it may be taken for Markdown.
     sentence = html.escape(" ".join(printable(for_student).split()), quote=False)
     text = f"<blockquote><strong>About your submission.</strong> {sentence}</blockquote>"

@@ -178,7 +178,7 @@ class Sandbox:
         for folder in self._written:
             arguments += _parents(folder)
             arguments += ["--perms", "1777", "--size", size, "--tmpfs", str(folder)]
-        seen = [*python_folders(), *self.readable]
+        seen = dict.fromkeys([*python_folders(), *self.readable])
         folders = _outermost(path.resolve() for path in seen)
         binds = [("--ro-bind", path, path) for path in folders]
         binds += [("--bind", path, path) for path in self.writable]

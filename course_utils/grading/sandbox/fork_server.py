@@ -10,6 +10,7 @@ import atexit
 import importlib
 import itertools
 import os
+import resource
 import select
 import signal
 import socket
@@ -66,6 +67,10 @@ class ForkServer:
     """
 
     def __init__(self, preload: str = PRELOAD) -> None:
+        # Linux refuses to pass open files on while this user has more of them on their way than
+        # this process may open, and a submission can have many thousands on their way.
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._exit_codes: dict[int, int] = {}
@@ -132,9 +137,7 @@ class ForkServer:
                 socket.send_fds(self._near, [task.to_bytes()], list(descriptors))
                 started = self._answer(task.number)
             except OSError as error:
-                raise SandboxError(
-                    f"The process that starts programs has ended: {error}"
-                ) from error
+                raise SandboxError(f"No program can be started: {error}") from error
             # An earlier program may have had the same id.
             self._exit_codes.pop(started.pid, None)
         if started.error:

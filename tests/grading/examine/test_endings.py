@@ -15,6 +15,7 @@ from nbgrading import new_cell
 
 from course_utils.errors import InterruptedExaminationError, SandboxError
 from course_utils.grading.examine import store
+from course_utils.grading.examine.endings import signal_name
 from course_utils.grading.examine.job import Job
 from course_utils.grading.examine.submission import examine
 from course_utils.grading.sandbox import fork_server
@@ -176,3 +177,13 @@ def test_plain_nbgrader_tries_once_more(tmp_path):
     ):
         store.load_or_examine(job("first = 2"), tmp_path)
     assert store.load(job("first = 2"), tmp_path) is None
+
+
+@pytest.mark.parametrize("number", range(1, 65))
+def test_every_signal_has_a_name(number):
+    assert signal_name(number)
+
+
+def test_a_notebook_that_ends_by_a_real_time_signal_crashed(started):
+    examined = examine(job("first = 1\nimport os\nos.kill(os.getpid(), 40)"))
+    assert [note for _, note in examined.notes] == ["The kernel ended: it crashed (signal 40)"]

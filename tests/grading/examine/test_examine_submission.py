@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from hostile import NETWORK, hungry_network, slow_network
+from hostile import hungry_network, slow_network
 from nbformat.v4 import new_code_cell, new_notebook
 from nbgrading import ASSIGNMENTS, new_cell
 from sandbox_programs import GRASP
@@ -129,36 +129,26 @@ for question in ("a1-q2", "a2-q3"):
 
 
 @pytest.mark.sandbox
-def test_a_network_that_takes_too_much_leaves_the_others_alone(tmp_path, cifar10):
-    hungry_network(tmp_path / "hungry.keras")
-    files = network_files("a1-q2", tmp_path / "hungry.keras")
+@pytest.mark.parametrize(
+    ("write", "limit", "seconds", "why"),
+    [
+        (hungry_network, 500, 120, "has ended: it took more than 4 GB of memory"),
+        (slow_network, None, 20, "was stopped: it took more than 20 seconds"),
+    ],
+)
+def test_a_network_that_takes_too_much_leaves_the_others_alone(
+    tmp_path, cifar10, write, limit, seconds, why
+):
+    write(tmp_path / "other.keras")
+    files = network_files("a1-q2", tmp_path / "other.keras")
     files |= network_files("a2-q3", SOLUTIONS / "a2-cnn" / "a2-q3.keras")
-    given = ["from course_utils import load_cifar10\n\ndata = load_cifar10(limit=500)"]
-    job = Job([new_cell("first-test", MEASURE, points=1)], given, files, 120, 120, False)
+    given = [f"from course_utils import load_cifar10\n\ndata = load_cifar10(limit={limit})"]
+    job = Job([new_cell("first-test", MEASURE, points=1)], given, files, seconds, seconds, False)
     examined = examine(job)
-    printed = examined.cells[0].outputs[0].text.splitlines()
-    assert printed == [
+    assert examined.cells[0].outputs[0].text.splitlines() == [
         "The program that loads a1-q2.keras has ended, so it cannot be used.", "True"
     ]  # fmt: skip
-    assert [note for _, note in examined.notes] == [
-        "The program that loads a1-q2.keras has ended: it took more than 4 GB of memory."
-    ]
-
-
-@pytest.mark.sandbox
-def test_a_network_that_takes_too_long_leaves_the_others_alone(tmp_path, cifar10):
-    slow_network(tmp_path)
-    files = network_files("a1-q2", tmp_path / f"{NETWORK}.keras")
-    files |= network_files("a2-q3", SOLUTIONS / "a2-cnn" / "a2-q3.keras")
-    given = ["from course_utils import load_cifar10\n\ndata = load_cifar10()"]
-    job = Job([new_cell("first-test", MEASURE, points=1)], given, files, 20, 20, False)
-    examined = examine(job)
-    printed = examined.cells[0].outputs[0].text.splitlines()
-    assert printed == [
-        "The program that loads a1-q2.keras has ended, so it cannot be used.", "True"
-    ]  # fmt: skip
-    (told,) = {note for _, note in examined.notes}
-    assert told == "The program that loads a1-q2.keras was stopped: it took more than 20 seconds."
+    assert {note for _, note in examined.notes} == {f"The program that loads a1-q2.keras {why}."}
 
 
 @pytest.mark.sandbox

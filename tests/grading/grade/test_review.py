@@ -58,6 +58,7 @@ def test_an_honest_network_answers_alike(trained, data):
     found = reasons(trained, data)
     assert "order" not in found
     assert "recognise" not in found
+    assert "trained on" not in found
 
 
 def test_a_network_that_only_recognises_the_test_images(trained, data):
@@ -94,3 +95,11 @@ def test_a_step_of_a_log_is_trained_again(small_data, monkeypatch):
     assert review(right) == ""
     expected = f"a step: trained again it reached {right:.1%}, not {right + 0.5:.1%}"
     assert review(right + 0.5) == expected
+
+
+def test_a_network_that_does_not_know_its_training_images(trained, data):
+    known = {image.tobytes(): label for image, label in zip(data.x_val, data.y_val)}
+    known |= {image.tobytes(): label for image, label in zip(data.x_test, data.y_test)}
+    found = reasons(trained, data, lambda x: [known.get(image.tobytes(), 0) for image in x])
+    assert "of some training images and" in found
+    assert "of the validation images are right: what was it trained on?" in found

@@ -173,3 +173,36 @@ def test_pictures_are_part_of_the_text_or_not_there():
     assert cell.source == f'<div><p>{picture} <img alt="c"></p></div>'
     (cell,) = cleaned(new_markdown_cell("![b](attachment:b.svg)", attachments=attachments))
     assert cell.source == "<div><pre>![b](attachment:b.svg)</pre></div>"
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"\frac{1}{" * 150 + "1" + "}" * 150,
+        r"\left(" * 40 + r"\right)" * 40,
+        r"\begin{alignat}{999999999}a\end{alignat}",
+        r"\!" * 1_500,
+        "x+" * 20_000,
+    ],
+)
+def test_a_formula_that_a_browser_cannot_display_becomes_code(formula):
+    assert not is_ordinary(f"${formula}$")
+    assert is_ordinary(r"$\frac{a}{\sqrt{b_{i_j}}} \left(\{1\}\right)$")
+
+
+def test_the_styles_of_a_table_are_left_out():
+    table = "<style scoped>\n.dataframe { color: red }\n</style><table><tr><td>1</td></tr></table>"
+    assert harmless_html(table) == "<table><tbody><tr><td>1</td></tr></tbody></table>"
+
+
+def test_sizes_of_pictures_and_counts_are_usual_numbers():
+    shown = new_output(
+        "display_data",
+        data={"image/png": PICTURE},
+        metadata={"image/png": {"width": 10**9, "height": 20}},
+    )
+    cell = new_code_cell("1", outputs=[shown])
+    cell.execution_count = -10
+    (kept,) = cleaned(cell)
+    assert kept.outputs[0].metadata == {"image/png": {"height": 20}}
+    assert kept.execution_count is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import socket
@@ -9,8 +11,10 @@ import textwrap
 import threading
 from multiprocessing.connection import Connection
 
+import numpy as np
 import pytest
 
+from course_utils.errors import SubmissionError
 from course_utils.grading.inside.examiner import Examiner
 from course_utils.paths import CHECKOUT
 from course_utils.submission.codec import VALUES, Foreign, pack, unpack
@@ -141,3 +145,12 @@ def test_an_answer_of_no_known_kind_has_only_a_name():
         value = unpack(json.dumps({kind: "print"}))
         assert isinstance(value, Foreign)
         assert not callable(value)
+
+
+@pytest.mark.parametrize("dtype", ["V0", "V8", "O", "M8[s]", [("a", "f8")]])
+def test_only_usual_arrays_are_read_from_an_answer(dtype):
+    buffer = io.BytesIO()
+    np.save(buffer, np.empty(3, dtype), allow_pickle=True)
+    content = base64.b64encode(buffer.getvalue()).decode()
+    with pytest.raises(SubmissionError):
+        unpack(json.dumps({"array": content}))

@@ -225,3 +225,35 @@ def test_a_survey_changes_nothing(folder):
     assert sorted(folder.rglob("*")) == before
     assert set(map(str, found.files)) >= ANSWER
     assert len(found.files) == limits.MAX_FILES
+
+
+def test_a_link_in_the_place_of_the_folder_is_set_aside(tmp_path):
+    elsewhere = tmp_path / "course" / "submitted" / "honest" / "a1"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "a1.ipynb").write_text("{}")
+    for student, place in (("one", "one/a1"), ("two", "two")):
+        folder = tmp_path / "course" / "submitted" / student / "a1"
+        link = tmp_path / "course" / "submitted" / place
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(elsewhere if place.endswith("a1") else elsewhere.parent)
+        for _ in range(2):
+            (told,) = admit(folder)
+            assert told.startswith("Links, pipes and devices are not graded")
+            assert list(folder.iterdir()) == []
+    assert (elsewhere / "a1.ipynb").exists()
+
+
+def test_what_questions_ask_for_stays_beside_a_data_set_and_many_records(tmp_path):
+    folder = tmp_path / "submitted" / "ann" / "a1"
+    (folder / "cifar-10").mkdir(parents=True)
+    for number in range(6):
+        with (folder / "cifar-10" / f"batch-{number}").open("wb") as file:
+            file.truncate(31 * 2**20)
+    for number in range(250):
+        (folder / f"Run{number:03}.json").write_text("{}")
+    with (folder / "a1-q2.keras").open("wb") as file:
+        file.truncate(45 * 2**20)
+    for name in ("a1.ipynb", "a1-q2.json"):
+        (folder / name).write_text("{}")
+    kept = set(map(str, survey(folder).files))
+    assert {"a1.ipynb", "a1-q2.keras", "a1-q2.json"} <= kept

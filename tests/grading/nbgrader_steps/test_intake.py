@@ -152,3 +152,12 @@ def test_the_worst_files_are_read_in_seconds(tmp_path, text):
     nbformat.writes(notebook)
     assert time.process_time() - start < 20
     assert problem or notebook.cells
+
+
+def test_a_notebook_of_another_system_is_read_as_it_was_meant(tmp_path):
+    cell = {"cell_type": "code", "source": ["a = 1\r\n", "b = 2\r"], "metadata": {}, "outputs": []}
+    for name in ("a1 (1).ipynb", "._a1 (1).ipynb"):
+        (tmp_path / name).write_text(json.dumps({"cells": [cell]}))
+    notebook, problem = intake.read_notebook(tmp_path / "a1.ipynb")
+    assert notebook.cells[0].source == "a = 1\nb = 2\n"
+    assert problem == "The notebook was handed in as a1 (1).ipynb, not as a1.ipynb."
