@@ -158,6 +158,10 @@ def network(
         first = "a keras.Input as the first thing in it"
         expect(False, "The network's input", expected=first, got="none", read=read)
         return
+    if structure.of_kind("Lambda"):
+        other = "layers without a program in them, such as Rescaling: the grader runs no Lambda"
+        expect(False, "The network's layers", expected=other, got="a Lambda layer", read=read)
+        return
     expect(
         structure.input_shape[1:] == input_shape,
         "The network's input",

@@ -248,5 +248,8 @@ def test_a_network_for_other_images_is_noticed():
         check.network(build_model(), (28, 28, 1))
     with pytest.raises(CheckFailed, match="still None"):
         check.network(None, (28, 28, 1))
+    program = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Lambda(lambda x: x / 255)])
+    with pytest.raises(CheckFailed, match="such as Rescaling: the grader runs no Lambda"):
+        check.network(program, (28, 28, 1))
     with pytest.raises(CheckFailed, match=r"a keras.Input"):
         check.network(keras.Sequential([keras.layers.Dense(10)]), (28, 28, 1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -73,7 +72,6 @@ class Predictors:
         self._order = order
         self._predictors: dict[str, Predictor] = {}
         self._networks: dict[str, RemoteNetwork | SubmissionError] = {}
-        self._numbers = itertools.count(1)
 
     def open(self, path: Path) -> RemoteNetwork:
         """Return the network in a file.
@@ -103,9 +101,7 @@ class Predictors:
         SubmissionError
             If it cannot be built.
         """
-        request = PredictorRequest(
-            command="open", network=f"{name} ({next(self._numbers)})", structure=structure
-        )
+        request = PredictorRequest(command="open", network=name, structure=structure)
         return self._predictor(ANSWERS).open(request)
 
     def _predictor(self, name: str) -> Predictor:

@@ -121,6 +121,7 @@ class Networks:
         return model
 
     def _keep(self, name: str, network: LoadedNetwork) -> bytes:
+        name = f"{name} ({len(self._networks) + 1})" if name in self._networks else name
         self._networks[name] = network
         return OpenedNetwork(
             name=name,

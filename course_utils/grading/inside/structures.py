@@ -139,8 +139,10 @@ def checked_structure(structure: str, name: str) -> str:
             raise _Refused(f"{numbers} numbers in constants, which could be weights")
         return json.dumps(checked)
     except _Refused as error:
-        raise SubmissionError(f"{name} is not loaded: it contains {error}, but only Keras' own "
-                              "layers, without custom code, are accepted.") from error  # fmt: skip
+        raise SubmissionError(
+            f"{name} is not loaded: it contains {error}, but only layers and operations of Keras that "
+            "hold no code are accepted."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise SubmissionError(f"{name} is damaged: its structure cannot be read.") from error
 
