@@ -140,8 +140,8 @@ def checked_structure(structure: str, name: str) -> str:
         return json.dumps(checked)
     except _Refused as error:
         raise SubmissionError(
-            f"{name} is not loaded: it contains {error}, but only layers and operations of Keras that "
-            "hold no code are accepted."
+            f"{name} is not loaded: it contains {error}, but only layers and operations of Keras "
+            "that hold no code are accepted."
         ) from error
     except (ValueError, RecursionError) as error:
         raise SubmissionError(f"{name} is damaged: its structure cannot be read.") from error
