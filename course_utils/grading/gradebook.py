@@ -250,7 +250,7 @@ class Writer:
             said = capture_log(converter)
         if not said["success"]:
             raise AssignmentError(_reason(said))
-        return said.get("log", "")
+        return printable(said.get("log", ""))
 
 
 @contextlib.contextmanager

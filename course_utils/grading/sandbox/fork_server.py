@@ -7,6 +7,7 @@ child can compute. `ForkServer` is the client; this file, run as a program, is t
 from __future__ import annotations
 
 import atexit
+import errno
 import importlib
 import itertools
 import os
@@ -137,7 +138,8 @@ class ForkServer:
                 socket.send_fds(self._near, [task.to_bytes()], list(descriptors))
                 started = self._answer(task.number)
             except OSError as error:
-                raise SandboxError(f"No program can be started: {error}") from error
+                why = "cannot be asked" if error.errno == errno.ETOOMANYREFS else "has ended"
+                raise SandboxError(f"The process that starts programs {why}: {error}") from error
             # An earlier program may have had the same id.
             self._exit_codes.pop(started.pid, None)
         if started.error:
