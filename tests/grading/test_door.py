@@ -17,6 +17,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_markdown_cell
 from nbgrading import add_assignment, grade, hand_in, make_course, points, solved, value_cells
+from nested_folders import nest
 
 from course_utils.grading.assignment.course import nbgrader
 from course_utils.grading.class_grading import GRADED, UNCHANGED, grade_class
@@ -48,22 +49,11 @@ def many_folders(folder):
 
 
 def long_paths(folder):
-    here = os.getcwd()
-    os.chdir(folder)
-    for _ in range(20):
-        os.mkdir("x" * 250)
-        os.chdir("x" * 250)
-        os.close(os.open("file", os.O_CREAT))
-    os.chdir(here)
+    nest(folder, ["x" * 250] * 20, file="file")
 
 
 def deep_folders(folder):
-    here = os.getcwd()
-    os.chdir(folder)
-    for _ in range(1_100):
-        os.mkdir("d")
-        os.chdir("d")
-    os.chdir(here)
+    nest(folder, ["d"] * 1_100)
 
 
 def folder_as(name):

@@ -24,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
+from nested_folders import nest
 
 from course_utils.submission.contract import GRADE_MIME
 
@@ -572,12 +573,7 @@ def weights_in_the_structure(folder: Path) -> None:
 def deep_folders(folder: Path) -> None:
     """So deep that Python cannot look through them; beside a link."""
     (folder / "link").symlink_to("/etc/hostname")
-    here = os.getcwd()
-    os.chdir(folder)
-    for _ in range(1_100):
-        os.mkdir("d")
-        os.chdir("d")
-    os.chdir(here)
+    nest(folder, ["d"] * 1_100)
 
 
 def file_in_the_way(folder: Path) -> None:

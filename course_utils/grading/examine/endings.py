@@ -38,7 +38,7 @@ def check_ending(name: str, sandbox: Sandbox | NoSandbox, pid: int) -> str:
         raise InterruptedExaminationError(
             f"Not graded: {name} has ended, and nobody saw why. Grade this submission again."
         )
-    if code == -signal.SIGKILL:  # which a program in a sandbox cannot send to itself
+    if code == -signal.SIGKILL:  # hardly from the program itself: see SECURITY.md
         raise InterruptedExaminationError(
             f"Not graded: {name} was ended from outside (SIGKILL), as when "
             "the machine has no memory left. Grade this submission again."

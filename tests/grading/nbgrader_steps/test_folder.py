@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from nested_folders import nest
 
 from course_utils.grading.nbgrader_steps.folder import admit, survey
 from course_utils.grading.sandbox import limits
@@ -68,12 +69,7 @@ def many_networks_deeper(folder):
 
 
 def long_names(folder):
-    here = os.getcwd()
-    os.chdir(folder)
-    for number in range(40):
-        os.mkdir(f"{number}" + "x" * 240)
-        os.chdir(f"{number}" + "x" * 240)
-    os.chdir(here)
+    nest(folder, [f"{number}" + "x" * 240 for number in range(40)])
 
 
 def long_names_of_characters(folder):
@@ -85,12 +81,7 @@ def long_names_of_characters(folder):
 
 
 def deep(folder):
-    here = os.getcwd()
-    os.chdir(folder)
-    for _ in range(60):
-        os.mkdir("d")
-        os.chdir("d")
-    os.chdir(here)
+    nest(folder, ["d"] * 60)
 
 
 def pipes_and_links(folder):
