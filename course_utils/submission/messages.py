@@ -28,8 +28,8 @@ from course_utils.recipes import Recipe
 
 # First byte of a predictor's answer.
 ANSWERED, REFUSED = b"+", b"-"
-# Name of the predictor that holds the networks in answers.
-ANSWERS = "the networks that functions return"
+# Names of the predictor of all networks and, if that one ends, of the one for networks in answers.
+ALL, ANSWERS = "the networks", "the networks that functions return"
 
 
 class Message(BaseModel):
@@ -221,14 +221,17 @@ class PredictorOrder(Message):
     Attributes
     ----------
     name : str
-        The file of a network, or `ANSWERS` for all networks in answers.
+        `ALL`, `ANSWERS`, or the file of a network that has its own predictor.
     command : str
         ``"start"``: an empty message follows, and with it the connection to the predictor;
         ``"forget"``: only the empty message follows.
+    network : str
+        The network that it was asked for when it ended.
     """
 
     name: str
     command: Literal["start", "forget"]
+    network: str = ""
 
 
 class Reply(Message):
@@ -373,16 +376,16 @@ class OpenedNetwork(Message):
 
 
 class ShowRequest(Message):
-    """Clean a cell, or render a notebook as a page.
+    """Clean cells, or render a notebook as a page.
 
     Attributes
     ----------
     command : str
         ``"clean"`` or ``"render"``.
     notebook : str
-        As JSON; to be cleaned, it has one cell.
-    of_test : bool
-        Whether the cell is a test, whose outputs are the grader's own but quote answers.
+        As JSON.
+    tests : tuple of int
+        Which cells to clean are tests, whose outputs are the grader's own but quote answers.
     settings : dict
         The settings of the exporter that renders.
     resources : dict
@@ -391,7 +394,7 @@ class ShowRequest(Message):
 
     command: Literal["clean", "render"]
     notebook: str
-    of_test: bool = False
+    tests: tuple[int, ...] = ()
     settings: dict[str, Any] = {}
     resources: dict[str, Any] = {}
 

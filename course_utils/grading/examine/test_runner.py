@@ -78,6 +78,7 @@ class TestRunner:
         self._sandboxes = contextlib.ExitStack()
         self._predictors: dict[str, _Program] = {}
         self._endings: list[str] = []
+        self._stopped: dict[int, str] = {}
         cache = cache_dir()
         cache.mkdir(parents=True, exist_ok=True)
         sandbox = self._open(readable=data_folders(), writable=[cache] if fills_cache else [])
@@ -144,9 +145,9 @@ class TestRunner:
         """
         for program in [self._examiner, *self._predictors.values()]:
             if program.has_ended():
-                self._note_ending(program)
+                self._note_ending(program, program.name)
         self._predictors.clear()
-        return self._endings
+        return list(dict.fromkeys(self._endings))
 
     def close(self) -> None:
         """End all programs."""
@@ -184,7 +185,7 @@ class TestRunner:
         """Start a predictor, or note why one has ended."""
         if order.command == "forget":
             if predictor := self._predictors.pop(order.name, None):
-                self._note_ending(predictor)
+                self._note_ending(predictor, f"the program that loads {order.network}")
                 predictor.sandbox.close()
             self._connection.send_bytes(b"")
             return
@@ -199,8 +200,9 @@ class TestRunner:
             self._connection.send_bytes(b"")
             send_handle(self._connection, connection.fileno(), self._examiner.pid)
 
-    def _note_ending(self, program: _Program) -> None:
-        self._endings.append(f"{program.name} has ended: {program.why_it_ended()}")
+    def _note_ending(self, program: _Program, name: str) -> None:
+        how = self._stopped.pop(program.pid, "") or f"has ended: {program.why_it_ended()}"
+        self._endings.append(f"{name} {how}")
 
     def _order(
         self, order: Order, ask: Callable[[Question], Answer], seconds: float
@@ -254,9 +256,8 @@ class TestRunner:
             for name, then in before.items():
                 predictor = self._predictors[name]
                 if predictor.sandbox.usage().computed - then.computed > seconds / 2:
-                    del self._predictors[name]
-                    self._endings.append(
-                        f"{predictor.name} was stopped: it took more than {seconds:.0f} seconds"
+                    self._stopped[predictor.pid] = (
+                        f"was stopped: it took more than {seconds:.0f} seconds"
                     )
                     predictor.sandbox.close()
                     break

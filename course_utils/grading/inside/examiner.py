@@ -103,7 +103,7 @@ class Examiner:
         return Reply()
 
     def _predict(self, content: list[str]) -> Reply:
-        """Let a network predict on the lecturer's data sets, and save the predictions.
+        """Let a network predict on the lecturer's test images, and save the predictions.
 
         The tests use them later, and so does the notebook, which then need not predict.
         """
@@ -113,8 +113,7 @@ class Examiner:
             trained = trained_networks.load_trained(question)
             for data in self._names.values():
                 if isinstance(data, Dataset) and trained.takes(data):
-                    trained.score(data.x_val, data.y_val, data.class_names)
-                    trained.score(data.x_test, data.y_test, data.class_names)
+                    trained.evaluate(data)
         predictions.save_predictions(Path(folder))
         return Reply()
 

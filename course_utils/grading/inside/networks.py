@@ -16,6 +16,7 @@ from course_utils.errors import SubmissionError
 from course_utils.grading.sandbox.limits import MAX_ANSWER_BYTES
 from course_utils.recipes import Recipe
 from course_utils.submission.messages import (
+    ALL,
     ANSWERS,
     REFUSED,
     OpenedNetwork,
@@ -28,17 +29,31 @@ from course_utils.submission.network import Network
 from course_utils.submission.predictions import images_digest
 
 
+class PredictorEnded(SubmissionError):
+    """A predictor has ended, and its networks with it."""
+
+
 class RemoteNetwork(Network):
     """A network that a predictor holds.
 
+    It is opened beside the submission's other networks, or alone if their predictor has ended.
+
     Parameters
     ----------
+    predictors : Predictors
+    request : PredictorRequest
+        Has a predictor open the network, or train it.
     predictor : Predictor
-    opened : OpenedNetwork
     """
 
-    def __init__(self, predictor: Predictor, opened: OpenedNetwork) -> None:
-        self._predictor, self._opened = predictor, opened
+    def __init__(
+        self, predictors: Predictors, request: PredictorRequest, predictor: Predictor
+    ) -> None:
+        self._predictors, self._request = predictors, request
+        try:
+            self._open(predictor)
+        except PredictorEnded as error:
+            self._open_alone(error)
 
     @property
     def structure(self) -> Structure:
@@ -53,14 +68,31 @@ class RemoteNetwork(Network):
         return self._opened.architecture
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        return self._predictor.predict(self._opened.name, np.asarray(x))
+        try:
+            return self._predictor.predict(self._opened.name, np.asarray(x))
+        except PredictorEnded as error:
+            self._open_alone(error)
+            return self._predictor.predict(self._opened.name, np.asarray(x))
 
     def train_again(self, data: Dataset, recipe: Recipe, seed: int) -> RemoteNetwork:
-        return self._predictor.train(self._opened.name, data, recipe, seed)
+        request = self._predictor.training(self._opened.name, data, recipe, seed)
+        return RemoteNetwork(self._predictors, request, self._predictor)
+
+    def _open(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._opened = predictor.open(self._request)
+
+    def _open_alone(self, error: PredictorEnded) -> None:
+        """Open the network again, unless it was alone when its predictor ended."""
+        if self._request.command == "train" or not self._predictor.is_shared:
+            raise error
+        self._open(self._predictors.alone(self._request))
 
 
 class Predictors:
-    """The predictors of one submission: one for each file, and one for all answers.
+    """The predictors of one submission: one for all networks, and others if it ends.
+
+    After that, each file has its own, and all answers have one.
 
     Parameters
     ----------
@@ -85,7 +117,7 @@ class Predictors:
         if name not in self._networks:
             try:
                 request = PredictorRequest(command="open", network=name)
-                self._networks[name] = self._predictor(name).open(request)
+                self._networks[name] = RemoteNetwork(self, request, self._predictor(ALL))
             except SubmissionError as error:
                 self._networks[name] = error
         found = self._networks[name]
@@ -102,7 +134,11 @@ class Predictors:
             If it cannot be built.
         """
         request = PredictorRequest(command="open", network=name, structure=structure)
-        return self._predictor(ANSWERS).open(request)
+        return RemoteNetwork(self, request, self._predictor(ALL))
+
+    def alone(self, request: PredictorRequest) -> Predictor:
+        """Return a predictor that holds no other file."""
+        return self._predictor(request.network if request.structure is None else ANSWERS)
 
     def _predictor(self, name: str) -> Predictor:
         if name not in self._predictors:
@@ -111,10 +147,11 @@ class Predictors:
             self._predictors[name] = Predictor(connection, self, name)
         return self._predictors[name]
 
-    def give_up(self, name: str) -> None:
-        """Forget a predictor that has ended. If another network needs it, a new one starts."""
-        del self._predictors[name]
-        self._order(PredictorOrder(name=name, command="forget"))
+    def give_up(self, name: str, network: str) -> None:
+        """Tell the grader that a predictor has ended. Only for answers, a new one can start."""
+        if name == ANSWERS:
+            del self._predictors[name]
+        self._order(PredictorOrder(name=name, command="forget", network=network))
 
 
 class Predictor:
@@ -131,17 +168,22 @@ class Predictor:
     def __init__(self, connection: Connection, owner: Predictors, name: str) -> None:
         self._connection, self._owner, self._name = connection, owner, name
         self._has_ended = False
-        self._ended = f"The program that loads {name} has ended, so it cannot be used."
+        self._opened: set[str] = set()
         self._orders: dict[str, np.ndarray] = {}
         self._sent: set[str] = set()
 
-    def open(self, request: PredictorRequest) -> RemoteNetwork:
-        """Have a network opened, and return it."""
+    @property
+    def is_shared(self) -> bool:
+        """Whether it was asked for more than one network."""
+        return len(self._opened) > 1
+
+    def open(self, request: PredictorRequest) -> OpenedNetwork:
+        """Have a network opened or trained."""
+        self._opened.add(request.network)
         try:
-            opened = OpenedNetwork.from_bytes(self._ask(request))
+            return OpenedNetwork.from_bytes(self._ask(request))
         except ValueError as error:
             raise SubmissionError(f"{request.network} cannot be used.") from error
-        return RemoteNetwork(self, opened)
 
     def predict(self, network: str, x: np.ndarray) -> np.ndarray:
         """Return a network's probabilities for images, one row for each image."""
@@ -149,7 +191,7 @@ class Predictor:
         if digest not in self._orders:
             # In an order that nobody knows, a network that counts images cannot know their labels.
             self._orders[digest] = np.random.default_rng().permutation(len(x))
-            self._send(x[self._orders[digest]], digest)
+            self._send(network, x[self._orders[digest]], digest)
         request = PredictorRequest(command="predict", network=network, arrays=(digest,))
         probabilities = self._array(request)
         if probabilities.ndim != 2 or len(probabilities) != len(x):
@@ -158,8 +200,8 @@ class Predictor:
         in_order[self._orders[digest]] = probabilities
         return in_order
 
-    def train(self, network: str, data: Dataset, recipe: Recipe, seed: int) -> RemoteNetwork:
-        """Have a new network of the same structure trained, and return it.
+    def training(self, network: str, data: Dataset, recipe: Recipe, seed: int) -> PredictorRequest:
+        """Return the request to train a new network of the same structure; send the data.
 
         The other process receives the images and labels for training and validation only.
         """
@@ -167,20 +209,22 @@ class Predictor:
         digests = tuple(f"{images_digest(each)} in order" for each in arrays)
         for array, digest in zip(arrays, digests):
             if digest not in self._sent:
-                self._send(array, digest)
+                self._send(network, array, digest)
                 self._sent.add(digest)
         training = Training(recipe=recipe, seed=seed, class_names=data.class_names)
-        return self.open(
-            PredictorRequest(command="train", network=network, arrays=digests, training=training)
-        )
+        return PredictorRequest(command="train", network=network, arrays=digests, training=training)
 
-    def _send(self, x: np.ndarray, digest: str) -> None:
+    def _send(self, network: str, x: np.ndarray, digest: str) -> None:
         """Pass an array to the other process as a file in memory, which is read without a copy."""
         with tempfile.TemporaryFile() as file:
             file.write(np.ascontiguousarray(x).data)
             file.flush()
             request = PredictorRequest(
-                command="images", arrays=(digest,), shape=x.shape, dtype=str(x.dtype)
+                command="images",
+                network=network,
+                arrays=(digest,),
+                shape=x.shape,
+                dtype=str(x.dtype),
             )
             self._ask(request, file.fileno())
 
@@ -198,8 +242,9 @@ class Predictor:
         SubmissionError
             If the other process refuses the request, or has ended.
         """
+        ended = f"The program that loads {request.network} has ended, so it cannot be used."
         if self._has_ended:
-            raise SubmissionError(self._ended)
+            raise PredictorEnded(ended)
         try:
             self._connection.send_bytes(request.to_bytes())
             if file is not None:
@@ -207,8 +252,8 @@ class Predictor:
             answer = self._connection.recv_bytes(MAX_ANSWER_BYTES)
         except (EOFError, OSError) as error:
             self._has_ended = True
-            self._owner.give_up(self._name)
-            raise SubmissionError(self._ended) from error
+            self._owner.give_up(self._name, request.network)
+            raise PredictorEnded(ended) from error
         if answer.startswith(REFUSED):
             raise SubmissionError(answer[1:].decode("utf-8", errors="replace")[:500])
         return answer[1:]

@@ -86,8 +86,8 @@ def serve(descriptor: int) -> None:
 def _answer(request: ShowRequest) -> str:
     notebook = nbformat.from_dict(json.loads(request.notebook))
     if request.command == "clean":
-        (cell,) = notebook.cells
-        return json.dumps(clean_cell(cell, request.of_test))
+        cells = enumerate(notebook.cells)
+        return json.dumps([clean_cell(cell, n in request.tests) for n, cell in cells])
     exporter = PageExporter(config=Config(request.settings))
     page, _ = exporter.from_notebook_node(notebook, request.resources)
     return page

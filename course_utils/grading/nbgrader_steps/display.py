@@ -18,6 +18,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
+from nbgrader import utils
 
 from course_utils.grading.assignment.cells import grade_id, is_test
 from course_utils.grading.examine.endings import signal_name
@@ -78,15 +79,16 @@ class Display:
         if self._renderer:
             self._renderer.close()
 
-    def clean(self, cell: NotebookNode) -> NotebookNode | None:
-        """Return a cleaned copy of a cell; None without an answer."""
+    def clean(self, cells: list[NotebookNode]) -> list[NotebookNode] | None:
+        """Return cleaned copies of cells; None without an answer."""
         with self._not_too_deep():
-            content = self._ask(
-                ShowRequest(command="clean", notebook=_as_json([cell]), of_test=is_test(cell))
-            )
+            tests = tuple(index for index, cell in enumerate(cells) if is_test(cell))
+            content = self._ask(ShowRequest(command="clean", notebook=_as_json(cells), tests=tests))
             if content is not None:
-                kept = {n: cell.metadata[n] for n in ("nbgrader",) if n in cell.metadata}
-                return nbformat.from_dict(json.loads(content) | {"metadata": kept})
+                return [
+                    nbformat.from_dict(made | {"metadata": _kept(cell)})
+                    for made, cell in zip(json.loads(content), cells, strict=True)
+                ]
         return None
 
     def render(
@@ -209,9 +211,9 @@ def make_harmless(notebook: NotebookNode, with_my_rights: bool) -> None:
     with Display(with_my_rights) as display:
         cleaning = _Cleaning(notebook, display)
         cleaning.clean()
-        if not cleaning.is_shown(notebook.cells):
+        if not cleaning.is_shown():
             cleaning.hide_slow_cells()
-            if not cleaning.is_shown(notebook.cells):
+            if not cleaning.is_shown():
                 cleaning.hide_everything()
     if cleaning.hidden:
         add_note(notebook, FOR_STUDENT, _for_lecturer(cleaning.hidden))
@@ -227,10 +229,14 @@ class _Cleaning:
         self._theirs = [n for n, cell in enumerate(notebook.cells) if not is_test(cell)]
 
     def clean(self) -> None:
-        for index, cell in enumerate(self._notebook.cells):
-            cleaned = self._display.clean(cell)
-            if cleaned is not None:
-                self._notebook.cells[index] = cleaned
+        """Clean all cells together or, if there is no answer, each alone."""
+        cells = self._notebook.cells
+        if together := self._display.clean(cells):
+            self._notebook.cells = together
+            return
+        for index, cell in enumerate(cells):
+            if alone := self._display.clean([cell]):
+                cells[index] = alone[0]
             elif is_test(cell):
                 self.hidden[grade_id(cell) or ""] = self._display.problem
                 cell.outputs = [_points(output) for output in cell.outputs if "data" in output]
@@ -238,18 +244,23 @@ class _Cleaning:
                 # Only the outputs of a code cell are cleaned.
                 self._hide(index, only_outputs=cell.cell_type == "code")
 
-    def is_shown(self, cells: list[NotebookNode]) -> bool:
-        return self._display.render(cells, self._notebook.metadata, PLAIN, {}) is not None
+    def is_shown(self, *indices: int) -> bool:
+        """Tell whether these cells, or all, can be rendered. The lecturer's texts are left out."""
+        cells = [self._notebook.cells[n] for n in indices] or self._notebook.cells
+        tried = [
+            NotebookNode(cell | {"source": ""}) if utils.is_locked(cell) else cell for cell in cells
+        ]
+        return self._display.render(tried, self._notebook.metadata, PLAIN, {}) is not None
 
     def hide_slow_cells(self) -> None:
         """Render each cell alone, and hide what cannot be rendered: first its outputs."""
         for index in self._theirs:
             cell = self._notebook.cells[index]
-            if self.is_shown([cell]):
+            if self.is_shown(index):
                 continue
             if cell.get("outputs"):
                 self._hide(index, only_outputs=True)
-                if self.is_shown([cell]):
+                if self.is_shown(index):
                     continue
             self._hide(index)
 
@@ -271,6 +282,11 @@ def _points(output: NotebookNode) -> NotebookNode:
     """Return an output of a test without its texts, which can quote an answer."""
     kept = {kind: output.data[kind] for kind in ("text/plain", GRADE_MIME) if kind in output.data}
     return NotebookNode(output | {"data": kept})
+
+
+def _kept(cell: NotebookNode) -> dict[str, Any]:
+    """Return the metadata of a cell that stay: the lecturer's."""
+    return {name: cell.metadata[name] for name in ("nbgrader",) if name in cell.metadata}
 
 
 def _as_json(cells: list[NotebookNode], metadata: dict[str, Any] | None = None) -> str:

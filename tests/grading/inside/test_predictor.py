@@ -21,7 +21,7 @@ from course_utils.grading.inside.networks import Predictors
 from course_utils.grading.inside.predictor import serve
 from course_utils.grading.sandbox.layout import HANDED_IN
 from course_utils.recipes import Recipe
-from course_utils.submission.messages import ANSWERS, OpenedNetwork, PredictorRequest
+from course_utils.submission.messages import ALL, ANSWERS, OpenedNetwork, PredictorRequest
 from course_utils.submission.network import structure_of
 
 IMAGES, CLASSES = 1_000, 10
@@ -45,10 +45,15 @@ class Grader:
         if order.command == "forget":
             return None
         near, far = socket.socketpair()
+        self._last = near.dup()
         threading.Thread(
             target=self._program, args=(far.detach(), str(self._folder)), daemon=True
         ).start()
         return Connection(near.detach())
+
+    def end_last(self) -> None:
+        """End the predictor that was started last."""
+        self._last.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
@@ -113,16 +118,52 @@ def test_a_network_is_trained_again_from_its_structure(handed_in, predictors, sm
     assert one.predict(small_data.x_test).shape == (len(small_data.x_test), 10)
 
 
-def test_each_file_has_its_own_predictor_and_all_answers_share_one(handed_in, grader, predictors):
+@pytest.fixture
+def two_files(handed_in):
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2, "softmax")])
     for name in ("one", "other"):
         model.save(handed_in / f"{name}.keras")
+    return model
+
+
+def test_all_networks_of_a_submission_share_a_predictor(two_files, grader, predictors):
     for _ in range(2):
         assert predictors.open(Path("one.keras")).count_params() == 8
-    built = [predictors.build(model.to_json(), "build") for _ in range(2)]
+    built = [predictors.build(two_files.to_json(), "build") for _ in range(2)]
     assert predictors.open(Path("other.keras")).predict(np.zeros((2, 3))).shape == (2, 2)
     assert [network.output_shape for network in built] == [(None, 2)] * 2
-    assert [name for _, name in grader.orders] == ["one.keras", ANSWERS, "other.keras"]
+    assert grader.orders == [("start", ALL)]
+
+
+def test_after_the_predictor_has_ended_each_file_has_its_own(two_files, grader, predictors):
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    one, other = (predictors.open(Path(f"{name}.keras")) for name in ("one", "other"))
+    built = [predictors.build(two_files.to_json(), "build") for _ in range(2)]
+    before = [network.predict(x) for network in (one, other)]
+    grader.end_last()
+    for _ in range(2):
+        assert [np.allclose(n.predict(x), p) for n, p in zip((one, other), before)] == [True, True]
+        assert [network.predict(x).shape for network in built] == [(5, 2)] * 2
+    started = [name for command, name in grader.orders if command == "start"]
+    assert started == [ALL, "one.keras", "other.keras", ANSWERS]
+    assert ("forget", ALL) in grader.orders
+
+
+def test_a_network_that_was_alone_when_its_predictor_ended_is_not_tried_again(
+    two_files, grader, predictors
+):
+    one, other = (predictors.open(Path(f"{name}.keras")) for name in ("one", "other"))
+    grader.end_last()
+    assert one.predict(np.zeros((2, 3))).shape == (2, 2)
+    grader.end_last()
+    for _ in range(2):
+        with pytest.raises(SubmissionError, match=r"one\.keras has ended"):
+            one.predict(np.zeros((2, 3)))
+    assert other.predict(np.zeros((2, 3))).shape == (2, 2)
+    assert grader.orders == [
+        ("start", ALL), ("forget", ALL), ("start", "one.keras"), ("forget", "one.keras"),
+        ("start", "other.keras"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
