@@ -61,6 +61,9 @@ MOST_READINGS = 4
 # MathJax looks for formulas in no text that is inside these.
 CODE = ("code", "pre")
 SPACE = re.compile(r"[ \t\n\f\r]+")
+# A formula between dollars. Where MathJax sees other ones, a piece with a forbidden command is none
+# of these, and the whole text becomes code.
+FORMULA = re.compile(r"(\$\$[^$]+\$\$|\$[^$]+\$)")
 _TEXT = ("Characters", "SpaceCharacters", "Entity")
 
 # All that nbconvert uses but one: a checkbox in a list would be an element of a form.
@@ -70,8 +73,8 @@ PLUGINS = tuple(name for name in MarkdownWithMath.DEFAULT_PLUGINS if name != "ta
 def harmless_html(text: str, formulas: bool = True) -> str:
     r"""Return HTML without anything that acts, loads something, or moves over the page.
 
-    What is not allowed is shown as text. A text with a LaTeX command that is not allowed becomes
-    code, in which MathJax finds no formula.
+    What is not allowed is shown as text. A formula with a LaTeX command that is not allowed becomes
+    code, in which MathJax finds no formula, and so does a text with such a command elsewhere.
 
     Parameters
     ----------
@@ -171,13 +174,24 @@ class _Formulas(Filter):
                 text = "".join(map(_decoded, tokens))
                 if not depth and SPACE.fullmatch(text):
                     text = " "
-                token = {"type": "Characters", "data": text}
-                yield from [token] if depth or self.is_harmless(text) else _as_code(token)
+                yield from [_text(text)] if depth else self._checked(text)
                 continue
             for token in tokens:
                 if token.get("name") in CODE:
                     depth += {"StartTag": 1, "EndTag": -1}.get(token["type"], 0)
                 yield token
+
+    def _checked(self, text: str) -> Iterator[dict[str, Any]]:
+        """Yield a text whose forbidden formulas are code or, if that is not enough, all of it."""
+        pieces = [(piece, self.is_harmless(piece)) for piece in FORMULA.split(text) if piece]
+        rest = "".join(piece for piece, harmless in pieces if harmless)
+        if all(harmless or FORMULA.fullmatch(piece) for piece, harmless in pieces) and (
+            self.is_harmless(rest)
+        ):
+            for piece, harmless in pieces:
+                yield from [_text(piece)] if harmless else _as_code(piece)
+        else:
+            yield from _as_code(text)
 
     def is_harmless(self, text: str) -> bool:
         return is_ordinary(text)
@@ -195,7 +209,11 @@ def _decoded(token: dict[str, Any]) -> str:
     return html.unescape(f"&{token['name']};") if token["type"] == "Entity" else token["data"]
 
 
-def _as_code(token: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "Characters", "data": text}
+
+
+def _as_code(text: str) -> Iterator[dict[str, Any]]:
     yield {"type": "StartTag", "name": "code", "namespace": None, "data": {}}
-    yield token
+    yield _text(text)
     yield {"type": "EndTag", "name": "code", "namespace": None, "data": {}}

@@ -87,6 +87,21 @@ def test_an_ordinary_formula_stays_one(text):
     assert cell.outputs[0].data == {"text/latex": text}
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r"Both $L$ and $\mine{L}$ fall.", r"Both $L$ and <code>$\mine{L}$</code> fall."),
+        (r"$$\mine$$ and $$x$$", r"<code>$$\mine$$</code> and $$x$$"),
+        (r"$a$ and \mine{b}", r"<code>$a$ and \mine{b}</code>"),
+        (r"costs $5, or $\mine{6}$", r"<code>costs $5, or $\mine{6}$</code>"),
+        ("$a" + "{" * 31 + "$ $b$", f"<code>$a{'{' * 31}$</code> $b$"),
+        (" ".join(["$" + r"\!" * 10 + "$"] * 3), None),
+    ],
+)
+def test_only_the_formula_with_an_unknown_command_becomes_code(text, shown):
+    assert harmless_html(text) == (shown or f"<code>{text}</code>")
+
+
 def test_every_formula_of_the_course_is_ordinary():
     paths = [*CHECKOUT.glob("book/*.ipynb"), *CHECKOUT.glob("assignments/source/*/*.ipynb")]
     cells = [cell for path in paths for cell in nbformat.read(path, as_version=4).cells]
@@ -149,7 +164,7 @@ def test_a_test_quotes_answers_without_formulas():
     shown, told = cell.outputs
     assert shown.data[GRADE_MIME] == said.data[GRADE_MIME]
     assert shown.data["text/html"] == (
-        '<div class="course-grade"><code>not correct: "$x$"</code><br>hint: 1 &lt; 2</div>'
+        '<div class="course-grade">not correct: "<code>$x$</code>"<br>hint: 1 &lt; 2</div>'
     )
     assert told.metadata == {LECTURER: True}
     assert told.data["text/html"].endswith(r"<code> copied \(x\)</code></p>")
