@@ -22,14 +22,16 @@ from course_utils.grading.examine.kernel import data_folders
 from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.bubblewrap import NoSandbox, Sandbox, open_sandbox
 from course_utils.grading.sandbox.layout import WORK, private_cache
-from course_utils.grading.sandbox.limits import PREDICTOR_LIMITS, WATCH_SECONDS
+from course_utils.grading.sandbox.limits import (
+    PREDICTOR_LIMITS,
+    UNCLOCKED_SECONDS,
+    WATCH_SECONDS,
+)
 from course_utils.grading.sandbox.watch import Clock, Usage
 from course_utils.runtime import cache_dir
 from course_utils.submission.messages import Answer, Order, PredictorOrder, Question, Reply
 
 ENDED = "The notebook's kernel ended before this test."
-# Seconds of a wait before somebody looks at the clock.
-UNCLOCKED_SECONDS = 1
 EXAMINER_ENDED = "the program that runs the tests has ended."
 
 
@@ -246,7 +248,6 @@ class TestRunner:
         The time is the own time of examiner and predictors (see `Clock`). A predictor that takes it
         up is ended, and the examiner, which waits for it, goes on.
         """
-        # To look at the clock takes longer than most waits.
         while not self._connection.poll(UNCLOCKED_SECONDS):
             before = {name: each.sandbox.usage() for name, each in self._predictors.items()}
             clock = Clock(self._usage)

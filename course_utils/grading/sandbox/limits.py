@@ -80,6 +80,8 @@ MAX_PAGE_BYTES = 60 * 2**20
 
 # Seconds between two measurements of what a sandbox takes.
 WATCH_SECONDS = 0.25
+# Seconds of a wait in which nobody looks at a clock: looking takes longer than most waits.
+UNCLOCKED_SECONDS = 1
 # Seconds until the processes of a control group have ended, after which the group is left behind.
 GROUP_SECONDS = 5
 # Times its limit that a program's work may take altogether. Only its own time counts for the limit,
