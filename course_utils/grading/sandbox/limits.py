@@ -82,6 +82,9 @@ MAX_PAGE_BYTES = 60 * 2**20
 WATCH_SECONDS = 0.25
 # Seconds until the processes of a control group have ended, after which the group is left behind.
 GROUP_SECONDS = 5
+# SIGKILLs that one program may send: each is decided outside the sandbox, which takes time there. A
+# notebook that starts other programs sends a few.
+MAX_KILLS = 1_000
 # Times its limit that a program's work may take altogether. Only its own time counts for the limit,
 # without the time in which it waited for a core, so that others cannot use its time up.
 BACKSTOP = 10
