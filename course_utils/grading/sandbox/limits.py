@@ -88,6 +88,9 @@ MAX_KILLS = 1_000
 # Times its limit that a program's work may take altogether. Only its own time counts for the limit,
 # without the time in which it waited for a core, so that others cannot use its time up.
 BACKSTOP = 10
+# Seconds of processor time of which the system may have lost track without a control group: it
+# rounds to hundredths of a second. Where more is lost, all time counts as a program's own.
+MAX_LOST_SECONDS = 0.5
 # Bytes that an open file counts as: the most that a socket's buffer can hold, which is its usual
 # size of 208 kB and one message of that size. The system shows how many files are open, but not
 # what is in the buffers. A kernel has about 60 open files.

@@ -44,6 +44,10 @@ THREAD, COMMON_FILES = 0x00010000, 0x00000400
 # Commands of `fcntl` that lock a file or take a lease on it, from linux/fcntl.h.
 LOCKS = (6, 7, 37, 38, 1024)
 
+# Calls that choose a lower priority. A process that hardly ever gets a core would seem to wait for
+# one all the time, and time in which a program waits is not its own.
+PRIORITIES = ("setpriority", "sched_setscheduler", "sched_setparam", "sched_setattr")
+
 # Flags of `mmap` for shared memory without a file. A program can drop such pages from its page
 # tables; they then stay in memory and count for no process.
 SHARED_WITHOUT_FILE = 0x21
@@ -128,6 +132,8 @@ def forbid(gpu: bool) -> int:
     _refuse(context, "flock", 0)
     for command in LOCKS:
         _refuse(context, "fcntl", 0, _is(1, command))
+    for name in PRIORITIES:  # without an effect, as locks
+        _refuse(context, name, 0)
     for name, argument in SENDS_SIGNAL.items():
         _refuse(context, name, errno.EPERM, _is(argument, signal.SIGKILL))
     # The sandbox ends with its first two processes, which an ordinary user's programs could end.

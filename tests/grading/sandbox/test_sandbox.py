@@ -15,7 +15,7 @@ from unittest import mock
 import psutil
 import pytest
 from nbformat.v4 import new_code_cell
-from sandbox_programs import GRASP
+from sandbox_programs import FILLS_SOCKETS, GRASP, KILLS_ITSELF
 from small_notebooks import wait_for
 
 from course_utils import env
@@ -90,27 +90,11 @@ kept = b"1" * 2**30
 time.sleep(60)
 """
 print(exceeded([("builtins:exec", NAMED)], memory=2**30))
-# Full buffers, which /proc does not show.
-SOCKETS = """
-import os, socket, time
-kept = []
-os.fork() and os.fork()
-for _ in range(500):
-    pair = socket.socketpair()
-    kept.append(pair)
-    for one in pair:
-        one.setblocking(False)
-        try:
-            while True:
-                one.send(b"x" * 2**16)
-        except OSError:
-            pass
-time.sleep(60)
-"""
+SOCKETS = <sockets>
 print(exceeded([("builtins:exec", SOCKETS)], memory=2**30))
 MANY = "import os, time\\nfor n in range(3000): os.mkdir(f'/tmp/{n}')\\ntime.sleep(60)"
 print(exceeded([("builtins:exec", MANY)], files=1000))
-'''
+'''.replace("<sockets>", repr(f"import os\nos.fork() and os.fork()\n{FILLS_SOCKETS}"))
 
 
 MORE_THAN_ALLOWED = [
@@ -274,7 +258,8 @@ from nbformat.v4 import new_code_cell
 from course_utils.grading.examine.job import Job
 from course_utils.grading.examine.submission import examine
 
-programs = [{LOOK!r}, "open('/tmp/x', 'w').close()", {GRASP!r}]
+kills = {KILLS_ITSELF!r} + "print(refused)"
+programs = [{LOOK!r}, "open('/tmp/x', 'w').close()", {GRASP!r}, kills]
 cells = [new_code_cell(program) for program in programs]
 for cell in examine(Job(cells, [], {{"a.txt": b"mine"}}, 60, 60, False)).cells:
     print([
@@ -307,10 +292,11 @@ def test_an_ordinary_user_has_a_sandbox_too():
     assert done.returncode == 0, done.stderr
     # Without real data, the stand-in is announced, too.
     said = (line for line in done.stdout.splitlines() if not line.startswith("Using the stand-in"))
-    first, second, third, *exceeded, beside_others = said
+    first, second, third, fourth, *exceeded, beside_others = said
     assert "1000" in first
     assert "No such file or directory: '/home'" in first
     assert second == "[]"
     assert third == str(["[]\n"])
+    assert fourth == str(["22\n"])
     assert exceeded == MORE_THAN_ALLOWED
     assert beside_others == "[]"
