@@ -316,6 +316,14 @@ def double(x):
     while True:
         pass
 """
+# A set of numbers whose hashes are equal, so that Python would compare each with all others.
+EQUAL_HASHES = """
+import json
+import course_utils.submission.responder as responder
+packed = responder._packed
+numbers = json.dumps({"set": [(2**61 - 1) * number for number in range(1, 300_000)]})
+responder._packed = lambda value: numbers if value == 7 else packed(value)
+"""
 ANSWERS_BY_TRICK = """
 class Sly(int):
     def __eq__(self, other): return True
@@ -826,6 +834,8 @@ def attacks() -> list[Attack]:
                review="no epoch of the log"),
         Attack("forges-marks", program=FORGE_MARKS, notebook=forge_marks, answers=True,
                deserves=everything),
+        Attack("equal-hashes", program=EQUAL_HASHES, answers=True,
+               deserves=everything - {"value-test"}),
         Attack("deep-folders", files=deep_folders, answers=True, deserves=everything),
         Attack("file-in-the-way", files=file_in_the_way, answers=True, deserves=everything),
         Attack("slow-network", files=lambda folder: slow_network(folder / f"{NETWORK}.keras"),
