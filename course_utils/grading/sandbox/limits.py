@@ -13,8 +13,11 @@ from dataclasses import dataclass
 
 # Bytes of the file. A notebook with all its figures has 2 MB.
 MAX_NOTEBOOK_BYTES = 20 * 2**20
-# Objects, lists and values in its JSON: in memory, each takes hundreds of bytes.
+# Objects and lists in its JSON: in memory, each takes up to hundreds of bytes.
 MAX_NOTEBOOK_PARTS = 500_000
+# Values in its JSON: numbers and short texts take some dozens of bytes. An interactive figure can
+# have a million; it is one of the outputs, which are read but not kept.
+MAX_NOTEBOOK_VALUES = 5_000_000
 # Cells: every step of nbgrader takes time for each. The longest assignment has 60.
 MAX_CELLS = 2_000
 # Characters of a cell. A picture that Colab pastes into a text takes some hundreds of thousands.
@@ -73,6 +76,9 @@ SHOW_WAIT_SECONDS = 120
 # Renderers for one notebook, one after the other. When all have ended, nothing more of the notebook
 # is shown: each one keeps the grader waiting.
 SHOW_RENDERERS = 4
+# Columns of a table: a browser takes far more time for many columns than for as many rows. Tables
+# of pandas show 20 unless they are told otherwise.
+MAX_COLUMNS = 500
 # Bytes of a page: three times the largest notebook.
 MAX_PAGE_BYTES = 60 * 2**20
 
