@@ -37,6 +37,11 @@ MAX_FILES_BYTES = 200 * 2**20
 # Bytes of the file with the time of the submission.
 MAX_TIMESTAMP_BYTES = 100
 
+# The folders that submissions see as data
+
+# Files and folders among which a course is searched; it takes some hundredths of a second.
+MAX_SEARCHED = 10_000
+
 # Messages between the grader and a program in a sandbox
 
 # Bytes of one message from a kernel. A larger one is dropped together with its connection: the
