@@ -29,6 +29,7 @@ class Collect(ExchangeCollect):
     """
 
     src_records: list[dict[str, Any]]
+    check_owner: bool
 
     def init_src(self) -> None:
         """Find the folders to collect, but no links, and none whose name is wrong."""

@@ -129,7 +129,7 @@ def open_inside(
     """
     with contextlib.ExitStack() as opened:
         within = folder if isinstance(folder, int) else None
-        parts = path.parts if within is not None else (folder, *path.parts)
+        parts = path.parts if isinstance(folder, int) else (str(folder), *path.parts)
         for number, part in enumerate(parts, 1):
             kind = flags if number == len(parts) else os.O_DIRECTORY
             within = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | kind, dir_fd=within)

@@ -70,6 +70,9 @@ MAX_CONFIG_BYTES = 4 * 2**20
 MAX_RATIO = 100
 # Numbers in one list of a structure: sizes and scales are few, and weights have their own file.
 MAX_NUMBERS = 64
+# Single numbers with which a structure computes, such as the 255 of `x / 255`. The deepest usual
+# networks choose one for each of their 200 normalisations.
+MAX_SCALARS = 256
 
 # Cleaning and rendering
 
