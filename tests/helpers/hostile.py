@@ -578,6 +578,13 @@ def weights_in_the_structure(folder: Path) -> None:
     keras.Model(image, classes).save(folder / f"{NETWORK}.keras")
 
 
+def mirror_pictures(folder: Path) -> None:
+    """Hand in another's network, behind a layer that mirrors its pictures."""
+    path = folder / f"{NETWORK}.keras"
+    image = keras.Input((32, 32, 3), dtype="uint8")
+    keras.Model(image, keras.models.load_model(path, compile=False)(image[:, :, ::-1])).save(path)
+
+
 def deep_folders(folder: Path) -> None:
     """So deep that Python cannot look through them; beside a link."""
     (folder / "link").symlink_to("/etc/hostname")
@@ -832,6 +839,8 @@ def attacks() -> list[Attack]:
                review="no epoch of the log"),
         Attack("no-curve", files=no_curve, answers=True, deserves=everything,
                review="no epoch of the log"),
+        Attack("mirrors-pictures", files=mirror_pictures, answers=True, deserves=everything,
+               review=f"{NETWORK} is nearly the same as that of"),
         Attack("forges-marks", program=FORGE_MARKS, notebook=forge_marks, answers=True,
                deserves=everything),
         Attack("equal-hashes", program=EQUAL_HASHES, answers=True,

@@ -187,7 +187,8 @@ class Sandbox:
             binds.append(("--ro-bind", self.handed_in, self.folder / HANDED_IN))
         # A folder that was named by a symbolic link must also be found through that link.
         for path in seen:
-            if path.resolve() != path and not any(path.is_relative_to(f) for f in folders):
+            above = [*folders, *(each for each in seen if each != path)]
+            if path.resolve() != path and not any(map(path.is_relative_to, above)):
                 binds.append(("--symlink", path.resolve(), path))
         for how, outside, inside in binds:
             arguments += [*_parents(inside), how, str(outside), str(inside)]

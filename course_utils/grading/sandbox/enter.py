@@ -83,10 +83,13 @@ def confine(ticket: Ticket, environment: Mapping[str, str], parent: socket.socke
     os.umask(0o022)
     os.chdir(ticket.work)
     if ticket.keeper:
-        _limit(Limits(**ticket.limits), ticket.gpu)
+        limits = Limits(**ticket.limits)
+        _limit(limits, ticket.gpu)
         _drop_rights(ctypes.CDLL(None, use_errno=True), ticket.user)
         if not ticket.trusted:
             kills.listen(seccomp.forbid(ticket.gpu), parent)
+        # Linux refuses to pass a file on where more are on their way than this limit.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))
     parent.close()
 
 
@@ -112,7 +115,6 @@ def _limit(limits: Limits, gpu: bool) -> None:
         (resource.RLIMIT_AS, address_space),
         (resource.RLIMIT_NPROC, limits.processes),
         (resource.RLIMIT_FSIZE, limits.file),
-        (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(what, (most, most))
