@@ -55,7 +55,7 @@ def note_traces(
         for test, names in traces.items():
             for name, texts in names.items():
                 theirs = others.get(test, {}).get(name, [])
-                if any(map(alike, texts, theirs)) or is_mirrored(texts, theirs):
+                if are_copies(texts, theirs):
                     found.setdefault(test, {}).setdefault(name, []).append(path.stem)
     return found
 
@@ -79,12 +79,14 @@ def _are_close(one: str, other: str) -> bool:
     return bool(large.sum() >= FEW_DIFFERENCES and close.mean() >= ALIKE)
 
 
-def is_mirrored(one: list[str], other: list[str]) -> bool:
-    """Tell whether a network answers as the other one does for mirrored pictures.
+def are_copies(one: list[str], other: list[str]) -> bool:
+    """Tell whether two networks or logs are copies, by their traces.
 
-    The traces of a network are its mistakes, its weights, and its mistakes for as many of the
-    pictures as are mirrored; a log has only one.
+    Those of a network are its mistakes, its weights, and its mistakes for mirrored pictures, which
+    are those of a copy that mirrors its pictures first. A log has one trace.
     """
+    if any(map(alike, one[:2], other[:2])):
+        return True
     if not len(one) == len(other) == 3:
         return False
     pairs = ((one[0], other[2]), (other[0], one[2]))
