@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from course_utils.recipes import Recipe
 KINDS = "biufcU"
 # Largest depth of nested lists.
 MAX_DEPTH = 50
+# Different keys with the same hash in one set or dictionary: Python compares each with all others.
+# Of ordinary values, no more than two have the same.
+MAX_EQUAL_HASHES = 100
 
 
 class Foreign:
@@ -121,6 +125,14 @@ def _unpacked(item: Any, model: Callable | None, function: Callable | None) -> A
     return type(str(name)[:100], (Foreign,), {})()
 
 
+def _keys(values: Iterable[Any]) -> list[Any]:
+    """Return values as a list, if a set of them can be made in a time proportional to its size."""
+    keys = list(values)
+    if max(Counter(map(hash, keys)).values(), default=0) > MAX_EQUAL_HASHES:
+        raise SubmissionError("An answer has too many keys with the same hash.")
+    return keys
+
+
 def _generator(content: Any, inside: Callable) -> np.random.Generator:
     generator = np.random.Generator(np.random.PCG64())
     generator.bit_generator.state = inside(content)
@@ -132,8 +144,10 @@ def _generator(content: Any, inside: Callable) -> np.random.Generator:
 VALUES: dict[str, Callable[[Any, Callable], Any]] = {
     "tuple": lambda content, inside: tuple(map(inside, content)),
     "list": lambda content, inside: list(map(inside, content)),
-    "set": lambda content, inside: set(map(inside, content)),
-    "dict": lambda content, inside: {inside(key): inside(part) for key, part in content},
+    "set": lambda content, inside: set(_keys(map(inside, content))),
+    "dict": lambda content, inside: dict(
+        zip(_keys(inside(key) for key, _ in content), (inside(part) for _, part in content))
+    ),
     "array": lambda content, inside: _from_bytes(content),
     "scalar": lambda content, inside: _from_bytes(content)[()],
     "table": lambda content, inside: pd.DataFrame({name: inside(part) for name, part in content}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import zipfile
 from datetime import UTC, datetime, timedelta
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbgrader.coursedir import CourseDirectory
 from nbgrading import add_assignment, hand_in, make_course, solved, value_cells
 
 from course_utils.grading.assignment.course import nbgrader
 from course_utils.grading.class_grading import grade_class
 from course_utils.grading.gradebook import open_gradebook, results
+from course_utils.grading.nbgrader_steps import collect as collect_step
+from course_utils.grading.nbgrader_steps.folder import survey
 
 pytestmark = pytest.mark.sandbox
 
@@ -125,6 +129,60 @@ def test_collecting_follows_no_link_and_ends_at_no_file(course, exchange, tmp_pa
     assert not names & {"link.ipynb", "source", "dangling", "pipe", "huge"}
     assert len(names) <= 201
     assert not any(path.is_symlink() for path in collected.rglob("*"))
+
+
+def received_from(student: str, place: Path, time: str, text: str) -> Path:
+    """Put a folder with one file into the exchange, in the name of a student."""
+    folder = place / f"{student}+{NAME}+{time} UTC+x"
+    folder.mkdir()
+    (folder / f"{NAME}.ipynb").write_text(text)
+    return folder
+
+
+def test_only_the_owner_hands_in_in_a_students_name(course, exchange):
+    """A folder of somebody else's is newer than the student's own, and nbgrader would take it."""
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    place = Path(exchange[0].partition("=")[2]) / COURSE / "inbound"
+    received_from(me, place, "2026-01-01 10:00:00", "mine")
+    received_from("victim", place, "2026-01-02 10:00:00", "of another user")
+    if os.geteuid() == 0:
+        foreign = received_from(me, place, "2026-01-03 10:00:00", "of another user")
+        os.chown(foreign, pwd.getpwnam("nobody").pw_uid, -1)
+    said = nbgrader(course, "collect", NAME, *exchange)
+    assert "it belongs to" in said
+    assert "c.ExchangeCollect.check_owner = False" in said
+    (collected,) = course.glob(f"submitted/*/{NAME}/{NAME}.ipynb")
+    assert collected.parts[-3] == me
+    assert collected.read_text() == "mine"
+
+
+@pytest.mark.parametrize("swapped", ["figures", ".", "figures/loss.png", "gone"])
+def test_a_folder_that_becomes_a_link_meanwhile_leads_nowhere(tmp_path, monkeypatch, swapped):
+    """The student waits until the files are listed, and then replaces some of them."""
+    secret = tmp_path / "course" / "figures"
+    secret.mkdir(parents=True)
+    (secret / "loss.png").write_text("the lecturer's")
+    folder = received_from("eve", tmp_path, "2026-01-01 10:00:00", "{}")
+    (folder / "figures").mkdir()
+    (folder / "figures" / "loss.png").write_text("mine")
+
+    def surveyed(*arguments, **settings):
+        found = survey(*arguments, **settings)
+        if swapped == "gone":
+            folder.rename(tmp_path / "elsewhere")
+        else:
+            (folder / swapped).resolve().rename(tmp_path / "before")
+            (folder / swapped).symlink_to(secret.parent / Path(swapped))
+        return found
+
+    monkeypatch.setattr(collect_step, "survey", surveyed)
+    step = collect_step.Collect(coursedir=CourseDirectory(root=str(tmp_path)))
+    step._has_owners = False
+    collected = tmp_path / "collected"
+    step.do_copy(str(folder), str(collected))
+    texts = [path.read_text() for path in collected.rglob("*") if path.is_file()]
+    assert "the lecturer's" not in texts
+    assert ("{}" in texts) == (swapped not in (".", "gone"))
 
 
 @pytest.mark.parametrize("own", [None, "timestamp.txt", "timestamp.txt/x.txt"])

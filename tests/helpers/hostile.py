@@ -316,6 +316,14 @@ def double(x):
     while True:
         pass
 """
+# A set of numbers whose hashes are equal, so that Python would compare each with all others.
+EQUAL_HASHES = """
+import json
+import course_utils.submission.responder as responder
+packed = responder._packed
+numbers = json.dumps({"set": [(2**61 - 1) * number for number in range(1, 300_000)]})
+responder._packed = lambda value: numbers if value == 7 else packed(value)
+"""
 ANSWERS_BY_TRICK = """
 class Sly(int):
     def __eq__(self, other): return True
@@ -568,6 +576,13 @@ def weights_in_the_structure(folder: Path) -> None:
     values = layers.Rescaling(np.linspace(-1, 1, 3072).tolist())(layers.Flatten()(image))
     classes = layers.Dense(10, "softmax", dtype="float32")(values)
     keras.Model(image, classes).save(folder / f"{NETWORK}.keras")
+
+
+def mirror_pictures(folder: Path) -> None:
+    """Hand in another's network, behind a layer that mirrors its pictures."""
+    path = folder / f"{NETWORK}.keras"
+    image = keras.Input((32, 32, 3), dtype="uint8")
+    keras.Model(image, keras.models.load_model(path, compile=False)(image[:, :, ::-1])).save(path)
 
 
 def deep_folders(folder: Path) -> None:
@@ -824,8 +839,12 @@ def attacks() -> list[Attack]:
                review="no epoch of the log"),
         Attack("no-curve", files=no_curve, answers=True, deserves=everything,
                review="no epoch of the log"),
+        Attack("mirrors-pictures", files=mirror_pictures, answers=True, deserves=everything,
+               review=f"{NETWORK} is nearly the same as that of"),
         Attack("forges-marks", program=FORGE_MARKS, notebook=forge_marks, answers=True,
                deserves=everything),
+        Attack("equal-hashes", program=EQUAL_HASHES, answers=True,
+               deserves=everything - {"value-test"}),
         Attack("deep-folders", files=deep_folders, answers=True, deserves=everything),
         Attack("file-in-the-way", files=file_in_the_way, answers=True, deserves=everything),
         Attack("slow-network", files=lambda folder: slow_network(folder / f"{NETWORK}.keras"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
 
 import numpy as np
 import pandas as pd
@@ -92,3 +93,16 @@ def test_lists_in_themselves_pass_without_end():
     endless: list = []
     endless.append(endless)
     assert "foreign" in pack(endless)
+
+
+@pytest.mark.parametrize("kind", ["set", "dict"])
+def test_keys_that_python_would_compare_for_hours_are_no_answer(kind):
+    """All multiples of this number have the same hash."""
+    same = [(2**61 - 1) * number for number in range(1, 200_000)]
+    forged = {"set": same, "dict": [[key, 0] for key in same]}[kind]
+    start = time.process_time()
+    with pytest.raises(SubmissionError, match="too many keys with the same hash"):
+        unpack(json.dumps({"list": [{kind: forged}]}))
+    assert time.process_time() - start < 5
+    honest = {-1, -2, *range(20_000), *map(str, range(20_000)), *((n, -n) for n in range(20_000))}
+    assert unpack(pack(honest)) == honest

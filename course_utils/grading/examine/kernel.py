@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,12 @@ from course_utils.grading.assignment.course import CONFIG
 from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.bubblewrap import open_sandbox
 from course_utils.grading.sandbox.layout import HANDED_IN, WORK, private_cache, python_folders
-from course_utils.grading.sandbox.limits import MAX_MESSAGE_BYTES, MAX_SENT_BYTES, SEND_SECONDS
+from course_utils.grading.sandbox.limits import (
+    MAX_MESSAGE_BYTES,
+    MAX_SEARCHED,
+    MAX_SENT_BYTES,
+    SEND_SECONDS,
+)
 from course_utils.grading.sandbox.procfs import Process
 from course_utils.grading.sandbox.relay import Relay
 from course_utils.runtime import cache_dir, keras_home, start_folder
@@ -135,7 +143,9 @@ def data_folders() -> list[Path]:
     folders += [cache_dir() / "datasets", cache_dir() / "features", keras_home() / "models"]
     folders = [folder for folder in folders if folder.exists()]
     for folder in [*folders, *python_folders()]:
-        if _holds_more_than_data(folder.resolve()):
+        if _holds_more_than_data(folder.resolve()) or (
+            folder in folders and holds_a_course(folder)
+        ):
             raise SandboxError(
                 f"{folder} would be visible to submissions, and it holds more than data or Python: "
                 f"the course, the folder in which you grade, or a home. Set {env.DATA.name} or "
@@ -148,3 +158,21 @@ def data_folders() -> list[Path]:
 def _holds_more_than_data(folder: Path) -> bool:
     private = (start_folder().resolve(), Path.home().resolve())
     return any(each.is_relative_to(folder) for each in private) or (folder / CONFIG).is_file()
+
+
+def holds_a_course(folder: Path) -> bool:
+    """Tell whether a course is somewhere in a folder, as far as a short search finds one.
+
+    A Dask worker on another machine does not know where the course is. Data can be millions of
+    files, so the uppermost levels come first.
+    """
+    folders, left = [folder], MAX_SEARCHED
+    for place in folders:  # which grows
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
+            for entry in itertools.islice(entries, left):
+                left -= 1
+                if entry.name == CONFIG:
+                    return True
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry))
+    return False

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from course_utils.data import Dataset
 from course_utils.errors import SubmissionError
 from course_utils.evaluation import Evaluation
@@ -14,8 +16,8 @@ from course_utils.submission.messages import Structure
 from course_utils.submission.trained import Trained, load_trained
 from course_utils.thresholds import load_thresholds
 
-# Test images whose classes are compared between students.
-TRACED = 2_000
+# Test images whose classes are compared between students, and those that are also mirrored.
+TRACED, MIRRORED = 2_000, 500
 
 
 def network(
@@ -71,7 +73,13 @@ def network(
         message=f"{sign} {question}: test accuracy {scored}, required: {threshold:.0%}",
         review=reasons_to_review(trained, scored, threshold, data),
         accuracies=(_measured(trained, scored, threshold),),
-        traces={question: [_mistakes(scored), trained.network.weights]},
+        traces={
+            question: [
+                _mistakes(scored.y_true[:TRACED], scored.y_pred[:TRACED]),
+                trained.network.weights,
+                _mirrored(trained, scored, data),
+            ]
+        },
     )
 
 
@@ -174,11 +182,22 @@ def _measured(trained: Trained, scored: Evaluation, threshold: float) -> dict[st
     }
 
 
-def _mistakes(scored: Evaluation) -> str:
-    """Return what the network takes the first images for: a character each, ``"."`` if right.
+def _mirrored(trained: Trained, scored: Evaluation, data: Dataset) -> str:
+    """Return what the network takes the first pictures for if they are mirrored.
+
+    Another network, which mirrors its pictures first, then makes the same mistakes.
+    """
+    if data.x_test.ndim != 4:  # features of pictures
+        return ""
+    y = scored.y_true[:MIRRORED]
+    pictures = np.asarray(data.x_test[: len(y)])[:, :, ::-1]
+    return _mistakes(y, trained.network.predict(pictures).argmax(axis=1))
+
+
+def _mistakes(y: np.ndarray, predicted: np.ndarray) -> str:
+    """Return what a network takes images for: a character each, ``"."`` if right.
 
     Two networks that were trained apart agree on at most three quarters of the images that either
     of them gets wrong; copies agree on nearly all, even if their weights were changed a little.
     """
-    y, predicted = scored.y_true[:TRACED], scored.y_pred[:TRACED]
     return "".join("." if t == p else chr(ord("a") + p) for t, p in zip(y, predicted))

@@ -12,6 +12,8 @@ import base64
 import html
 import itertools
 import re
+import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,6 +25,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.token import STANDARD_TYPES
 
 from course_utils.grading.inside.formulas import is_ordinary, may_hold_a_formula
+from course_utils.grading.sandbox.limits import MAX_COLUMNS
 
 _TAGS = """
     a abbr b blockquote br caption code dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i img ins
@@ -58,6 +61,12 @@ STYLE = re.compile(r"<style\b[^>]*>.*?</style\s*>", re.DOTALL | re.IGNORECASE)
 # HTML that is still not the same after so many readings is shown as text.
 MOST_READINGS = 4
 
+# Attributes with which a cell of a table takes several columns and rows.
+SPANS = ("colspan", "rowspan")
+TOO_WIDE = (
+    f"A table with more than {MAX_COLUMNS} columns is not shown. The submitted notebook has it."
+)
+
 # MathJax looks for formulas in no text that is inside these.
 CODE = ("code", "pre")
 SPACE = re.compile(r"[ \t\n\f\r]+")
@@ -92,6 +101,13 @@ def harmless_html(text: str, formulas: bool = True) -> str:
     >>> harmless_html("<p>$&#92;href{a}{b}$</p>")
     '<p><code>$\\href{a}{b}$</code></p>'
     """
+    try:
+        return _harmless(text, formulas)
+    except _TooWide:
+        return f"<p>{TOO_WIDE}</p>"
+
+
+def _harmless(text: str, formulas: bool) -> str:
     # A browser reads what is written here. With tags that are nested wrongly it could find other
     # texts than were checked, so the result must be one that stays the same when it is read again.
     read = STYLE.sub("", text)  # such as that of every table of pandas
@@ -155,7 +171,7 @@ def _clean(text: str, formulas: bool) -> str:
         attributes=_is_allowed,
         protocols=LINKS,
         css_sanitizer=CSSSanitizer(allowed_css_properties=["text-align"]),
-        filters=[_Formulas if formulas else _NoFormulas],
+        filters=[_Formulas if formulas else _NoFormulas, _Tables],
     ).clean(text)
 
 
@@ -202,6 +218,57 @@ class _NoFormulas(_Formulas):
 
     def is_harmless(self, text: str) -> bool:
         return not may_hold_a_formula(text)
+
+
+class _TooWide(Exception):
+    """A table has more columns than a browser displays in a short time."""
+
+
+class _Tables(Filter):
+    """Counts the columns of tables, in a stream of html5lib's tokens.
+
+    A table of many columns takes a browser far more time than as many cells in rows. With spans, a
+    few cells can make many columns.
+    """
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        tables: list[_Columns] = []
+        for token in self.source:
+            name = token.get("name")
+            if token["type"] == "EndTag" and name == "table":
+                tables.pop()
+            elif token["type"] == "StartTag":
+                if name == "table":
+                    tables.append(_Columns())
+                elif name == "tr":
+                    tables[-1].start_row()
+                elif name in ("td", "th"):
+                    tables[-1].add(*(int(token["data"].get((None, n), 1)) for n in SPANS))
+            yield token
+
+
+class _Columns:
+    """Counts the columns of one table, row by row."""
+
+    def __init__(self) -> None:
+        self._row = 0
+        self._here = 0
+        # Columns that cells of earlier rows take: number of the last row that has them -> columns.
+        self._from_above: Counter[int] = Counter()
+
+    def start_row(self) -> None:
+        self._row += 1
+        self._from_above = Counter(
+            {last: columns for last, columns in self._from_above.items() if last >= self._row}
+        )
+        self._here = self._from_above.total()
+
+    def add(self, columns: int, rows: int) -> None:
+        self._here += max(1, columns)
+        if rows != 1:  # 0 stands for all rows
+            self._from_above[self._row + rows - 1 if rows else sys.maxsize] += max(1, columns)
+        if self._here > MAX_COLUMNS:
+            raise _TooWide
 
 
 def _decoded(token: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 
 from course_utils.errors import SubmissionError
-from course_utils.grading.sandbox.limits import MAX_NUMBERS
+from course_utils.grading.sandbox.limits import MAX_NUMBERS, MAX_SCALARS
 
 
 def _names(text: str) -> frozenset[str]:
@@ -110,6 +110,10 @@ TEXT = re.compile(r"[\w .,:>+*&/()-]{0,200}")
 DTYPES = re.compile(r"(mixed_)?(b?float16|float32|float64)|u?int(8|16|32|64)|bool|string")
 # Settings that are lists of numbers with which a layer computes.
 HOLD_NUMBERS = frozenset(["mean", "variance", "bin_boundaries", "scale", "offset"])
+# Settings that are single numbers with which a layer or an operation computes.
+COMPUTE = _names("""
+    alpha b default_value epsilon initial mask_value max_value negative_slope threshold x_max x_min
+""")
 # Nested networks, and nested lists.
 MAX_NESTED, MAX_LISTS = 30, 10
 
@@ -137,6 +141,8 @@ def checked_structure(structure: str, name: str) -> str:
         checked = _model(json.loads(structure), 0)
         if (numbers := _constants(checked)) > MAX_NUMBERS:
             raise _Refused(f"{numbers} numbers in constants, which could be weights")
+        if (numbers := _scalars(checked)) > MAX_SCALARS:
+            raise _Refused(f"{numbers} numbers as settings or inputs, which could be weights")
         return json.dumps(checked)
     except _Refused as error:
         raise SubmissionError(
@@ -321,19 +327,58 @@ def _numbers(part: Any, depth: int) -> int:
         raise _Refused("lists nested too deeply")
     if isinstance(part, list):
         return sum(_numbers(each, depth + 1) for each in part)
-    return isinstance(part, int | float)
+    return _is_number(part)
+
+
+def _is_number(part: Any) -> bool:
+    return isinstance(part, int | float) and not isinstance(part, bool)
 
 
 def _constants(part: Any) -> int:
     """Count the numbers in all constants of a checked structure."""
     if isinstance(part, list):
         return sum(map(_constants, part))
-    if not isinstance(part, dict):
+    if not isinstance(part, dict) or part.get("module") in PARTS:  # weights replace initial values
         return 0
     if part.get("class_name") in ("__numpy__", "__tensor__"):
         return max(1, _numbers(part["config"]["value"], 0))
     lists = sum(_numbers(part[key], 0) for key in HOLD_NUMBERS & part.keys())
     return lists + sum(map(_constants, part.values()))
+
+
+def _scalars(part: Any) -> int:
+    """Count the single numbers of a checked structure with which it computes.
+
+    They are those that are called with tensors, and settings other than those that Keras chooses.
+    """
+    if isinstance(part, list):
+        return sum(map(_scalars, part))
+    if not isinstance(part, dict) or part.get("module") in PARTS:
+        return 0
+    kind, config = _kind(part), part.get("config")
+    count = sum(map(_scalars, part.values()))
+    if kind != "GetItem":  # whose numbers are places
+        count += _in_calls(part.get("inbound_nodes"))
+    if isinstance(config, dict) and COMPUTE & config.keys():
+        usual = _defaults(getattr(sys.modules[part["module"]], kind))
+        for key in COMPUTE & config.keys():
+            count += _is_number(config[key]) and config[key] != usual.get(key)
+    return count
+
+
+def _in_calls(part: Any) -> int:
+    """Count the numbers in the inputs of calls, beside tensors and constants."""
+    if isinstance(part, list):
+        return sum(map(_in_calls, part))
+    if isinstance(part, dict):
+        return 0 if "config" in part else sum(map(_in_calls, part.values()))
+    return _is_number(part)
+
+
+@functools.cache
+def _defaults(kind: type[Any]) -> dict[str, Any]:
+    """Return the settings of a class where nothing else is said."""
+    return {each.name: each.default for each in inspect.signature(kind).parameters.values()}
 
 
 def _text(part: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import pwd
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from nbgrader.exchange.default import ExchangeCollect
 from nbgrader.plugins import FileNameCollectorPlugin
 
-from course_utils.grading.nbgrader_steps.folder import TIMESTAMP, survey
+from course_utils.grading.nbgrader_steps.folder import TIMESTAMP, open_inside, survey
 from course_utils.grading.nbgrader_steps.notes import printable
 
 # The time of what is not collected.
@@ -24,48 +24,79 @@ class Collect(ExchangeCollect):
 
     The folder of a submission belongs to its student until it is collected. nbgrader would follow
     the links in it with the lecturer's rights, believe the time that stands in a file of it, and
-    end at the first file that cannot be copied.
+    end at the first file that cannot be copied. Everybody can make a folder with any student's name
+    there, and nbgrader would collect it with a warning.
     """
 
     src_records: list[dict[str, Any]]
+    check_owner: bool
 
     def init_src(self) -> None:
-        """Find the folders to collect, but no links, and none whose name has no time."""
+        """Find the folders to collect, but no links, and none whose name is wrong."""
+        # nbgrader's own check would only warn, and end at a folder that is gone.
+        self._has_owners, self.check_owner = self.check_owner, False
         super().init_src()
         self.src_records = [record for record in self.src_records if record["username"]]
 
     def _path_to_record(self, path: str) -> dict[str, Any]:
         try:
             record = super()._path_to_record(path)
-        except Exception:  # dateutil raises many kinds
-            record = None
-        if record is None or os.path.islink(path) or not os.path.isdir(path):
-            self.log.warning("%s was not collected: it is no submission", printable(path))
+            with open_inside(Path(path)) as folder:
+                self._check_owner(folder, record["username"])
+        except Exception as error:  # dateutil raises many kinds
+            self._say_not_collected(path, error)
             return {"username": "", "timestamp": NEVER}
         return record
 
+    def _check_owner(self, folder: int, student: str) -> None:
+        """Make sure that a folder is the student's, unless nbgrader's setting is off."""
+        user = os.fstat(folder).st_uid
+        try:
+            owner = pwd.getpwuid(user).pw_name
+        except KeyError:
+            owner = f"the user {user}"
+        if self._has_owners and owner != student:
+            raise PermissionError(
+                f"it belongs to {owner}. If students here are no users of this system, set "
+                "c.ExchangeCollect.check_owner = False"
+            )
+
     def do_copy(self, src: str, dest: str, log: Any = None) -> None:
         """Copy the files that are graded, and write the time that the folder's name contains."""
-        received = Path(src)
+        # The name is STUDENT+ASSIGNMENT+TIME, with or without +RANDOM.
+        student, _, received, *_ = Path(src).name.rsplit("+", 3)
         with tempfile.TemporaryDirectory(prefix="collected-") as place:
             staged = Path(place) / "submission"
             staged.mkdir()
-            for path in survey(received, most_bytes=1_000 * self.coursedir.max_dir_size).files:
-                if path != Path(TIMESTAMP):
-                    (staged / path).parent.mkdir(parents=True, exist_ok=True)
-                    self._copy(received / path, staged / path)
+            try:
+                self._stage(Path(src), staged, student)
+            except OSError as error:
+                self._say_not_collected(src, error)
+                return
             super().do_copy(str(staged), dest, log)
-        # The name is STUDENT+ASSIGNMENT+TIME, with or without +RANDOM.
-        (Path(dest) / TIMESTAMP).write_text(received.name.rsplit("+", 3)[2])
+        (Path(dest) / TIMESTAMP).write_text(received)
 
-    def _copy(self, source: Path, dest: Path) -> None:
-        """Copy a regular file that its owner may be replacing with a link or a pipe."""
-        try:
-            handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            with open(handle, "rb") as file, dest.open("xb") as copy:
-                shutil.copyfileobj(file, copy)
-        except OSError as error:
-            self.log.warning("%s was not collected: %s", printable(str(source)), error.strerror)
+    def _stage(self, source: Path, staged: Path, student: str) -> None:
+        """Copy the files that are graded, in whatever way their owner changes them meanwhile."""
+        files = survey(source, most_bytes=1_000 * self.coursedir.max_dir_size).files
+        with open_inside(source) as folder:
+            self._check_owner(folder, student)
+            for path, status in files.items():
+                if path == Path(TIMESTAMP):
+                    continue
+                (staged / path).parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    with (
+                        open_inside(folder, path, os.O_NONBLOCK) as handle,
+                        open(handle, "rb", closefd=False) as file,
+                        (staged / path).open("xb") as copy,
+                    ):
+                        copy.write(file.read(status.st_size))  # it could grow without an end
+                except OSError as error:
+                    self._say_not_collected(str(source / path), error)
+
+    def _say_not_collected(self, path: str, error: Exception) -> None:
+        self.log.warning("%s was not collected: %s", printable(path), printable(str(error)))
 
 
 class FileNames(FileNameCollectorPlugin):

@@ -7,11 +7,12 @@ that are too long and at folders in the place of files. Everything that could do
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -68,7 +69,7 @@ class Contents:
 
 
 def survey(folder: Path, given: Iterable[Path] = (), most_bytes: int = MAX_FILES_BYTES) -> Contents:
-    """List a folder, and decide what of it is graded; nothing is followed, opened or changed.
+    """List a folder, and decide what of it is graded; no link is followed, and nothing is changed.
 
     The time is proportional to the number of files, whatever their names are.
 
@@ -87,9 +88,8 @@ def survey(folder: Path, given: Iterable[Path] = (), most_bytes: int = MAX_FILES
     folders = [Path()]
     for place in folders:  # which grows: a folder's own folders come after all on its level
         try:
-            entries = [
-                (place / e.name, e.stat(follow_symlinks=False)) for e in os.scandir(folder / place)
-            ]
+            with open_inside(folder, place) as handle, os.scandir(handle) as listed_there:
+                entries = [(place / e.name, e.stat(follow_symlinks=False)) for e in listed_there]
         except OSError:
             found.left_out[place] = UNREADABLE
             continue
@@ -103,6 +103,39 @@ def survey(folder: Path, given: Iterable[Path] = (), most_bytes: int = MAX_FILES
     _leave_out_large(found, most_bytes)
     _leave_out_many(found, folders)
     return found
+
+
+@contextlib.contextmanager
+def open_inside(
+    folder: Path | int, path: Path = Path(), flags: int = os.O_DIRECTORY
+) -> Iterator[int]:
+    """Open something in a folder for reading, and yield the handle; no link is followed.
+
+    Its owner may be replacing folders with links meanwhile.
+
+    Parameters
+    ----------
+    folder : Path or int
+        The folder, or its handle.
+    path : Path
+        Path in the folder.
+    flags : int
+        Of `os.open`; a folder is expected without them.
+
+    Raises
+    ------
+    OSError
+        If there is a link in the place of any part, or the system does not let it be read.
+    """
+    with contextlib.ExitStack() as opened:
+        within = folder if isinstance(folder, int) else None
+        parts = path.parts if isinstance(folder, int) else (str(folder), *path.parts)
+        for number, part in enumerate(parts, 1):
+            kind = flags if number == len(parts) else os.O_DIRECTORY
+            within = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | kind, dir_fd=within)
+            opened.callback(os.close, within)
+        assert within is not None
+        yield within
 
 
 def _why_not(path: Path, status: os.stat_result, no_files: set[Path], no_folders: set[Path]) -> str:

@@ -29,6 +29,7 @@ from course_utils.grading.sandbox.limits import (
     MAX_CELLS,
     MAX_NOTEBOOK_BYTES,
     MAX_NOTEBOOK_PARTS,
+    MAX_NOTEBOOK_VALUES,
 )
 
 # What makes a cell of each type.
@@ -194,7 +195,8 @@ def read_notebook(path: Path) -> tuple[NotebookNode, str]:
         )
     try:
         content = path.read_bytes()
-        if sum(map(content.count, (b"{", b"[", b","))) > MAX_NOTEBOOK_PARTS:
+        parts = content.count(b"{") + content.count(b"[")
+        if parts > MAX_NOTEBOOK_PARTS or content.count(b",") > MAX_NOTEBOOK_VALUES:
             return new_notebook(), "The notebook has too many parts: clear its outputs."
         notebook, more = _read_cells(content)
     except Exception as error:

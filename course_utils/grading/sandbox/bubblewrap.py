@@ -32,7 +32,7 @@ from course_utils.grading.sandbox.layout import (
 )
 from course_utils.grading.sandbox.limits import WATCH_SECONDS, Limits
 from course_utils.grading.sandbox.procfs import Process
-from course_utils.grading.sandbox.watch import Usage, excess, usage
+from course_utils.grading.sandbox.watch import Meter, Usage, excess
 from course_utils.submission.messages import Ticket
 
 WITHOUT = (
@@ -108,6 +108,7 @@ class Sandbox:
         self.pid = psutil.Process(self._keeper.pid).children()[0].pid
         self._first = Process(self.pid)
         self._group = cgroups.new_group(self.limits)
+        self._meter = Meter(self.outside(Path("/proc")))
         _open.add(self)
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -132,7 +133,7 @@ class Sandbox:
     def usage(self) -> Usage:
         """Return what the programs inside have had of the processor."""
         counted = self._group.usage() if self._group else None
-        return counted or usage(self.outside(Path("/proc")))
+        return counted or self._meter.usage()
 
     def ticket(self) -> Ticket:
         """Return what a process needs to `enter`."""
@@ -186,7 +187,8 @@ class Sandbox:
             binds.append(("--ro-bind", self.handed_in, self.folder / HANDED_IN))
         # A folder that was named by a symbolic link must also be found through that link.
         for path in seen:
-            if path.resolve() != path and not any(path.is_relative_to(f) for f in folders):
+            above = [*folders, *(each for each in seen if each != path)]
+            if path.resolve() != path and not any(map(path.is_relative_to, above)):
                 binds.append(("--symlink", path.resolve(), path))
         for how, outside, inside in binds:
             arguments += [*_parents(inside), how, str(outside), str(inside)]
@@ -214,6 +216,7 @@ class Sandbox:
         written = [self.outside(folder) for folder in self._written]
         try:
             while not self.exceeded and not self._closed.wait(WATCH_SECONDS):
+                self._meter.look()
                 self._exceeded = excess(processes, written, self.limits)
         except OSError:
             # The first process of the sandbox has ended.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from course_utils.grading.sandbox import seccomp
+from course_utils.grading.sandbox import kills, seccomp
 from course_utils.grading.sandbox.limits import Limits
 from course_utils.submission.messages import Ticket
 
@@ -22,7 +23,7 @@ CAPABILITY_VERSION_3 = 0x20080522
 
 def enter(
     ticket: Ticket, started: Callable[[int], None], ended: Callable[[int, int], None]
-) -> None:
+) -> socket.socket:
     """Enter a sandbox for good; the caller must have a single thread and call `confine` next.
 
     Only new children of a process enter a PID namespace, so the program continues in a child, and
@@ -36,6 +37,11 @@ def enter(
         Receives the id of the process that continues, as seen from outside.
     ended : callable
         Receives this id and the exit code: the negative number of a signal if one ended it.
+
+    Returns
+    -------
+    socket
+        The connection to the parent, for `confine`.
     """
     # The group's file cannot be reached from inside.
     group = os.open(ticket.group, os.O_WRONLY) if ticket.group else None
@@ -43,18 +49,23 @@ def enter(
         # If the machine runs out of memory, Linux should kill the submission and not the grader.
         Path("/proc/self/oom_score_adj").write_text("1000")
         _join_namespaces(ctypes.CDLL(None, use_errno=True), ticket.keeper)
+    near, far = socket.socketpair()
     child = os.fork()
     if child:
+        far.close()
         started(child)
+        kills.supervise(near, child)
         _, status = os.waitpid(child, 0)
         ended(child, os.waitstatus_to_exitcode(status))
         os._exit(0)
+    near.close()
     if group is not None:
         os.write(group, b"0")
         os.close(group)
+    return far
 
 
-def confine(ticket: Ticket, environment: Mapping[str, str]) -> None:
+def confine(ticket: Ticket, environment: Mapping[str, str], parent: socket.socket) -> None:
     """Drop all privileges inside a sandbox and replace the environment.
 
     Parameters
@@ -63,6 +74,8 @@ def confine(ticket: Ticket, environment: Mapping[str, str]) -> None:
         From `Sandbox.ticket`.
     environment : dict of str
         The only environment variables that the program sees.
+    parent : socket
+        From `enter`; it is closed.
     """
     os.setsid()
     os.environ.clear()
@@ -70,10 +83,14 @@ def confine(ticket: Ticket, environment: Mapping[str, str]) -> None:
     os.umask(0o022)
     os.chdir(ticket.work)
     if ticket.keeper:
-        _limit(Limits(**ticket.limits), ticket.gpu)
+        limits = Limits(**ticket.limits)
+        _limit(limits, ticket.gpu)
         _drop_rights(ctypes.CDLL(None, use_errno=True), ticket.user)
         if not ticket.trusted:
-            seccomp.forbid(ticket.gpu)
+            kills.listen(seccomp.forbid(ticket.gpu), parent)
+        # Linux refuses to pass a file on where more are on their way than this limit.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))
+    parent.close()
 
 
 def _join_namespaces(libc: ctypes.CDLL, keeper: int) -> None:
@@ -98,7 +115,6 @@ def _limit(limits: Limits, gpu: bool) -> None:
         (resource.RLIMIT_AS, address_space),
         (resource.RLIMIT_NPROC, limits.processes),
         (resource.RLIMIT_FSIZE, limits.file),
-        (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(what, (most, most))

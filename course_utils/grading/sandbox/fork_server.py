@@ -271,13 +271,13 @@ def _become(task: Task, descriptors: list[int], near: socket.socket) -> None:
 
     try:
         try:
-            enter(task.ticket, started, ended)
+            parent = enter(task.ticket, started, ended)
         except BaseException as error:
             answer(error=f"{type(error).__name__}: {error}")
             raise
         # Each task has one answer, and it has been sent.
         near.close()
-        confine(task.ticket, task.environment)
+        confine(task.ticket, task.environment, parent)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(nowhere, stream)

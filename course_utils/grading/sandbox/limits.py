@@ -13,8 +13,11 @@ from dataclasses import dataclass
 
 # Bytes of the file. A notebook with all its figures has 2 MB.
 MAX_NOTEBOOK_BYTES = 20 * 2**20
-# Objects, lists and values in its JSON: in memory, each takes hundreds of bytes.
+# Objects and lists in its JSON: in memory, each takes up to hundreds of bytes.
 MAX_NOTEBOOK_PARTS = 500_000
+# Values in its JSON: numbers and short texts take some dozens of bytes. An interactive figure can
+# have a million; it is one of the outputs, which are read but not kept.
+MAX_NOTEBOOK_VALUES = 5_000_000
 # Cells: every step of nbgrader takes time for each. The longest assignment has 60.
 MAX_CELLS = 2_000
 # Characters of a cell. A picture that Colab pastes into a text takes some hundreds of thousands.
@@ -33,6 +36,11 @@ MAX_PATH_BYTES = 500
 MAX_FILES_BYTES = 200 * 2**20
 # Bytes of the file with the time of the submission.
 MAX_TIMESTAMP_BYTES = 100
+
+# The folders that submissions see as data
+
+# Files and folders among which a course is searched; it takes some hundredths of a second.
+MAX_SEARCHED = 10_000
 
 # Messages between the grader and a program in a sandbox
 
@@ -62,6 +70,9 @@ MAX_CONFIG_BYTES = 4 * 2**20
 MAX_RATIO = 100
 # Numbers in one list of a structure: sizes and scales are few, and weights have their own file.
 MAX_NUMBERS = 64
+# Single numbers with which a structure computes, such as the 255 of `x / 255`. The deepest usual
+# networks choose one for each of their 200 normalisations.
+MAX_SCALARS = 256
 
 # Cleaning and rendering
 
@@ -73,6 +84,9 @@ SHOW_WAIT_SECONDS = 120
 # Renderers for one notebook, one after the other. When all have ended, nothing more of the notebook
 # is shown: each one keeps the grader waiting.
 SHOW_RENDERERS = 4
+# Columns of a table: a browser takes far more time for many columns than for as many rows. Tables
+# of pandas show 20 unless they are told otherwise.
+MAX_COLUMNS = 500
 # Bytes of a page: three times the largest notebook.
 MAX_PAGE_BYTES = 60 * 2**20
 
@@ -84,9 +98,15 @@ WATCH_SECONDS = 0.25
 UNCLOCKED_SECONDS = 1
 # Seconds until the processes of a control group have ended, after which the group is left behind.
 GROUP_SECONDS = 5
+# SIGKILLs that one program may send: each is decided outside the sandbox, which takes time there. A
+# notebook that starts other programs sends a few.
+MAX_KILLS = 1_000
 # Times its limit that a program's work may take altogether. Only its own time counts for the limit,
 # without the time in which it waited for a core, so that others cannot use its time up.
 BACKSTOP = 10
+# Seconds of processor time of which the system may have lost track without a control group: it
+# rounds to hundredths of a second. Where more is lost, all time counts as a program's own.
+MAX_LOST_SECONDS = 0.5
 # Bytes that an open file counts as: the most that a socket's buffer can hold, which is its usual
 # size of 208 kB and one message of that size. The system shows how many files are open, but not
 # what is in the buffers. A kernel has about 60 open files.

@@ -9,6 +9,7 @@ import select
 import signal
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 # Counts a second of the processor's time in /proc.
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -65,15 +66,35 @@ def proportional(process: Path) -> int:
     return sum(shares + _sizes(process / "status", b"VmPTE")) if shares else resident(process)
 
 
-def computed(process: Path) -> float:
-    """Return the seconds for which a process and its children that have ended have computed."""
+class Times(NamedTuple):
+    """What a process has had of the processor, in seconds.
+
+    Attributes
+    ----------
+    started : int
+        When it started: with its id, this stands for no other process.
+    own : float
+        For which it has computed itself; at least that of its first thread, to the nanosecond.
+    inherited : float
+        For which those have computed that it started, waited for and outlived.
+    """
+
+    started: int
+    own: float
+    inherited: float
+
+
+def times(process: Path) -> Times | None:
+    """Return what a process has had of the processor; None if it has ended."""
     try:
         # The process chooses its name, which stands in parentheses before the numbers.
         numbers = (process / "stat").read_bytes().rpartition(b")")[2].split()
+        first = int((process / "schedstat").read_bytes().split()[0]) / 1e9
     except OSError:
-        return 0.0
-    # Fields 14 to 17 of proc_pid_stat(5); the first one here is field 3.
-    return sum(map(int, numbers[11:15])) / TICKS
+        return None
+    # Fields 14 to 17 and 22 of proc_pid_stat(5); the first one here is field 3.
+    user, system, of_user, of_system = (int(number) / TICKS for number in numbers[11:15])
+    return Times(int(numbers[19]), max(user + system, first), of_user + of_system)
 
 
 def waited(process: Path) -> float:

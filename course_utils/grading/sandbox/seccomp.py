@@ -11,6 +11,7 @@ import signal
 import socket
 
 from course_utils.errors import SandboxError
+from course_utils.grading.sandbox import kills
 
 # System calls that are refused whatever their arguments are.
 FORBIDDEN = (
@@ -43,23 +44,39 @@ THREAD, COMMON_FILES = 0x00010000, 0x00000400
 # Commands of `fcntl` that lock a file or take a lease on it, from linux/fcntl.h.
 LOCKS = (6, 7, 37, 38, 1024)
 
+# Calls that choose a lower priority. A process that hardly ever gets a core would seem to wait for
+# one all the time, and time in which a program waits is not its own.
+PRIORITIES = ("setpriority", "sched_setscheduler", "sched_setparam", "sched_setattr")
+
 # Flags of `mmap` for shared memory without a file. A program can drop such pages from its page
 # tables; they then stay in memory and count for no process.
 SHARED_WITHOUT_FILE = 0x21
 
+# Flags of `clone`: the signal that the parent receives at the child's end.
+EXIT_SIGNAL = 0xFF
+
 # Calls that send a signal to threads or with data, and the place of the signal among the arguments.
-# A program cannot end itself by SIGKILL with them, nor with `kill`: this signal means that it was
-# ended from outside.
+# A program cannot end itself by SIGKILL with them, nor with `kill` (see `kills`): this signal means
+# that it was ended from outside.
 SENDS_SIGNAL = {"tkill": 1, "tgkill": 2, "rt_sigqueueinfo": 1, "rt_tgsigqueueinfo": 2}
 
-# Command of `fcntl` that chooses a signal, from linux/fcntl.h.
-F_SETSIG = 10
+# Command of `fcntl` that chooses a signal, and those with which somebody else receives it when a
+# file is ready, from linux/fcntl.h; the latter also as requests of `ioctl`, from asm/sockios.h.
+F_SETSIG, OWNERS, OWNER_REQUESTS = 10, (8, 15), (0x8901, 0x8902)
+
+# Limits at which the system sends SIGKILL: on the processor's time, also without a pause.
+ENDED_AT = (resource.RLIMIT_CPU, 15)
+
+# Bit of the id in `kill` that stands for a group of processes.
+NEGATIVE = 0x80000000
 
 # Level and options of `setsockopt` that enlarge a socket's buffers.
 SOL_SOCKET, BUFFER_SIZES = 1, (7, 8, 32, 33)
 
 # Constants from seccomp.h.
-ALLOW, ERROR, NOT_EQUAL, MASKED_EQUAL, UNKNOWN = 0x7FFF0000, 0x00050000, 1, 7, -1
+ALLOW, ERROR, NOTIFY = 0x7FFF0000, 0x00050000, 0x7FC00000
+# Constants of libseccomp.
+NOT_EQUAL, MASKED_EQUAL, UNKNOWN = 1, 7, -1
 
 
 class _Comparison(ctypes.Structure):
@@ -73,7 +90,7 @@ class _Comparison(ctypes.Structure):
     )
 
 
-def forbid(gpu: bool) -> None:
+def forbid(gpu: bool) -> int:
     """Make Linux refuse the `FORBIDDEN` calls to this process and its children, permanently.
 
     Locks on files have no effect from then on.
@@ -83,6 +100,12 @@ def forbid(gpu: bool) -> None:
     gpu : bool
         Whether the process may use a GPU. CUDA does not start without files in memory and shared
         memory without a file, so both are then allowed, and so are sockets of every family.
+
+    Returns
+    -------
+    int
+        The listener, a file, from which a call of `kill` with SIGKILL can be received (see
+        `kills`). Such a call waits for the answer.
 
     Raises
     ------
@@ -95,6 +118,7 @@ def forbid(gpu: bool) -> None:
     for flag in NEW_NAMESPACES:
         _refuse(context, "clone", errno.EPERM, _has(0, flag))
     _refuse(context, "clone", errno.EPERM, _has(0, THREAD, of=THREAD | COMMON_FILES))
+    _refuse(context, "clone", errno.EPERM, _has(0, signal.SIGKILL, of=EXIT_SIGNAL))
     if not gpu:
         # Kernels and tests talk through sockets in files; no other family is needed.
         for name in ("socket", "socketpair"):
@@ -108,23 +132,35 @@ def forbid(gpu: bool) -> None:
     _refuse(context, "flock", 0)
     for command in LOCKS:
         _refuse(context, "fcntl", 0, _is(1, command))
+    for name in PRIORITIES:  # without an effect, as locks
+        _refuse(context, name, 0)
     for name, argument in SENDS_SIGNAL.items():
         _refuse(context, name, errno.EPERM, _is(argument, signal.SIGKILL))
     # The sandbox ends with its first two processes, which an ordinary user's programs could end.
     for name in ("kill", *SENDS_SIGNAL):
-        for first in (1, 2):
+        for first in kills.FIRST:
             _refuse(context, name, errno.EPERM, _is(0, first))
-    # Other ways to have the system send SIGKILL: after a time limit, or when a file is ready.
-    _refuse(context, "setrlimit", errno.EPERM, _is(0, resource.RLIMIT_CPU))
-    _refuse(context, "prlimit64", errno.EPERM, _is(1, resource.RLIMIT_CPU), _is_not(2, 0))
+    for target in (-1, -2):  # everybody, and the group of the first processes
+        _refuse(context, "kill", errno.EPERM, _is(0, target))
+    # Other ways to have the system send SIGKILL, or a signal to those two: at a time limit, or when
+    # a file is ready.
+    for limit in ENDED_AT:
+        _refuse(context, "setrlimit", errno.EPERM, _is(0, limit))
+        _refuse(context, "prlimit64", errno.EPERM, _is(1, limit), _is_not(2, 0))
     _refuse(context, "fcntl", errno.EPERM, _is(1, F_SETSIG), _is(2, signal.SIGKILL))
-    # The process itself, its group, and everybody.
-    for target in (os.getpid(), 0, -os.getpid(), -1):
-        _refuse(context, "kill", errno.EPERM, _is(0, target & 0xFFFFFFFF), _is(1, signal.SIGKILL))
+    for command in OWNERS:
+        _refuse(context, "fcntl", errno.EPERM, _is(1, command))
+    for request in OWNER_REQUESTS:
+        _refuse(context, "ioctl", errno.EPERM, _is(1, request))
+    # The process's own group, and any other process, of which only its id is known here.
+    _refuse(context, "kill", errno.EPERM, _is(0, -os.getpid()), _is(1, signal.SIGKILL))
+    _rule(context, "kill", NOTIFY, _has(0, 0, of=NEGATIVE), _is(1, signal.SIGKILL))
     # A filter cannot read the arguments of clone3; after this error, programs use clone instead.
     _refuse(context, "clone3", errno.ENOSYS)
     _done(library().seccomp_load(context), "seccomp_load")
+    listener = library().seccomp_notify_fd(context)
     library().seccomp_release(context)
+    return listener
 
 
 @functools.cache
@@ -153,7 +189,7 @@ def _has(argument: int, flags: int, of: int = 0) -> _Comparison:
 
 
 def _is(argument: int, value: int) -> _Comparison:
-    return _Comparison(argument, MASKED_EQUAL, 0xFFFFFFFF, value)
+    return _Comparison(argument, MASKED_EQUAL, 0xFFFFFFFF, value & 0xFFFFFFFF)
 
 
 def _is_not(argument: int, value: int) -> _Comparison:
@@ -161,12 +197,16 @@ def _is_not(argument: int, value: int) -> _Comparison:
 
 
 def _refuse(context: ctypes.c_void_p, name: str, number: int, *when: _Comparison) -> None:
+    _rule(context, name, ERROR | number, *when)
+
+
+def _rule(context: ctypes.c_void_p, name: str, action: int, *when: _Comparison) -> None:
     call = library().seccomp_syscall_resolve_name(name.encode())
     call = NUMBERS[name] if call == UNKNOWN else call
     comparisons = (_Comparison * len(when))(*when)
     _done(
         library().seccomp_rule_add_array(
-            context, ctypes.c_uint32(ERROR | number), call, len(when), comparisons
+            context, ctypes.c_uint32(action), call, len(when), comparisons
         ),
         name,
     )

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from course_utils.grading.sandbox.limits import BACKSTOP, BUFFER_BYTES, Limits
+from course_utils.grading.sandbox.limits import BACKSTOP, BUFFER_BYTES, MAX_LOST_SECONDS, Limits
 from course_utils.grading.sandbox.procfs import (
-    computed,
+    Times,
     descriptors,
     proportional,
     resident,
+    times,
     waited,
 )
 
@@ -68,19 +69,51 @@ class Clock:
         return min(limit - self.seconds(), BACKSTOP * limit - passed)
 
 
-def usage(processes: Path) -> Usage:
-    """Return what the programs in a sandbox have had of the processor.
+class Meter:
+    """Measures what the programs in a sandbox have had of the processor, without a control group.
+
+    Linux adds the time of a process that has ended to that of the process that waits for it, and
+    forgets it if nobody does. Programs could so keep each other from the cores, and seem to wait
+    for those of others. Therefore nobody is believed to wait where much time was forgotten.
 
     Parameters
     ----------
     processes : Path
         The sandbox's own ``/proc``, as seen from outside.
     """
+
+    def __init__(self, processes: Path) -> None:
+        self._processes = processes
+        self._seen: dict[tuple[str, int], Times] = {}
+        self._lost = 0.0
+
+    def usage(self) -> Usage:
+        """Return the time until now, without what was forgotten."""
+        running = _running(self._processes)
+        counted = filter(None, map(times, running))
+        computed = sum(each.own + each.inherited for each in counted)
+        is_believed = self._lost <= MAX_LOST_SECONDS
+        return Usage(computed, sum(map(waited, running)) if is_believed else 0.0)
+
+    def look(self) -> None:
+        """Look which processes have ended since the last call, and whether their time is kept."""
+        running = {process.name: times(process) for process in _running(self._processes)}
+        now = {(name, each.started): each for name, each in running.items() if each}
+        ended = [each for key, each in self._seen.items() if key not in now]
+        kept = sum(
+            each.inherited - (self._seen[key].inherited if key in self._seen else 0.0)
+            for key, each in now.items()
+        )
+        lost = self._lost + sum(each.own + each.inherited for each in ended) - kept
+        # Nobody saves up time by processes that start and end between two looks.
+        self._seen, self._lost = now, max(lost, 0.0)
+
+
+def _running(processes: Path) -> list[Path]:
     try:
-        running = [processes / name for name in os.listdir(processes) if name.isdigit()]
+        return [processes / name for name in os.listdir(processes) if name.isdigit()]
     except OSError:  # the sandbox has ended
-        running = []
-    return Usage(sum(map(computed, running)), sum(map(waited, running)))
+        return []
 
 
 def excess(processes: Path, written: Iterable[Path], limits: Limits) -> str:

@@ -12,6 +12,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell
 from nbgrading import new_cell
+from sandbox_programs import KILLS_ITSELF
 
 from course_utils.errors import InterruptedExaminationError, SandboxError
 from course_utils.grading.examine import store
@@ -19,6 +20,7 @@ from course_utils.grading.examine.endings import signal_name
 from course_utils.grading.examine.job import Job
 from course_utils.grading.examine.submission import examine
 from course_utils.grading.sandbox import fork_server
+from course_utils.grading.sandbox.limits import MAX_KILLS
 from course_utils.submission.contract import GRADE_MIME
 from course_utils.submission.messages import Ticket
 
@@ -122,38 +124,32 @@ def test_what_a_notebook_does_to_its_kernel_counts(program, why):
     assert [for_lecturer for _, for_lecturer in examined.notes] == [f"The kernel ended: {why}"]
 
 
-KILLS_ITSELF = """
-import ctypes, fcntl, os, resource, signal, threading
-
-def attempts():
-    libc = ctypes.CDLL(None, use_errno=True)
-    for target in (os.getpid(), 0, -1, -os.getpgid(0)):
-        yield lambda target=target: os.kill(target, signal.SIGKILL)
-    yield lambda: signal.pthread_kill(threading.get_ident(), signal.SIGKILL)
-    yield lambda: signal.pidfd_send_signal(os.pidfd_open(os.getpid()), signal.SIGKILL)
-    for first in (1, 2):
-        yield lambda first=first: os.kill(first, signal.SIGTERM)
-    yield lambda: resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
-    yield lambda: fcntl.fcntl(os.pipe()[0], fcntl.F_SETSIG, signal.SIGKILL)
-
-refused = 0
-for attempt in attempts():
-    try:
-        attempt()
-    except (PermissionError, ValueError):
-        refused += 1
-first = refused
-"""
-
-
 def test_a_notebook_cannot_look_as_if_it_was_killed_from_outside():
-    count = "from course_utils.grading import grade\ngrade.equal('refused', first, 10)"
-    assert fraction(examine(job(KILLS_ITSELF, count))) == 1
+    count = "from course_utils.grading import grade\ngrade.equal('refused', first, 22)"
+    assert fraction(examine(job(f"{KILLS_ITSELF}first = refused", count))) == 1
 
 
-def test_a_notebook_may_kill_what_it_has_started():
-    program = "import subprocess\nchild = subprocess.Popen(['sleep', '60'])\nchild.kill()\n"
-    assert fraction(examine(job(f"{program}first = int(child.wait() == -9)"))) == 1
+@pytest.mark.parametrize("kill", ["kill(child.pid, 9)", "killpg(child.pid, 9)"])
+def test_a_notebook_may_kill_what_it_has_started(kill):
+    program = (
+        "import os, subprocess\n"
+        "child = subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
+        f"os.{kill}\nfirst = int(child.wait() == -9)\n"
+        "try:\n    os.kill(child.pid, 9)\nexcept ProcessLookupError:\n    pass"
+    )
+    assert fraction(examine(job(program))) == 1
+
+
+def test_whom_a_notebook_kills_is_decided_a_limited_number_of_times():
+    """Afterwards the system refuses it, and the notebook goes on."""
+    program = (
+        "import os, subprocess\nchild = subprocess.Popen(['sleep', '60'])\n"
+        "for number in range(1_000_000):\n    try:\n        os.kill(os.getpid(), 9)\n"
+        "    except PermissionError:\n        pass\n    except OSError:\n        break\n"
+        "first = number"
+    )
+    count = TEST.replace("1)", f"{MAX_KILLS})")
+    assert fraction(examine(job(program, count))) == 1
 
 
 def test_a_fork_server_that_was_killed_is_started_again():

@@ -17,6 +17,7 @@ from sandbox_programs import GRASP
 
 from course_utils import env
 from course_utils.errors import SandboxError
+from course_utils.grading.examine import kernel
 from course_utils.grading.examine.job import Job, read_files
 from course_utils.grading.examine.names import names_in
 from course_utils.grading.examine.submission import examine
@@ -82,7 +83,9 @@ def test_a_lecturers_notebook_that_is_stopped_runs_once_for_all(tmp_path, monkey
 
 
 @pytest.mark.sandbox
-@pytest.mark.parametrize("what", ["the grader's folder", "a home", "the course"])
+@pytest.mark.parametrize(
+    "what", ["the grader's folder", "a home", "the course", "a course that is graded elsewhere"]
+)
 def test_data_are_not_taken_from_a_folder_that_holds_more(tmp_path, monkeypatch, what):
     """A submission would see the hidden tests, the gradebook or other submissions."""
     data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
@@ -93,8 +96,34 @@ def test_data_are_not_taken_from_a_folder_that_holds_more(tmp_path, monkeypatch,
         monkeypatch.setenv("HOME", str(data / "mnist"))
     if what == "the course":
         (data / "nbgrader_config.py").touch()
+    if what == "a course that is graded elsewhere":  # as on a Dask worker
+        (data / "lectures" / "spring").mkdir(parents=True)
+        (data / "lectures" / "spring" / "nbgrader_config.py").touch()
     monkeypatch.setenv("COURSE_DATA", str(data))
     with pytest.raises(SandboxError, match="holds more than data"):
+        examine(Job([new_code_cell("1")], [], {}, 60, 60, False))
+
+
+def test_a_course_is_searched_among_the_uppermost_folders_of_the_data(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernel, "MAX_SEARCHED", 100)
+    images, course = tmp_path / "images" / "train", tmp_path / "zoo" / "course"
+    images.mkdir(parents=True)
+    for number in range(200):
+        (images / f"{number}.png").touch()
+    assert not kernel.holds_a_course(tmp_path)
+    course.mkdir(parents=True)
+    (course / "nbgrader_config.py").touch()
+    (images / "itself").symlink_to(tmp_path)
+    assert not kernel.holds_a_course(images)
+    assert kernel.holds_a_course(course.parent)
+
+
+@pytest.mark.sandbox
+def test_a_virtual_environment_that_is_the_course_folder_is_refused(tmp_path, monkeypatch):
+    """Every submission sees the environment's folder, with the hidden tests in it."""
+    (tmp_path / "nbgrader_config.py").touch()
+    monkeypatch.setattr(kernel, "python_folders", lambda: [tmp_path])
+    with pytest.raises(SandboxError, match="make the virtual environment in a folder of its own"):
         examine(Job([new_code_cell("1")], [], {}, 60, 60, False))
 
 

@@ -18,7 +18,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.inside.cleaning import clean_cell
 from course_utils.grading.inside.formulas import is_ordinary
-from course_utils.grading.inside.harmless import harmless_html, harmless_markdown
+from course_utils.grading.inside.harmless import TOO_WIDE, harmless_html, harmless_markdown
 from course_utils.grading.nbgrader_steps import points
 from course_utils.paths import CHECKOUT
 from course_utils.submission.contract import GRADE_MIME, LECTURER
@@ -221,3 +221,42 @@ def test_sizes_of_pictures_and_counts_are_usual_numbers():
     (kept,) = cleaned(cell)
     assert kept.outputs[0].metadata == {"image/png": {"height": 20}}
     assert kept.execution_count is None
+
+
+def table(cells: str, rows: int = 1) -> str:
+    return f"<table><tbody>{f'<tr>{cells}</tr>' * rows}</tbody></table>"
+
+
+NESTED = f"<td>{table('<td>1</td>')}</td>"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_shown"),
+    [
+        (table("<td>1</td>" * 500, rows=3), True),
+        (table("<td>1</td>" * 501), False),
+        (table("<td>1</td>") + table("<td>1</td>" * 501), False),
+        (table(NESTED * 500), True),
+        (table(NESTED * 501), False),
+        (table('<td colspan="9999">1</td>'), False),
+        (table('<td colspan="2">1</td>' * 250), True),
+        (table('<td colspan="2">1</td>' * 251), False),
+        # A group of rows has one header; each takes a column while it lasts.
+        (table('<th rowspan="2">1</th>', rows=501), True),
+        (table('<th rowspan="502">1</th>', rows=501), False),
+        (table('<th rowspan="0">1</th>', rows=501), False),
+        (table('<td colspan="-5" rowspan="x">1</td>'), True),
+        ("</table><tr><td>" * 600 + "</table>", True),
+    ],
+)
+def test_tables_with_many_columns_are_not_shown(text, is_shown):
+    (cell,) = cleaned(new_code_cell(outputs=[new_output("display_data", {"text/html": text})]))
+    assert (TOO_WIDE not in cell.outputs[0].data["text/html"]) is is_shown
+    (raw,) = cleaned(new_raw_cell(text))
+    assert (TOO_WIDE not in raw.source) is is_shown
+
+
+def test_a_wide_table_in_markdown_is_not_shown():
+    row = "|a" * 600 + "|\n"
+    (cell,) = cleaned(new_markdown_cell(row + "|-" * 600 + "|\n" + row))
+    assert TOO_WIDE in cell.source

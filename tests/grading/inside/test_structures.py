@@ -14,6 +14,7 @@ from keras import layers, ops
 from unusual_networks import call_operation, network_with
 
 from course_utils.errors import SubmissionError
+from course_utils.grading.inside import structures
 from course_utils.grading.inside.model_archive import read_structure
 from course_utils.grading.inside.predictor import build
 from course_utils.grading.inside.structures import (
@@ -207,6 +208,56 @@ def test_constants_are_no_weights():
         added = added + np.linspace(0, 1, 4)
     with pytest.raises(SubmissionError, match="68 numbers in constants"):
         checked_structure(keras.Model(image, added).to_json(), "x.keras")
+
+
+def in_calls(x):
+    return x * 0.5 + 0.25
+
+
+def in_settings(x):
+    return layers.LeakyReLU(negative_slope=0.5)(layers.ReLU(max_value=6.0)(x))
+
+
+def in_operations(x):
+    return ops.clip(x, -0.5, 0.5)
+
+
+@pytest.mark.parametrize("compute", [in_calls, in_settings, in_operations])
+def test_settings_and_inputs_are_no_weights(compute, monkeypatch):
+    """Each counts by itself, wherever it stands."""
+    monkeypatch.setattr(structures, "MAX_SCALARS", 12)
+    image, part = keras.Input((4,)), keras.Sequential([keras.Input((4,)), layers.Dense(4)])
+    last = image
+    for _ in range(3):
+        last = compute(last)
+    assert checked_structure(keras.Model(image, part(last)).to_json(), "x.keras")
+    for _ in range(4):
+        last = compute(last)
+    inside = keras.Model(image, last)  # also in a network among the layers
+    with pytest.raises(SubmissionError, match="14 numbers as settings or inputs"):
+        checked_structure(keras.Model(image, part(inside(image))).to_json(), "x.keras")
+
+
+def test_a_list_among_the_inputs_counts_as_its_numbers():
+    image = keras.Input((4,))
+    structure = json.loads(keras.Model(image, image * 0.5 + 0.5).to_json())
+    for layer in structure["config"]["layers"][1:]:
+        layer["inbound_nodes"][0]["args"][1] = [[0.5] * 8] * 8
+    assert checked_structure(json.dumps(structure), "x.keras")
+    structure["config"]["layers"] *= 3
+    with pytest.raises(SubmissionError, match="384 numbers as settings or inputs"):
+        checked_structure(json.dumps(structure), "x.keras")
+
+
+def test_what_deep_networks_need_is_no_weight():
+    """Places, shapes and initial values are none, and neither is what Keras chooses."""
+    image = keras.Input((8,))
+    last = layers.Dense(8, kernel_initializer=keras.initializers.RandomNormal())(image)
+    last = layers.LeakyReLU()(layers.BatchNormalization(epsilon=1.001e-5)(last))
+    last = layers.Dropout(0.25)(ops.reshape(last[:, :8], (-1, 8)))
+    structure = json.loads(keras.Model(image, last).to_json())
+    structure["config"]["layers"] *= 200
+    assert checked_structure(json.dumps(structure), "x.keras")
 
 
 def test_nested_lists_are_refused_at_once():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from course_utils.grading import grade
-from course_utils.grading.nbgrader_steps.copies import alike, note_traces
+from course_utils.grading.nbgrader_steps.copies import _are_close, alike, note_traces
 
 MISTAKES = "a..b..c..d" * 20
 WEIGHTS = "0123456789abcdef" * 4
@@ -53,3 +54,35 @@ def test_a_log_with_a_number_added_to_all_accuracies_is_the_same_log():
         assert alike(one, other)
     (another,) = grade.traced(right, "a7-log", log[::-1]).traces["a7-log"]
     assert not alike(one, another)
+
+
+def test_a_log_with_every_accuracy_changed_by_an_image_is_the_same_log():
+    rng, right = np.random.default_rng(0), grade.holds("the log", True)
+
+    def trace(numbers):
+        return grade.traced(right, "a7-log", list(numbers)).traces["a7-log"][0]
+
+    for _ in range(100):
+        # Three runs of ten epochs: they learn alike, and each has chances of its own.
+        learnt = np.tile(0.8 - 0.4 * np.exp(-np.arange(10) / 3), 3)
+        log, another = (np.round(learnt + rng.normal(0, 0.005, 30), 4) for _ in range(2))
+        changed = log + rng.choice([-1, 1], 30) / 5_000
+        assert alike(trace(log), trace(changed))
+        assert not alike(trace(log), trace(another))
+        # Where nothing is learnt any more, nothing can be compared.
+        flat = [0.98 + rng.choice([-1, 0, 1], 30) / 10_000 for _ in range(2)]
+        assert not _are_close(*map(trace, flat))
+
+
+def test_a_network_that_mirrors_its_pictures_first_is_a_copy(tmp_path):
+    def note(student, mistakes, mirrored):
+        texts = [mistakes, student[0] * 64, mirrored]
+        found = note_traces(tmp_path, "a1", student, {"q1-test": {"net": texts}})
+        return found.get("q1-test", {}).get("net", [])
+
+    other = "b..a..d..c" * 20
+    assert note("ann", MISTAKES, other[:100]) == []
+    assert note("bob", other, MISTAKES[:100]) == ["ann"]
+    # Networks that answer alike for mirrored pictures alone are common, as for digits.
+    assert note("cy", "c..c..c..c" * 20, other[:100]) == ["bob"]
+    assert note("dee", "d..d..d..d" * 20, "") == []

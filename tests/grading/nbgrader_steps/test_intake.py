@@ -138,11 +138,14 @@ def test_an_odd_cell_does_not_cost_the_others(tmp_path, change):
         json.dumps({"cells": [cell(metadata={"tags": ["t", "t", *map(str, range(400_000))]})]}),
         json.dumps({"cells": [cell(metadata={str(n): 0 for n in range(400_000)})]}),
         json.dumps({"cells": [cell()] * 90_000}),
+        json.dumps({"cells": [cell(metadata={"tags": ["ab"] * 3_300_000})]}),
+        json.dumps({"cells": [cell(["ab"] * 3_300_000)]}),
+        '{"cells": [' + "1," * 6_000_000 + "1]}",
         '{"cells": [], "cells": 3}',
         '{"cells": [NaN]}',
     ],
     ids=["deep", "long-number", "no-cells", "deep-text", "text-is-none", "tags", "keys", "many",
-         "twice", "nan"],
+         "more-tags", "lines", "numbers", "twice", "nan"],
 )  # fmt: skip
 def test_the_worst_files_are_read_in_seconds(tmp_path, text):
     path = tmp_path / "a1.ipynb"
@@ -161,3 +164,15 @@ def test_a_notebook_of_another_system_is_read_as_it_was_meant(tmp_path):
     notebook, problem = intake.read_notebook(tmp_path / "a1.ipynb")
     assert notebook.cells[0].source == "a = 1\nb = 2\n"
     assert problem == "The notebook was handed in as a1 (1).ipynb, not as a1.ipynb."
+
+
+def test_a_million_numbers_in_an_output_do_not_cost_an_answer(tmp_path):
+    """As an interactive figure has them; outputs are not kept anyway."""
+    figure = {"application/vnd.plotly.v1+json": {"x": list(range(10**6))}}
+    shown = [{"output_type": "display_data", "data": figure, "metadata": {}}]
+    notebook, problem = read(tmp_path, [cell("x = 1", outputs=shown), cell("y = 2", id="b")])
+    assert problem == ""
+    assert [(each.source, each.outputs) for each in notebook.cells] == [
+        ("x = 1", []),
+        ("y = 2", []),
+    ]

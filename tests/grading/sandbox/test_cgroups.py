@@ -9,6 +9,7 @@ from unittest import mock
 
 import psutil
 import pytest
+from sandbox_programs import FILLS_SOCKETS
 from small_notebooks import wait_for
 
 from course_utils.grading.sandbox import bubblewrap, cgroups, fork_server
@@ -20,21 +21,6 @@ pytestmark = pytest.mark.sandbox
 BUSY = "while True: pass"
 MANY = "import os\nfor _ in range(50):\n    if os.fork() == 0: break\n" + BUSY
 MEMORY = "import time; kept = b'1' * 2**29; time.sleep(60)"
-SOCKETS = """
-import socket, time
-kept = []
-for _ in range(500):
-    pair = socket.socketpair()
-    kept.append(pair)
-    for one in pair:
-        one.setblocking(False)
-        try:
-            while True:
-                one.send(b"x" * 2**16)
-        except OSError:
-            pass
-time.sleep(60)
-"""
 
 
 def needs(controller: str) -> pytest.MarkDecorator:
@@ -71,7 +57,7 @@ def test_what_a_killed_grader_has_left_is_removed():
 
 
 @needs("memory")
-@pytest.mark.parametrize("program", [MEMORY, SOCKETS])
+@pytest.mark.parametrize("program", [MEMORY, FILLS_SOCKETS])
 def test_a_group_ends_when_it_takes_too_much_memory(monkeypatch, program):
     """Without the watch, which sees only some of it, and only four times a second."""
     monkeypatch.setattr(bubblewrap, "WATCH_SECONDS", 100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -15,7 +16,7 @@ from unittest import mock
 import psutil
 import pytest
 from nbformat.v4 import new_code_cell
-from sandbox_programs import GRASP
+from sandbox_programs import FILLS_SOCKETS, GRASP, KILLS_ITSELF
 from small_notebooks import wait_for
 
 from course_utils import env
@@ -90,27 +91,11 @@ kept = b"1" * 2**30
 time.sleep(60)
 """
 print(exceeded([("builtins:exec", NAMED)], memory=2**30))
-# Full buffers, which /proc does not show.
-SOCKETS = """
-import os, socket, time
-kept = []
-os.fork() and os.fork()
-for _ in range(500):
-    pair = socket.socketpair()
-    kept.append(pair)
-    for one in pair:
-        one.setblocking(False)
-        try:
-            while True:
-                one.send(b"x" * 2**16)
-        except OSError:
-            pass
-time.sleep(60)
-"""
+SOCKETS = <sockets>
 print(exceeded([("builtins:exec", SOCKETS)], memory=2**30))
 MANY = "import os, time\\nfor n in range(3000): os.mkdir(f'/tmp/{n}')\\ntime.sleep(60)"
 print(exceeded([("builtins:exec", MANY)], files=1000))
-'''
+'''.replace("<sockets>", repr(f"import os\nos.fork() and os.fork()\n{FILLS_SOCKETS}"))
 
 
 MORE_THAN_ALLOWED = [
@@ -143,6 +128,27 @@ def test_a_lock_in_a_sandbox_keeps_nobody_waiting(tmp_path):
         wait_for(sandbox.outside(Path("/tmp/holds")).exists)
         with (tmp_path / "shared").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.sandbox
+def test_a_folder_is_visible_under_each_of_its_names_also_twice(tmp_path):
+    """As with a cache and a data folder that are links to the same disk."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "data").write_text("data")
+    links = [tmp_path / "link", tmp_path / "other"]
+    for link in links:
+        link.symlink_to(tmp_path / "disk")
+    readable = [*links, tmp_path / "disk", *links, links[0] / "data"]
+    program = (
+        "import time\n"
+        f"read = [open(f'{{place}}/data').read() for place in {list(map(str, links))}]\n"
+        "open('/tmp/read', 'w').write(' '.join(read))\ntime.sleep(60)"
+    )
+    with contextlib.closing(Sandbox(readable=readable)) as sandbox:
+        fork_server.shared().start("builtins:exec", sandbox.ticket(), {}, [program])
+        said = sandbox.outside(Path("/tmp/read"))
+        wait_for(lambda: said.exists() and said.read_text() == "data data")
 
 
 @pytest.mark.sandbox
@@ -269,12 +275,40 @@ with contextlib.closing(Sandbox()) as busy:
 """
 
 
+# Linux refuses to pass files on to programs while too many of the same user's are on their way.
+IN_FLIGHT = """
+ON_THEIR_WAY = '''
+import os, socket, time
+pairs, file = [socket.socketpair() for _ in range(20)], os.open("/dev/null", os.O_RDONLY)
+try:
+    for one, _ in pairs:
+        socket.send_fds(one, [b"x"], [file] * 250)
+except OSError as error:
+    open("/tmp/sent", "w").write(os.strerror(error.errno))
+time.sleep(60)
+'''
+with contextlib.closing(Sandbox()) as sandbox:
+    fork_server.shared().start("builtins:exec", sandbox.ticket(), {}, [ON_THEIR_WAY])
+    said = sandbox.outside(Path("/tmp/sent"))
+    while not (said.exists() and said.read_text()):
+        time.sleep(0.1)
+    print(said.read_text())
+    (cell,) = examine(Job([new_code_cell("print('examined')")], [], {}, 60, 60, False)).cells
+    print(cell.outputs[0].text.strip())
+"""
+
+
 EXAMINE = f"""
+import resource
+from pathlib import Path
+# As a shell sets it, before anything of the course is started.
+resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 from nbformat.v4 import new_code_cell
 from course_utils.grading.examine.job import Job
 from course_utils.grading.examine.submission import examine
 
-programs = [{LOOK!r}, "open('/tmp/x', 'w').close()", {GRASP!r}]
+kills = {KILLS_ITSELF!r} + "print(refused)"
+programs = [{LOOK!r}, "open('/tmp/x', 'w').close()", {GRASP!r}, kills]
 cells = [new_code_cell(program) for program in programs]
 for cell in examine(Job(cells, [], {{"a.txt": b"mine"}}, 60, 60, False)).cells:
     print([
@@ -282,6 +316,7 @@ for cell in examine(Job(cells, [], {{"a.txt": b"mine"}}, 60, 60, False)).cells:
         for output in cell.outputs if output.get("name") != "stderr"
     ])
 {EXCEEDED}
+{IN_FLIGHT}
 {BESIDE_OTHERS}
 """
 
@@ -307,10 +342,12 @@ def test_an_ordinary_user_has_a_sandbox_too():
     assert done.returncode == 0, done.stderr
     # Without real data, the stand-in is announced, too.
     said = (line for line in done.stdout.splitlines() if not line.startswith("Using the stand-in"))
-    first, second, third, *exceeded, beside_others = said
+    first, second, third, fourth, *exceeded, refused, examined, beside_others = said
     assert "1000" in first
     assert "No such file or directory: '/home'" in first
     assert second == "[]"
     assert third == str(["[]\n"])
+    assert fourth == str(["22\n"])
     assert exceeded == MORE_THAN_ALLOWED
+    assert (refused, examined) == (os.strerror(errno.ETOOMANYREFS), "examined")
     assert beside_others == "[]"

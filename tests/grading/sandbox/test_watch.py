@@ -1,11 +1,20 @@
-"""The clock that counts a program's own time."""
+"""The clock that counts a program's own time, and what it is measured from."""
 
 from __future__ import annotations
 
-import pytest
+import contextlib
+import os
+from pathlib import Path
+from unittest import mock
 
-from course_utils.grading.sandbox import watch
-from course_utils.grading.sandbox.limits import BACKSTOP
+import pytest
+from sandbox_programs import FORGETS, IS_COUNTED
+from small_notebooks import wait_for
+
+from course_utils.grading.sandbox import cgroups, watch
+from course_utils.grading.sandbox.bubblewrap import Sandbox
+from course_utils.grading.sandbox.fork_server import ForkServer
+from course_utils.grading.sandbox.limits import BACKSTOP, MAX_LOST_SECONDS
 from course_utils.grading.sandbox.watch import Clock, Usage
 
 
@@ -32,3 +41,63 @@ def test_own_time(monkeypatch, passed, computed, waited, own):
     assert clock.left(30) == 30 - own
     now += BACKSTOP * 30
     assert clock.left(30) <= 0
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A fork server that has imported hardly anything."""
+    with contextlib.closing(ForkServer("time:tzset")) as server:
+        yield server
+
+
+@pytest.fixture
+def running(server):
+    """Start a program in a sandbox without a control group; the sandboxes end with the test."""
+    with (
+        mock.patch.object(cgroups, "_home", return_value=None),
+        contextlib.ExitStack() as sandboxes,
+    ):
+
+        def start(program: str) -> Sandbox:
+            sandbox = sandboxes.enter_context(contextlib.closing(Sandbox()))
+            server.start("builtins:exec", sandbox.ticket(), {}, [program])
+            return sandbox
+
+        yield start
+
+
+@pytest.mark.sandbox
+def test_processes_whose_time_is_forgotten_do_not_wait(running):
+    sandbox = running(FORGETS)
+    clock = Clock(sandbox.usage)
+    # Without it, ten times the limit would have to pass.
+    wait_for(lambda: clock.left(5) <= 0, seconds=9 * 5)
+    assert sandbox.usage().waited == 0
+
+
+@pytest.mark.sandbox
+def test_the_time_of_processes_that_somebody_waits_for_is_kept(running):
+    sandbox = running(IS_COUNTED)
+    wait_for(lambda: sandbox.usage().computed > 2)
+    assert sandbox._meter._lost < MAX_LOST_SECONDS / 2
+    assert sandbox.usage().waited > 0
+
+
+PRIORITIES = """
+import os, time
+
+os.nice(19)
+os.setpriority(os.PRIO_PROCESS, 0, 19)
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+with open("/tmp/priority", "w") as file:
+    print(os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0), file=file, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.sandbox
+def test_no_program_has_a_lower_priority_than_others(running):
+    said = running(PRIORITIES).outside(Path("/tmp/priority"))
+    wait_for(lambda: said.exists() and said.read_text())
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert said.read_text().split() == [str(own), str(os.SCHED_OTHER)]
