@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.assignment.check import _id
 from course_utils.grading.assignment.course import CONFIG
 from course_utils.grading.nbgrader_steps import display, points
-from course_utils.grading.nbgrader_steps.intake import Submission
+from course_utils.grading.nbgrader_steps.intake import COPIES, Submission, place_of_copy
 from course_utils.grading.nbgrader_steps.notes import lecturer_notes
 from course_utils.printable import printable
 from course_utils.submission.contract import LECTURER
@@ -179,6 +180,8 @@ class Writer:
         config.Examine.update(settings or {})
         self._assignment = assignment
         self._api = NbGraderAPI(CourseDirectory(config=config), config=config)
+        # nbgrader takes submissions from the copies of them that are graded.
+        self._copies = CourseDirectory(config=config, submitted_directory=COPIES)
         # The messages of nbgrader go only into the log of each submission.
         log = self._api.log
         log.handlers, log.propagate = [logging.NullHandler()], False
@@ -196,19 +199,23 @@ class Writer:
             If the system does not let its folder be read or changed.
         """
         coursedir = self._api.coursedir
-        folder = Path(
-            coursedir.format_path(coursedir.submitted_directory, student, self._assignment)
-        )
-        path = folder / f"{self._assignment}.ipynb"
-        converter = Autograde(coursedir=coursedir, parent=self._api)
+        place = place_of_copy(coursedir, student, self._assignment)
+        path = place / f"{self._assignment}.ipynb"
+        converter = Autograde(coursedir=self._copies, parent=self._api)
         exporter = converter.exporter_class(parent=converter, config=converter.config)
-        exporter.admit(folder)
+        submitted = coursedir.format_path(coursedir.submitted_directory, student, self._assignment)
+        exporter.stage(Path(submitted), place, self._assignment)
         for step in converter.sanitize_preprocessors:
             exporter.register_preprocessor(step)
         resources = converter.init_single_notebook_resources(str(path))
         with one_transaction(self._engine):
             exporter.from_filename(str(path), resources)
         return exporter.submission
+
+    def discard(self, student: str) -> None:
+        """Remove the copy of a submission that was graded."""
+        place = place_of_copy(self._api.coursedir, student, self._assignment)
+        shutil.rmtree(place, ignore_errors=True)
 
     def forget(self, student: str) -> None:
         """Remove the result of a student's submission, except what the lecturer has entered."""
@@ -225,7 +232,7 @@ class Writer:
             If nbgrader fails; the message contains its last lines.
         """
         converter = _AutogradeReceived(
-            coursedir=self._api.coursedir, parent=self._api, submission=submission, force=True
+            coursedir=self._copies, parent=self._api, submission=submission, force=True
         )
         with one_transaction(self._engine) as transaction:
             said = capture_log(converter)

@@ -6,7 +6,6 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from nbformat import NotebookNode
 from nbgrader import utils
 from nbgrader.api import Gradebook
@@ -14,6 +13,7 @@ from nbgrader.preprocessors.base import NbGraderPreprocessor
 
 from course_utils.grading.assignment.cells import SECRETS, grade_id
 from course_utils.grading.nbgrader_steps.notes import add_note, lecturer_notes, listed
+from course_utils.notebook_format import reads
 
 # Tags that change how a cell is executed. They are removed from students' cells.
 STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
@@ -94,7 +94,7 @@ def lecturers_notebook(preprocessor: NbGraderPreprocessor, names: dict[str, str]
     """Read the lecturer's notebook of the submission that is being converted."""
     coursedir = preprocessor.parent.parent.coursedir
     folder = coursedir.format_path(coursedir.source_directory, ".", names["assignment"])
-    return nbformat.read(Path(folder) / f"{names['notebook']}.ipynb", as_version=4)
+    return reads((Path(folder) / f"{names['notebook']}.ipynb").read_bytes())[0]
 
 
 def _is_another(nb: NotebookNode, expected: dict[str, NotebookNode]) -> bool:
