@@ -13,7 +13,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import nbformat
 from charset_normalizer import from_bytes
@@ -105,7 +105,7 @@ def _guess(sample: bytes) -> str:
         return OTHER_ENCODINGS[0]
     usual = {each.encoding: OTHER_ENCODINGS.index(each.encoding) for each in found}
     best = min(found, key=lambda each: (each.chaos, -each.coherence, usual[each.encoding]))
-    return min((e.encoding for e in found if str(e) == str(best)), key=usual.__getitem__)
+    return next(name for name in OTHER_ENCODINGS if name in best.could_be_from_charset)
 
 
 def parse(content: bytes, repairs: Repairs) -> Any:
@@ -171,14 +171,11 @@ def _valid(found: Any) -> NotebookNode:
     if not _has_version(found):
         raise ValueError("it has no version")
     with warnings.catch_warnings(action="error"):
-        notebook = nbformat.from_dict(found) if found["nbformat"] == 4 else found
-        if found["nbformat"] == 4:
-            notebook = nbformat.v4.rejoin_lines(notebook)
-            nbformat.validate(notebook)
-            return nbformat.v4.upgrade(notebook)
-        notebook = nbformat.reads(json.dumps(found), as_version=4)
+        reader = nbformat.versions[found["nbformat"]]
+        read = reader.to_notebook_json(found, minor=found.get("nbformat_minor", 0))
+        notebook = nbformat.convert(read, to_version=4)
         nbformat.validate(notebook)
-        return notebook
+    return notebook
 
 
 def _has_version(found: Any) -> bool:
@@ -215,7 +212,7 @@ def read_cell(found: Any, number: int, repairs: Repairs) -> NotebookNode | None:
         What is repaired is added to it.
     """
     source = (found.get("source", found.get("input")) or "") if isinstance(found, dict) else None
-    if not is_text(source):
+    if source is None or not is_text(source):
         repairs.losses.append(f"Cell {number} has no text and was left out.")
         return None
     kind, text = found.get("cell_type"), joined(source)
@@ -296,7 +293,7 @@ def joined(found: str | list[str]) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def is_text(found: Any) -> bool:
+def is_text(found: Any) -> TypeGuard[str | list[str]]:
     """Tell whether a value is a text or a list of texts."""
     return isinstance(found, str) or (
         is_list(found) and all(isinstance(line, str) for line in found)

@@ -59,7 +59,12 @@ class Contents:
     left_out: dict[Path, str] = field(default_factory=dict)
 
 
-def survey(folder: Path, given: Iterable[Path] = (), most_bytes: int = MAX_FILES_BYTES) -> Contents:
+def survey(
+    folder: Path,
+    given: Iterable[Path] = (),
+    most_bytes: int = MAX_FILES_BYTES,
+    assignment: str = "",
+) -> Contents:
     """List a folder, and decide what of it is graded; nothing is followed, opened or changed.
 
     The time is proportional to the number of files, whatever their names are.
@@ -67,14 +72,15 @@ def survey(folder: Path, given: Iterable[Path] = (), most_bytes: int = MAX_FILES
     Parameters
     ----------
     folder : Path
-        The submission, whose last part is the name of the assignment.
     given : iterable of Path
         The assignment's own files, which replace the student's: path in the folder.
     most_bytes : int
         Limit on the bytes of all files together.
+    assignment : str
+        Its name, which files of nbgrader have.
     """
     found, given = Contents(), set(given)
-    written = {Path(f"{folder.name}{ending}") for ending in (".html", UNFINISHED)}
+    written = {Path(f"{assignment}{ending}") for ending in (".html", UNFINISHED)}
     no_files = written | {parent for path in given for parent in path.parents}
     folders = [Path()]
     for place in folders:  # which grows: a folder's own folders come after all on its level

@@ -251,9 +251,8 @@ def _rank(candidate: Candidate, wanted: str) -> tuple[int, int, bool, bool, floa
 
 def _candidate(file: File, released: Mapping[str, str], read: Reader) -> Candidate:
     notebook, repairs = read(file.read(), str(file.path))
-    answers = {
-        name: cell.source.strip() for cell in notebook.cells if (name := grade_id(cell)) in released
-    }
+    texts = {grade_id(cell) or "": cell.source.strip() for cell in notebook.cells}
+    answers = {name: text for name, text in texts.items() if name in released}
     changed = {name: text for name, text in answers.items() if text != released[name].strip()}
     is_damaged = not notebook.cells and bool(repairs.losses)
     return Candidate(file, is_damaged, len(answers), changed)

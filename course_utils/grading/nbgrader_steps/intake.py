@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import glob
-import re
+import os
 import shutil
+import tempfile
 import weakref
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from nbgrader.coursedir import CourseDirectory
 
 from course_utils.errors import SandboxError
 from course_utils.grading.assignment.cells import grade_id
+from course_utils.grading.assignment.course import names_of
 from course_utils.grading.examine import store
 from course_utils.grading.examine.job import Job, plain_files
 from course_utils.grading.examine.names import texts_in
@@ -130,11 +132,13 @@ class SubmissionExporter(NotebookExporter):
         pattern = coursedir.format_path(
             coursedir.submitted_directory, coursedir.student_id, coursedir.assignment_id
         )
+        copies, notebooks = folder_for_copies(coursedir, self), {}
         for folder in sorted({*self._converter.assignments, *glob.glob(pattern)}):
             student, assignment = names_of(coursedir, coursedir.submitted_directory, folder)
-            place = place_of_copy(coursedir, student, assignment)
+            place = Path(coursedir.format_path(copies, student, assignment))
             place.mkdir(parents=True, exist_ok=True)
             self._submitted[place] = Path(folder)
+            notebooks[str(place)] = [str(place / f"{assignment}.ipynb")]
             # nbgrader compares the times before it begins with a submission.
             write_time(Path(folder), place)
             graded = Path(
@@ -142,16 +146,13 @@ class SubmissionExporter(NotebookExporter):
             )
             if graded.is_dir() and not (graded / f"{assignment}.ipynb").exists():
                 shutil.rmtree(graded)
-        coursedir.submitted_directory = COPIES
-        weakref.finalize(self, shutil.rmtree, Path(coursedir.root, COPIES), ignore_errors=True)
-        self._converter.assignments = {
-            str(place): [str(place / f"{place.name}.ipynb")] for place in self._submitted
-        }
+        coursedir.submitted_directory = copies
+        self._converter.assignments = notebooks
 
     def _begin(self, assignment: str, student: str, notebooks: list[str]) -> None:
         """Remove the result of an earlier submission, and copy the one that comes next."""
         coursedir, place = self._converter.coursedir, Path(notebooks[0]).parent
-        student, assignment = names_of(coursedir, COPIES, str(place))
+        student, assignment = names_of(coursedir, coursedir.submitted_directory, str(place))
         points.forget(coursedir, assignment, student)
         if not self._received:
             try:
@@ -173,6 +174,7 @@ class SubmissionExporter(NotebookExporter):
         source = Path(coursedir.format_path(coursedir.source_directory, ".", assignment))
         notebook = source / f"{assignment}.ipynb"
         expected = Expected(
+            assignment=assignment,
             given=plain_files(source, coursedir.ignore),
             released=lambda: released_answers(coursedir, assignment),
             names=names_in_tests(notebook, notebook.stat().st_mtime_ns),
@@ -206,21 +208,16 @@ class SubmissionExporter(NotebookExporter):
         return Submission(path, repaired, resources, job)
 
 
-# Folder of the copies that are graded, in the folder of the course.
-COPIES = f"{store.FOLDER}/received"
+def folder_for_copies(coursedir: CourseDirectory, owner: Any) -> str:
+    """Make a folder for copies of submissions; return its path in the folder of the course.
 
-
-def place_of_copy(coursedir: CourseDirectory, student: str, assignment: str) -> Path:
-    """Return the folder of the copy of a submission."""
-    return Path(coursedir.format_path(COPIES, student, assignment))
-
-
-def names_of(coursedir: CourseDirectory, step: str, folder: str) -> tuple[str, str]:
-    """Return student and assignment of a submission's folder, wherever the course keeps it."""
-    pattern = coursedir.format_path(step, "(?P<student>.*)", "(?P<assignment>.*)", escape=True)
-    found = re.fullmatch(pattern, folder)
-    assert found, f"{folder} is no folder of {pattern}"
-    return found["student"], found["assignment"]
+    It is removed together with its owner, or when this program ends.
+    """
+    place = Path(coursedir.root, store.FOLDER)
+    place.mkdir(exist_ok=True)
+    made = tempfile.mkdtemp(prefix="received-", dir=place)
+    weakref.finalize(owner, shutil.rmtree, made, ignore_errors=True)
+    return os.path.join(store.FOLDER, os.path.basename(made))
 
 
 def released_answers(coursedir: CourseDirectory, assignment: str) -> dict[str, str]:

@@ -48,6 +48,7 @@ class Expected:
 
     Attributes
     ----------
+    assignment : str
     given : list of Path
         The assignment's own files, which replace the student's: path in the folder.
     released : callable
@@ -56,6 +57,7 @@ class Expected:
         Names of networks and records for which the tests ask, without their endings.
     """
 
+    assignment: str
     given: list[Path]
     released: Callable[[], Mapping[str, str]]
     names: set[str]
@@ -71,7 +73,7 @@ def stage(
     Parameters
     ----------
     folder : Path
-        The submission, whose last part is the name of the assignment.
+        The submission.
     place : Path
         Where the copy is made; what is there is removed.
     expected : Expected
@@ -85,11 +87,11 @@ def stage(
     """
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    found = _survey(folder, expected.given)
+    found = _survey(folder, expected)
     about_time = write_time(folder, place)
     found.files.pop(Path(TIMESTAMP), None)
     handed_in = HandedIn(folder, found.files)
-    wanted = f"{place.name}.ipynb"
+    wanted = f"{expected.assignment}.ipynb"
     file, about_notebook = find_notebook(handed_in, wanted, expected.released, read)
     beside = file.path.parent if file else Path()
     moved, about_files = find_files(handed_in, expected.names, beside)
@@ -108,11 +110,11 @@ def stage(
     return notebook, repairs
 
 
-def _survey(folder: Path, given: list[Path]) -> Contents:
+def _survey(folder: Path, expected: Expected) -> Contents:
     """List a submission; a link in its place, or in that of its student, is not followed."""
     if link := _link(folder):
         return Contents(left_out={Path(link.name): LINK})
-    return survey(folder, given)
+    return survey(folder, expected.given, assignment=expected.assignment)
 
 
 def _link(folder: Path) -> Path | None:

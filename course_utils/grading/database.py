@@ -1,0 +1,142 @@
+"""The database of nbgrader's gradebook: opened, checked, and its errors said in a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from nbformat import NotebookNode
+from nbgrader import utils
+from nbgrader.api import Base, Gradebook, MissingEntry
+from nbgrader.coursedir import CourseDirectory
+from sqlalchemy import make_url, select, text
+from sqlalchemy.exc import DatabaseError
+
+from course_utils.errors import AssignmentError
+from course_utils.grading.assignment.cells import grade_id
+from course_utils.grading.assignment.course import course_directory, read_source
+
+# Mark of tests that nbgrader writes at the release.
+AUTOTEST = "AUTOTEST"
+
+
+# What to do about an error of the database: part of what the database says -> advice.
+ADVICE = {
+    "locked": "Close the program that is writing to the gradebook, such as formgrader or another "
+    "call of nbgrader, and call this command again: it waited, and the gradebook is still in use.",
+    "readonly": "Ask the owner of the gradebook for the right to write it, or grade as its owner: "
+    "you may only read it.",
+    "unable to open": "Check the address of the gradebook and your rights to its folder: it cannot "
+    "be opened.",
+    "not a database": "Restore the gradebook from a backup, or move it away and release the "
+    "assignments again: it is damaged, or no database.",
+    "malformed": "Restore the gradebook from a backup: it is damaged.",
+    "no such": "Copy the gradebook, and then call `nbgrader db upgrade`: it was made by another "
+    "version of nbgrader.",
+    "does not exist": "Create the database, or call `nbgrader db upgrade` if another version of "
+    "nbgrader made it: something in it is missing.",
+    "disk is full": "Free some space on the disk of the gradebook: it is full.",
+    "disk i/o": "Free some space, and check the disk of the gradebook: it cannot be written.",
+}
+OTHER_ADVICE = (
+    "Check that the gradebook's database is running and may be used: it reports an error."
+)
+
+
+@contextlib.contextmanager
+def open_gradebook(course: Path) -> Iterator[Gradebook]:
+    """Open the gradebook that ``nbgrader_config.py`` names.
+
+    Raises
+    ------
+    AssignmentError
+        If there is none, or the database cannot be used.
+    """
+    coursedir = course_directory(course)
+    with said_in_a_sentence(coursedir):
+        _require(coursedir)
+        with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
+            yield gradebook
+
+
+def _require(coursedir: CourseDirectory) -> None:
+    """Refuse a database that is a missing file: nbgrader would make an empty one."""
+    url = make_url(coursedir.db_url)
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).is_file():
+        raise AssignmentError(
+            "Release an assignment first, for example with `course assignment build NAME`, or "
+            f"correct the address of the gradebook: there is no {url.database}."
+        )
+
+
+@contextlib.contextmanager
+def said_in_a_sentence(coursedir: CourseDirectory) -> Iterator[None]:
+    """Turn the errors of the gradebook's database into one sentence, the advice first.
+
+    Raises
+    ------
+    AssignmentError
+        For every error of the database in the block.
+    """
+    try:
+        yield
+    except DatabaseError as error:
+        where = make_url(coursedir.db_url).render_as_string()
+        said = str(error.orig).strip() or type(error).__name__
+        advice = next((text for part, text in ADVICE.items() if part in said.lower()), OTHER_ADVICE)
+        raise AssignmentError(f"{advice} (gradebook {where}: {said.splitlines()[0]})") from error
+
+
+def check_gradebook(course: Path) -> None:
+    """Try to write to the gradebook and to read every table, before anything is graded.
+
+    Raises
+    ------
+    AssignmentError
+        If that is not possible.
+    """
+    with open_gradebook(course) as gradebook:
+        if gradebook.engine.name == "sqlite":
+            gradebook.db.execute(text("BEGIN IMMEDIATE"))
+        for table in Base.metadata.sorted_tables:
+            gradebook.db.execute(select(table).limit(1))
+        gradebook.db.rollback()
+
+
+def differences_from_release(course: Path, assignment: str) -> list[str]:
+    """Return ids of cells whose tests, texts or points were changed after the release.
+
+    Submissions are graded by what the gradebook knows: the version that was released. Answers do
+    not count, because their solutions are in the source only, and neither do automatic tests of
+    nbgrader, which are written at the release.
+    """
+    with open_gradebook(course) as gradebook:
+        try:
+            notebook = gradebook.find_notebook(assignment, assignment)
+        except MissingEntry:
+            return []
+        points = {cell.name: cell.max_score for cell in notebook.graded_cells}
+        released = {
+            cell.name: (cell.source.strip() if cell.locked else None, points.get(cell.name))
+            for cell in notebook.source_cells
+        }
+    written = {
+        cell.metadata.nbgrader["grade_id"]: (
+            cell.source.strip() if utils.is_locked(cell) else None,
+            float(cell.metadata.nbgrader["points"]) if _has_points(cell) else None,
+        )
+        for cell in read_source(course, assignment).cells
+        if grade_id(cell) and AUTOTEST not in cell.source
+    }
+    generated = {
+        grade_id(cell) for cell in read_source(course, assignment).cells if AUTOTEST in cell.source
+    }
+    names = dict.fromkeys([*written, *released])
+    return [
+        name for name in names if name not in generated and written.get(name) != released.get(name)
+    ]
+
+
+def _has_points(cell: NotebookNode) -> bool:
+    return utils.is_grade(cell) or utils.is_task(cell)
