@@ -12,7 +12,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell
 from nbgrading import (
     ASSIGNMENTS,
     add_assignment,
@@ -75,6 +74,14 @@ def without(*keys):
     return in_cells(lambda cell, number: [cell.pop(key, None) for key in keys])
 
 
+def drop(*keys):
+    def change(notebook):
+        for key in keys:
+            del notebook[key]
+
+    return change
+
+
 def encoded(encoding):
     def change(notebook):
         notebook["cells"][0]["source"] = "# Grüße, naïve Café"
@@ -112,7 +119,7 @@ def number_ids(cell, number):
 FORMATS = {
     "minor-4-with-ids": in_json(lambda nb: nb.update(nbformat_minor=4)),
     "minor-99": in_json(lambda nb: nb.update(nbformat_minor=99)),
-    "no-version": in_json(lambda nb: [nb.pop("nbformat"), nb.pop("nbformat_minor")] and None),
+    "no-version": in_json(drop("nbformat", "nbformat_minor")),
     "version-is-a-text": in_json(lambda nb: nb.update(nbformat="4", nbformat_minor="5")),
     "version-3": in_json(as_version_3),
     "no-execution-count": without("execution_count"),
@@ -144,7 +151,7 @@ FORMATS = {
     "collapsed-text": in_cells(lambda cell, number: cell["metadata"].update(collapsed="false")),
     "heading": in_json(add_heading),
     "unknown-cell": in_json(add_unknown_cell),
-    "no-metadata": in_json(lambda nb: [nb.pop("metadata")] and None),
+    "no-metadata": in_json(drop("metadata")),
     "metadata-null": in_json(lambda nb: nb.update(metadata=None)),
     "attachments-null": in_cells(lambda c, n: c.update(attachments=None), "markdown"),
     "extra-keys": in_json(lambda nb: nb.update(extra=[1])),

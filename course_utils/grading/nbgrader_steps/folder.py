@@ -40,7 +40,7 @@ LONG = f"Paths of more than {MAX_PATH_BYTES} bytes are not graded"
 OURS = "These names are reserved for files of the grader or of the assignment"
 MANY = f"At most {MAX_FILES} files and folders are graded"
 LARGE = f"Too large to be graded, because only {MAX_FILES_BYTES // 2**20} MB are read in total"
-UNREADABLE = "The system does not let these be read"
+UNREADABLE = "The lecturer may not read these, and has to change their rights"
 
 
 @dataclass

@@ -7,6 +7,7 @@ UTF-8, and the time of the submission in the form that nbgrader reads rightly.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -97,7 +98,7 @@ def stage(
     moved, about_files = find_files(handed_in, expected.names, beside)
     for path in found.files:
         if path.suffix != ".ipynb":
-            _copy(folder / path, place / path, found)
+            _copy(path, folder, place, found)
     for path, other in moved.items():
         (place / path).parent.mkdir(parents=True, exist_ok=True)
         (place / path).write_bytes(other.read())
@@ -122,13 +123,13 @@ def _link(folder: Path) -> Path | None:
     return next((place for place in (folder.parent, folder) if place.is_symlink()), None)
 
 
-def _copy(source: Path, place: Path, found: Contents) -> None:
+def _copy(path: Path, folder: Path, place: Path, found: Contents) -> None:
     """Copy a file; if it may not be read, it is left out."""
-    place.parent.mkdir(parents=True, exist_ok=True)
+    (place / path).parent.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.copyfile(source, place)
+        shutil.copyfile(folder / path, place / path)
     except PermissionError:
-        found.left_out[source] = UNREADABLE
+        found.left_out[path] = UNREADABLE
 
 
 def write_time(folder: Path, place: Path) -> str:
@@ -136,21 +137,21 @@ def write_time(folder: Path, place: Path) -> str:
 
     nbgrader would take ``+0200`` for 200 seconds, and end at a text that is no time.
     """
-    source, shown = folder / TIMESTAMP, "it is too long"
+    source = folder / TIMESTAMP
     if _link(folder) or not os.path.lexists(source) or not stat.S_ISREG(source.lstat().st_mode):
         return ""
+    problem = "it is too long"
     if source.lstat().st_size <= MAX_TIMESTAMP_BYTES:
-        text = decode(source.read_bytes())[0].strip("\0\ufeff \t\r\n")
-        try:
+        problem = "it may not be read"
+        with contextlib.suppress(Exception):  # dateutil raises many kinds
+            text = decode(source.read_bytes())[0].strip("\0\ufeff \t\r\n")
+            problem = f"it says {text!r}"
             time = _parsed(text).strftime(TIME_FORMAT)
-        except Exception:  # dateutil raises many kinds
-            shown = f"it says {text!r}"
-        else:
             (place / TIMESTAMP).write_text(time, encoding="utf-8")
             return ""
     return (
         f"{TIMESTAMP} should hold the time of the submission, such as 2027-03-14 18:30:00 UTC, but "
-        f"{shown}. The submission counts as one without a time, which is never late."
+        f"{problem}. The submission counts as one without a time, which is never late."
     )
 
 
