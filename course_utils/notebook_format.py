@@ -13,6 +13,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeGuard
 
 import nbformat
@@ -34,6 +35,9 @@ FORMER_TEXTS = ("heading", "html")
 OTHER_ENCODINGS = ("cp1252", "gb18030", "cp932", "cp949", "cp1251", "cp1250", "cp1253", "cp1254")
 # Bytes of lines with other characters than ASCII from which the encoding is guessed.
 GUESSED_FROM = 20_000
+
+# The ending of a notebook's name, also with a second ending, as browsers and editors add it.
+NOTEBOOK_ENDING = re.compile(r"\.ipynb(\.(txt|json|download))*$", re.IGNORECASE)
 
 # What is said about a text whose encoding was guessed.
 GUESSED = (
@@ -121,8 +125,26 @@ def parse(content: bytes, repairs: Repairs) -> Any:
     text, guessed = decode(content)
     if guessed:
         repairs.losses.append(GUESSED.format(guessed))
+    elif content.startswith(tuple(MARKS)) or b"\0" in content[:4]:
+        repairs.slips["a byte-order mark, or UTF-16"] += 1
     # Some programs write line breaks and tabs into texts as they are.
     return json.loads(text.strip("\0\ufeff \t\r\n"), strict=False)
+
+
+def notebook_stem(path: Path) -> str | None:
+    """Return the name of a notebook's file without its ending; None for other files.
+
+    What macOS writes beside a file, such as ``._a.ipynb``, is no notebook.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from course_utils.notebook_format import notebook_stem
+    >>> [notebook_stem(Path(name)) for name in ("a.IPYNB", "a (1).ipynb.txt", "._a.ipynb")]
+    ['a', 'a (1)', None]
+    """
+    is_notebook = NOTEBOOK_ENDING.search(path.name) and not path.name.startswith("._")
+    return NOTEBOOK_ENDING.sub("", path.name) if is_notebook else None
 
 
 def reads(content: bytes) -> tuple[NotebookNode, Repairs]:
@@ -146,6 +168,8 @@ def reads(content: bytes) -> tuple[NotebookNode, Repairs]:
     """
     repairs = Repairs()
     found = parse(content, repairs)
+    if _has_version(found) and found["nbformat"] < 4:
+        repairs.slips["an old version of the format"] += 1
     try:
         return _valid(found), repairs
     except Exception:  # Malformed files make nbformat raise many types of exceptions.
@@ -335,7 +359,9 @@ def _notebook_metadata(found: Any, repairs: Repairs) -> NotebookNode:
         metadata = {}
     kept = NotebookNode()
     for key, value in nbformat.from_dict(metadata).items():
-        if _fits(new_notebook(metadata=NotebookNode({key: value}))):
+        empty = new_notebook()
+        empty.metadata[key] = value
+        if _fits(empty):
             kept[key] = value
         else:
             repairs.slips[f"invalid metadata {key}"] += 1

@@ -188,7 +188,7 @@ def alone_in_the_course(root: Path, progress: Progress) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        progress.step(root.name, "waits for another call that grades in this course")
+        progress.say("Another call grades in this course. This one waits until it has ended.")
         lock.acquire()
     try:
         yield

@@ -62,12 +62,23 @@ def open_gradebook(course: Path) -> Iterator[Gradebook]:
 
 def _require(coursedir: CourseDirectory) -> None:
     """Refuse a database that is a missing file: nbgrader would make an empty one."""
-    url = make_url(coursedir.db_url)
-    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).is_file():
+    if path := _missing_file(coursedir):
         raise AssignmentError(
             "Release an assignment first, for example with `course assignment build NAME`, or "
-            f"correct the address of the gradebook: there is no {url.database}."
+            f"correct the address of the gradebook: there is no {path}."
         )
+
+
+def has_gradebook(course: Path) -> bool:
+    """Tell whether the gradebook's database exists, or is on a server."""
+    return not _missing_file(course_directory(course))
+
+
+def _missing_file(coursedir: CourseDirectory) -> str:
+    """Return the path of a database that is a file and does not exist; empty otherwise."""
+    url = make_url(coursedir.db_url)
+    path = url.database if url.get_backend_name() == "sqlite" else None
+    return path if path and not Path(path).is_file() else ""
 
 
 @contextlib.contextmanager
@@ -116,7 +127,8 @@ def differences_from_release(course: Path, assignment: str) -> list[str]:
             notebook = gradebook.find_notebook(assignment, assignment)
         except MissingEntry:
             return []
-        points = {cell.name: cell.max_score for cell in notebook.graded_cells}
+        with_points = [*notebook.grade_cells, *notebook.task_cells]
+        points = {cell.name: cell.max_score for cell in with_points}
         released = {
             cell.name: (cell.source.strip() if cell.locked else None, points.get(cell.name))
             for cell in notebook.source_cells

@@ -31,7 +31,7 @@ from course_utils.errors import AssignmentError
 from course_utils.fingerprint import digest_of_json
 from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.assignment.check import _id
-from course_utils.grading.assignment.course import course_directory, read_settings
+from course_utils.grading.assignment.course import CONFIG, course_directory, read_settings
 from course_utils.grading.database import open_gradebook, said_in_a_sentence
 from course_utils.grading.nbgrader_steps import display, points
 from course_utils.grading.nbgrader_steps.copies import traces_file
@@ -182,7 +182,11 @@ class Writer:
         config = read_settings(course)
         config.Examine.update(settings or {})
         self._assignment = assignment
-        self._settings = digest_of_json(_described(config))
+        # Where the course is has no influence; what is ignored there, the digests of files show.
+        policies = {name: value for name, value in config.items() if name != "CourseDirectory"}
+        # Classes of the settings' own are in their text only.
+        text = (course / CONFIG).read_text(encoding="utf-8")
+        self._settings = digest_of_json([text, _described(policies)])
         self._api = NbGraderAPI(CourseDirectory(config=config), config=config)
         # nbgrader takes submissions from the copies of them that are graded.
         self._copies = CourseDirectory(config=config)
