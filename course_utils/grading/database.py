@@ -93,10 +93,21 @@ def said_in_a_sentence(coursedir: CourseDirectory) -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
-        where = make_url(coursedir.db_url).render_as_string()
-        said = str(error.orig).strip() or type(error).__name__
-        advice = next((text for part, text in ADVICE.items() if part in said.lower()), OTHER_ADVICE)
-        raise AssignmentError(f"{advice} (gradebook {where}: {said.splitlines()[0]})") from error
+        raise AssignmentError(advice_on(str(error.orig or error), coursedir)) from error
+
+
+def advice_on(said: str, coursedir: CourseDirectory) -> str:
+    """Return a sentence about an error of the gradebook's database, the advice first.
+
+    Parameters
+    ----------
+    said : str
+        What the database says.
+    coursedir : CourseDirectory
+    """
+    where = make_url(coursedir.db_url).render_as_string()
+    advice = next((text for part, text in ADVICE.items() if part in said.lower()), OTHER_ADVICE)
+    return f"{advice} (Gradebook: {where}. It says: {said.strip().splitlines()[0]}.)"
 
 
 def check_gradebook(course: Path) -> None:

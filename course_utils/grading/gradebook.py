@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
+import re
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
@@ -32,7 +33,7 @@ from course_utils.fingerprint import digest_of_json
 from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.assignment.check import _id
 from course_utils.grading.assignment.course import CONFIG, course_directory, read_settings
-from course_utils.grading.database import open_gradebook, said_in_a_sentence
+from course_utils.grading.database import advice_on, open_gradebook, said_in_a_sentence
 from course_utils.grading.nbgrader_steps import display, points
 from course_utils.grading.nbgrader_steps.copies import traces_file
 from course_utils.grading.nbgrader_steps.intake import Submission, folder_for_copies
@@ -309,7 +310,7 @@ class Writer:
             said = capture_log(converter)
             if not said["success"]:
                 transaction.rollback()
-                raise AssignmentError(_reason(said))
+                raise AssignmentError(_reason(said, self._api.coursedir))
         return printable(said.get("log", ""))
 
     def write_feedback(self, student: str) -> str:
@@ -327,7 +328,7 @@ class Writer:
         with self._transaction():
             said = capture_log(converter)
         if not said["success"]:
-            raise AssignmentError(_reason(said))
+            raise AssignmentError(_reason(said, self._api.coursedir))
         return printable(said.get("log", ""))
 
 
@@ -375,7 +376,10 @@ def _described(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-def _reason(said: dict) -> str:
-    """Return the last lines of an error; of a traceback, only its last line."""
-    text = (said.get("error", "") + said.get("log", "")).strip()
-    return "\n".join(text.splitlines()[-6:])
+def _reason(said: dict[str, Any], coursedir: CourseDirectory) -> str:
+    """Return why nbgrader failed: advice on its database, its error, or else its last lines."""
+    lines = (said.get("error", "") + said.get("log", "")).strip().splitlines()
+    errors = [line for line in lines if re.match(r"[\w.]+: |[\w.]+(Error|Exception)$", line)]
+    if of_database := [line for line in errors if line.startswith("sqlalchemy.exc.")]:
+        return advice_on(of_database[-1].partition(": ")[2], coursedir)
+    return errors[-1] if errors else "\n".join(lines[-6:])

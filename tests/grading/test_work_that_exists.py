@@ -216,6 +216,29 @@ def both(*changes):
     return make
 
 
+def answer(source):
+    """Return what puts another text into the first answer."""
+
+    def change(cell, number):
+        if cell["metadata"].get("nbgrader", {}).get("grade_id") == "first":
+            cell["source"] = source
+
+    return in_cells(change)
+
+
+PROGRESS = """import sys
+for number in range(60_000):
+    print(f"\\r{number:>40}", end="", file=sys.stderr)
+first = 1"""
+ANSWERS = {
+    "matplotlib-widget": answer("%matplotlib widget\nfirst = 1"),
+    "matplotlib-qt": answer("%matplotlib qt\nimport matplotlib.pyplot as plt\nfirst = 1"),
+    "tensorflow-version": answer("if True:\n    %tensorflow_version 2.x\nfirst = 1"),
+    "tensor": answer("import tensorflow as tf\nfirst = tf.constant(1)"),
+    "fraction": answer("from fractions import Fraction\nfirst = Fraction(2, 2)"),
+    "decimal": answer("from decimal import Decimal\nfirst = Decimal(1)"),
+    "progress-bar": answer(PROGRESS),
+}
 NOTEBOOK, NETWORK, RECORD = f"{NAME}.ipynb", "a0-q3.keras", "a0-q3.json"
 PLACES = {
     "copy-1": renamed((NOTEBOOK, f"{NAME} (1).ipynb")),
@@ -260,7 +283,7 @@ def record_in(encoding):
 
 
 RECORDS = {f"record-{name}": record_in(name) for name in ("utf-8-sig", "utf-16", "cp1252")}
-FORMS = FORMATS | PLACES | RECORDS
+FORMS = FORMATS | PLACES | RECORDS | ANSWERS
 # Where it is not plain which file was meant, or a file has another name, both are told.
 TOLD = {
     "copy-1": f"{NAME} (1).ipynb",
@@ -329,6 +352,12 @@ def test_student_and_lecturer_are_told_what_was_taken(graded, student):
     course, _, found = graded
     assert TOLD[student] in " ".join(found[student].notes)
     assert TOLD[student] in page(course, student)
+
+
+def test_what_needs_no_word_gets_none(graded):
+    _, _, found = graded
+    for student in ("plain", "no-ids", "transient", "matplotlib-widget", "tensor", "progress-bar"):
+        assert found[student].notes == [], student
 
 
 def test_nothing_is_written_into_a_submission_or_moved_out_of_it(graded):

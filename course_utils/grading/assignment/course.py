@@ -41,16 +41,27 @@ def read_settings(course: Path) -> Config:
     AssignmentError
         See `course_directory`.
     """
+    check_name(course)
     has_any = (course / CONFIG).is_file()
     config = PyFileConfigLoader(CONFIG, path=str(course)).load_config() if has_any else Config()
     config.CourseDirectory.setdefault("root", str(course.resolve()))
-    root = config.CourseDirectory.root
-    if any(character in root for character in PATTERNS):
-        raise AssignmentError(
-            f"Rename the folder {root}: nbgrader reads each of the characters {PATTERNS} as a "
-            "pattern."
-        )
     return config
+
+
+def check_name(course: Path) -> None:
+    """Refuse a course in a folder with whose name nbgrader would find nothing.
+
+    Raises
+    ------
+    AssignmentError
+        If the name of the folder, or of one above it, has such characters.
+    """
+    place = str(course.resolve())
+    if any(character in place for character in PATTERNS):
+        raise AssignmentError(
+            f"Rename the folder of the course without any of the characters {' '.join(PATTERNS)}, "
+            f"which nbgrader takes for patterns: it is {place}."
+        )
 
 
 def submissions(course: Path, assignment: str, student: str | None = None) -> list[Path]:
