@@ -36,7 +36,7 @@ from course_utils.grading.sandbox.bubblewrap import close_all, require_sandbox
 from course_utils.grading.sandbox.limits import Limits
 from course_utils.printable import printable
 from course_utils.progress import Progress
-from course_utils.runtime import available_cores
+from course_utils.runtime import available_cores, require_cache
 
 GRADED, UNCHANGED, FAILED = "graded", "unchanged", "failed"
 # Only the page of the feedback was written, with what the lecturer has entered.
@@ -125,12 +125,15 @@ def grade_class(
         If nothing was handed in.
     SandboxError
         If no sandbox is available.
+    CacheError
+        If the cache folder cannot be written.
     RunError
         If the scheduler cannot be reached, or has no workers.
     """
     students = list(submissions_by_student(course, assignment, only))
     with_my_rights = with_my_rights or env.WITH_MY_RIGHTS.is_on
     require_sandbox(with_my_rights)
+    require_cache()
     jobs = jobs or at_a_time()
     # Workers on other machines choose the number of threads by their own cores.
     threads = None if scheduler else int(env.THREADS.number or max(1, available_cores() // jobs))

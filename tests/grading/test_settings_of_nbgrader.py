@@ -14,6 +14,7 @@ import pytest
 from nbgrader.api import Gradebook
 from nbgrading import add_assignment, hand_in, make_course, solved, value_cells
 
+from course_utils.errors import CacheError
 from course_utils.grading.assignment.course import (
     assignments,
     course_directory,
@@ -22,6 +23,7 @@ from course_utils.grading.assignment.course import (
 )
 from course_utils.grading.class_grading import GRADED, UNCHANGED, grade_class
 from course_utils.grading.gradebook import results
+from course_utils.runtime import cache_dir
 
 NAME = "small"
 SETTINGS = """
@@ -217,3 +219,22 @@ def test_a_folder_that_nbgrader_cannot_deal_with_is_one_sentence(course, name):
 def test_settings_are_read_from_the_course(course):
     assert course_directory(course).groupshared is True
     assert course_directory(course).root == str(course)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("folder", ["/proc/no-such-folder", "/dev/null/cache"])
+def test_a_cache_that_cannot_be_written_is_one_sentence(course, folder):
+    done = command(course, "grade", NAME, env=os.environ | {"COURSE_CACHE": folder})
+    assert done.returncode == 2
+    assert "COURSE_CACHE" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_without_a_home_one_sentence_names_the_variable(monkeypatch):
+    def no_home(name):
+        raise RuntimeError
+
+    monkeypatch.delenv("COURSE_CACHE", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_path", no_home)
+    with pytest.raises(CacheError, match="Set COURSE_CACHE to a folder"):
+        cache_dir()
