@@ -18,7 +18,6 @@ from typing import Any
 import dask
 import psutil
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
-from filelock import FileLock, Timeout
 
 from course_utils import env
 from course_utils.dask_client import connected
@@ -30,7 +29,7 @@ from course_utils.grading.examine import store as examined
 from course_utils.grading.examine.job import Examined, Job
 from course_utils.grading.examine.submission import examine
 from course_utils.grading.gradebook import Writer
-from course_utils.grading.nbgrader_steps.intake import Submission
+from course_utils.grading.nbgrader_steps.intake import Submission, take_the_course
 from course_utils.grading.sandbox import gpus
 from course_utils.grading.sandbox.bubblewrap import close_all, require_sandbox
 from course_utils.grading.sandbox.limits import Limits
@@ -93,7 +92,8 @@ def grade_class(
     If a call is killed at any moment, the next call completes its work: a submission that has been
     examined is not examined again, and the gradebook contains a submission completely or not at
     all. A submission that cannot be graded does not stop the others. If one of its programs was
-    ended from outside, it is examined once more, alone; if that happens again, it is not graded.
+    ended from outside, it is examined once more, alone; if that happens again, it is not graded. Two
+    calls in one course do not grade at the same time: the second one waits.
 
     Parameters
     ----------
@@ -145,16 +145,17 @@ def grade_class(
     root = Path(coursedir.root)
     if coursedir.groupshared:
         os.umask(FOR_THE_GROUP)
-    with alone_in_the_course(root, progress):
+    lock = take_the_course(coursedir, progress.say)
+    try:
         check_gradebook(course)
         progress.begin(len(students))
         queue = _Queue(Writer(course, assignment, settings), root, assignment, again, threads)
         # Imported modules stay in memory, so the garbage collector need not search them again.
         gc.freeze()
-        return sorted(
-            _outcomes(queue, students, progress, scheduler, jobs),
-            key=lambda outcome: outcome.student,
-        )
+        outcomes = _outcomes(queue, students, progress, scheduler, jobs)
+        return sorted(outcomes, key=lambda outcome: outcome.student)
+    finally:
+        lock.release()
 
 
 def _outcomes(
@@ -171,32 +172,6 @@ def _outcomes(
                 reason=outcome.reason,
             )
             yield outcome
-
-
-@contextlib.contextmanager
-def alone_in_the_course(root: Path, progress: Progress) -> Iterator[None]:
-    """Keep other calls from grading in the same course; they wait, and say so.
-
-    Parameters
-    ----------
-    root : Path
-        Folder of the course.
-    progress : Progress
-        Is told that this call waits.
-    """
-    place = root / examined.FOLDER
-    place.mkdir(exist_ok=True)
-    # Other lecturers may lock the file too; it is always empty.
-    lock = FileLock(place / "grading.lock", mode=0o666)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress.say("Another call grades in this course. This one waits until it has ended.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def at_a_time() -> int:

@@ -184,6 +184,20 @@ def test_a_second_call_waits_and_says_so(course):
     assert "2 unchanged" in rest
 
 
+def test_plain_nbgrader_waits_too(course):
+    command = [sys.executable, "-m", "nbgrader", "autograde", NAME, "--force"]
+    (course / ".examined" / "received-by-a-call-that-was-killed").mkdir()
+    with FileLock(course / ".examined" / "grading.lock"):
+        waiting = subprocess.Popen(command, cwd=course, stderr=subprocess.PIPE, text=True)
+        said = iter(waiting.stderr.readline, "")
+        assert any("Another call grades in this course" in line for line in said)
+        time.sleep(1)
+        assert waiting.poll() is None
+    waiting.communicate(timeout=300)
+    assert waiting.returncode == 0
+    assert not list((course / ".examined").glob("received-*"))
+
+
 def test_two_calls_at_once_lose_nothing(course):
     set_due(course, DUE + datetime.timedelta(days=1))
     command = [sys.executable, "-m", "course_utils.cli", "grade", NAME]

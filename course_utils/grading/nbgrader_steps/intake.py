@@ -8,11 +8,13 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from filelock import BaseFileLock, FileLock, Timeout
 from nbconvert.exporters import Exporter, NotebookExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
@@ -49,6 +51,9 @@ from course_utils.notebook_format import (
     tags,
     with_unique_ids,
 )
+
+# How the names of folders with copies of submissions begin, in the folder of the results.
+COPIES = "received-"
 
 # Sentences about single cells that a note contains.
 MAX_PROBLEMS = 5
@@ -129,6 +134,7 @@ class SubmissionExporter(NotebookExporter):
         grade the first kind, and the second if it was interrupted then.
         """
         coursedir = self._converter.coursedir
+        weakref.finalize(self, take_the_course(coursedir, self.log.warning).release)
         pattern = coursedir.format_path(
             coursedir.submitted_directory, coursedir.student_id, coursedir.assignment_id
         )
@@ -208,6 +214,37 @@ class SubmissionExporter(NotebookExporter):
         return Submission(path, repaired, resources, job)
 
 
+# What a call that has to wait says.
+WAITS = "Another call grades in this course. This one waits until it has ended."
+
+
+def take_the_course(coursedir: CourseDirectory, say: Callable[[str], None]) -> BaseFileLock:
+    """Keep other calls from grading in the same course, until the lock is released.
+
+    What a call that was killed has left behind is removed.
+
+    Parameters
+    ----------
+    coursedir : CourseDirectory
+    say : callable
+        Receives a sentence if this call has to wait.
+    """
+    place = Path(coursedir.root, store.FOLDER)
+    place.mkdir(exist_ok=True)
+    # Other lecturers may lock the file too; it is always empty. In one program, such as formgrader,
+    # several exporters share the lock, and the last one may be collected by any thread.
+    lock = FileLock(place / "grading.lock", mode=0o666, thread_local=False, is_singleton=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(WAITS)
+        lock.acquire()
+    if lock.lock_counter == 1:
+        for left_behind in place.glob(f"{COPIES}*"):
+            shutil.rmtree(left_behind, ignore_errors=True)
+    return lock
+
+
 def folder_for_copies(coursedir: CourseDirectory, owner: Any) -> str:
     """Make a folder for copies of submissions; return its path in the folder of the course.
 
@@ -215,7 +252,7 @@ def folder_for_copies(coursedir: CourseDirectory, owner: Any) -> str:
     """
     place = Path(coursedir.root, store.FOLDER)
     place.mkdir(exist_ok=True)
-    made = tempfile.mkdtemp(prefix="received-", dir=place)
+    made = tempfile.mkdtemp(prefix=COPIES, dir=place)
     weakref.finalize(owner, shutil.rmtree, made, ignore_errors=True)
     return os.path.join(store.FOLDER, os.path.basename(made))
 
