@@ -92,8 +92,8 @@ def grade_class(
     If a call is killed at any moment, the next call completes its work: a submission that has been
     examined is not examined again, and the gradebook contains a submission completely or not at
     all. A submission that cannot be graded does not stop the others. If one of its programs was
-    ended from outside, it is examined once more, alone; if that happens again, it is not graded. Two
-    calls in one course do not grade at the same time: the second one waits.
+    ended from outside, it is examined once more, alone; if that happens again, it is not graded.
+    If another call grades in the same course, this one waits.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config, PyFileConfigLoader
 
 from course_utils.errors import AssignmentError
-from course_utils.notebook_format import reads
+from course_utils.notebook_format import Repairs, reads
 
 CONFIG = "nbgrader_config.py"
 
@@ -178,12 +178,24 @@ def read_source(course: Path, assignment: str) -> NotebookNode:
     AssignmentError
         If there is no such assignment, or its notebook cannot be read.
     """
+    return _read(course, assignment)[0]
+
+
+def source_repairs(course: Path, assignment: str) -> str:
+    """Return what is wrong with the form of the lecturer's notebook; empty if nothing is.
+
+    Grading reads such a notebook, but ``nbgrader generate_assignment`` may refuse it.
+    """
+    return str(_read(course, assignment)[1])
+
+
+def _read(course: Path, assignment: str) -> tuple[NotebookNode, Repairs]:
     path = source_path(course, assignment)
     if not path.is_file():
         known = ", ".join(assignments(course))
         raise AssignmentError(f"There is no assignment {assignment!r}: choose one of {known}.")
     try:
-        return reads(path.read_bytes())[0]
+        return reads(path.read_bytes())
     except Exception as error:
         raise AssignmentError(f"{path} cannot be read: {error}") from error
 
