@@ -13,10 +13,9 @@ import shutil
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
-import dateutil.parser
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from nbgrader.utils import parse_utc
@@ -158,9 +157,8 @@ def write_time(folder: Path, place: Path) -> str:
 def _parsed(text: str) -> datetime:
     """Return a time in UTC."""
     *rest, last = text.split(" ")
-    if len(rest) == 2 and last[:1] in ("+", "-"):
-        return dateutil.parser.parse(text).astimezone(UTC)
-    return parse_utc(text)
+    # Only without a space, nbgrader reads these as hours and minutes.
+    return parse_utc("T".join(rest) + last if len(rest) == 2 and last[0] in "+-" else text)
 
 
 def _in_utf_8(path: Path) -> str:
