@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
+import nbformat
 import psutil
 import pytest
 from grade_and_die import BEFORE, points
@@ -251,6 +252,25 @@ def test_a_folder_without_a_notebook_is_graded_and_left_as_it_is(course):
     assert states(grade_class(course, NAME, only="eve")) == {"eve": GRADED}
     assert points(course) == {"eve": [0.0, 0.0]}
     assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("by", ["course", "nbgrader"])
+def test_a_notebook_that_comes_later_is_graded(course, by):
+    folder = course / "submitted" / "eve" / NAME
+    folder.mkdir(parents=True)
+
+    def graded() -> list[float]:
+        if by == "course":
+            grade_class(course, NAME)
+        else:
+            nbgrader(course, "autograde", NAME, "--force")
+        return points(course)["eve"]
+
+    assert graded() == [0.0, 0.0]
+    assert not list(folder.iterdir())
+    nbformat.write(solved(course, NAME), folder / f"{NAME} final.ipynb")
+    assert graded() == [2.0, 3.0]
+    assert [path.name for path in folder.iterdir()] == [f"{NAME} final.ipynb"]
 
 
 @pytest.mark.parametrize("by", ["course", "nbgrader"])
