@@ -160,7 +160,8 @@ def reads(content: bytes) -> tuple[NotebookNode, Repairs]:
     Examples
     --------
     >>> from course_utils.notebook_format import reads
-    >>> notebook, repairs = reads(b'{"cells": [{"cell_type": "code", "source": ["x = 1"]}]}')
+    >>> text = b'{"cells": [{"cell_type": "raw", "source": ["x = 1"]}], "metadata": {}}'
+    >>> notebook, repairs = reads(text)
     >>> notebook.cells[0].source
     'x = 1'
     >>> print(repairs)
