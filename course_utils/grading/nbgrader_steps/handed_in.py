@@ -24,6 +24,7 @@ from course_utils.grading.sandbox.limits import (
     MAX_DEPTH,
     MAX_FILES_BYTES,
     MAX_MEMBERS,
+    MAX_NOTEBOOK_BYTES,
     MAX_NOTEBOOKS,
     MAX_PATH_BYTES,
 )
@@ -250,6 +251,8 @@ def _rank(candidate: Candidate, wanted: str) -> tuple[int, int, bool, bool, floa
 
 
 def _candidate(file: File, released: Mapping[str, str], read: Reader) -> Candidate:
+    if file.size > MAX_NOTEBOOK_BYTES:
+        return Candidate(file, True, 0, {})
     notebook, repairs = read(file.read(), str(file.path))
     texts = {grade_id(cell) or "": cell.source.strip() for cell in notebook.cells}
     answers = {name: text for name, text in texts.items() if name in released}

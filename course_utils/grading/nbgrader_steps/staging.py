@@ -21,6 +21,7 @@ from nbformat.v4 import new_notebook
 from nbgrader.utils import parse_utc
 
 from course_utils.grading.nbgrader_steps.folder import (
+    LARGE,
     LINK,
     TIMESTAMP,
     UNREADABLE,
@@ -34,7 +35,7 @@ from course_utils.grading.nbgrader_steps.handed_in import (
     find_files,
     find_notebook,
 )
-from course_utils.grading.sandbox.limits import MAX_TIMESTAMP_BYTES
+from course_utils.grading.sandbox.limits import MAX_FILES_BYTES, MAX_TIMESTAMP_BYTES
 from course_utils.notebook_format import GUESSED, Repairs, decode
 from course_utils.submission.contract import MAX_JSON_BYTES
 
@@ -98,7 +99,12 @@ def stage(
     for path in found.files:
         if path.suffix != ".ipynb":
             _copy(path, folder, place, found)
+    room = MAX_FILES_BYTES - sum(status.st_size for status in found.files.values())
     for path, other in moved.items():
+        room -= other.size
+        if room < 0:
+            found.left_out[other.path] = LARGE
+            continue
         (place / path).parent.mkdir(parents=True, exist_ok=True)
         (place / path).write_bytes(other.read())
     encodings = [_in_utf_8(place / f"{name}.json") for name in sorted(expected.names)]

@@ -17,6 +17,7 @@ from course_utils.grading.nbgrader_steps import handed_in
 from course_utils.grading.nbgrader_steps.folder import survey
 from course_utils.grading.nbgrader_steps.handed_in import HandedIn, find_files, find_notebook
 from course_utils.grading.nbgrader_steps.intake import read_notebook
+from course_utils.grading.nbgrader_steps.staging import Expected, stage
 from course_utils.grading.sandbox import limits
 
 RELEASED = {"q1": "q1 = None", "q2": "q2 = None"}
@@ -151,6 +152,22 @@ def test_no_archive_takes_much_or_leads_elsewhere(tmp_path, archive):
     assert path is None or path.startswith("a1.zip/")
     assert "not" in sentences
     assert [each.name for each in tmp_path.iterdir()] == ["a1.zip"]
+
+
+def test_many_archives_together_have_no_more_room(tmp_path):
+    folder, copied = tmp_path / "submitted", tmp_path / "copy"
+    files = {
+        f"{number}.zip": zipped({f"q{number}.keras": b" " * 2**25, f"{number}.ipynb": b" " * 2**25})
+        for number in range(12)
+    }
+    in_folder(folder, files)
+    names = {f"q{number}" for number in range(12)}
+    start = time.process_time()
+    _, repairs = stage(folder, copied, Expected("a1", [], lambda: RELEASED, names), read_notebook)
+    assert time.process_time() - start < 20
+    assert "only 200 MB are read in total" in " ".join(repairs.losses)
+    size = sum(path.stat().st_size for path in copied.rglob("*"))
+    assert size < limits.MAX_FILES_BYTES + 2**26
 
 
 def test_a_crowd_of_notebooks_is_not_read_to_its_end(tmp_path, monkeypatch):
