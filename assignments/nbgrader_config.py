@@ -4,6 +4,8 @@ The package `course_utils.grading.nbgrader_steps` replaces some of nbgrader's st
 formgrader and export are nbgrader's own.
 """
 
+from pathlib import Path
+
 
 def configure(c):
     """Set the options in which this course differs from nbgrader's defaults."""
@@ -17,6 +19,7 @@ def configure(c):
     )
 
     from course_utils import env
+    from course_utils.grading.assignment.course import check_name
     from course_utils.grading.examine.notebook import BoundedExecute
     from course_utils.grading.nbgrader_steps import (
         clean,
@@ -28,6 +31,7 @@ def configure(c):
         repair,
     )
 
+    check_name(Path(__file__).parent)
     c.CourseDirectory.course_id = "image-classification"
     # COURSE_GRADEBOOK can name another database, such as postgresql://user@host/gradebook.
     if env.GRADEBOOK.value:
@@ -40,6 +44,8 @@ def configure(c):
     # Collecting: the time of a submission is the collector's.
     c.ExchangeFactory.collect = collect.Collect
     c.ZipCollectApp.collector_plugin = collect.FileNames
+    endings = [".ipynb", ".keras", ".json", ".txt"]
+    c.FileNameCollectorPlugin.valid_ext = [*endings, *map(str.upper, endings)]
 
     # Release: the header installs and starts the course (on Colab too), and gaps replace solutions.
     c.IncludeHeaderFooter.header = "source/header.ipynb"

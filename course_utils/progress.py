@@ -21,6 +21,9 @@ class Progress:
     def begin(self, total: int) -> None:
         """Start with this number of jobs."""
 
+    def say(self, text: str) -> None:
+        """Show a sentence about all jobs."""
+
     def step(self, name: str, text: str, done: int = 0, total: int | None = None) -> None:
         """Show a step of a job; may be called from any thread.
 
@@ -66,6 +69,9 @@ class PlainProgress(Progress):
 
     def begin(self, total: int) -> None:
         self._total, self._start = total, time.monotonic()
+
+    def say(self, text: str) -> None:
+        self._console.print(escape(text), highlight=False, soft_wrap=True)
 
     def step(self, name: str, text: str, done: int = 0, total: int | None = None) -> None:
         self._console.print(escape(f"{name}: {text}"), highlight=False)

@@ -13,12 +13,14 @@ import importlib.util
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from course_utils import env
-from course_utils.errors import RuntimeSetupError
+from course_utils.errors import CacheError, RuntimeSetupError
+from course_utils.files import storing
 
 BACKENDS = ("tensorflow", "jax", "torch")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
@@ -305,7 +307,32 @@ def cache_dir() -> Path:
     """Return the folder for decoded data and saved trainings.
 
     ``$COURSE_CACHE``, or the user's cache folder.
+
+    Raises
+    ------
+    CacheError
+        If the variable is not set, and the user has no home.
     """
     import platformdirs
 
-    return env.CACHE.path or platformdirs.user_cache_path("course_utils")
+    try:
+        return env.CACHE.path or platformdirs.user_cache_path("course_utils")
+    except RuntimeError as error:
+        raise CacheError(
+            f"Set {env.CACHE.name} to a folder in which you may write: you have no home folder, "
+            "in which the cache would be."
+        ) from error
+
+
+def require_cache() -> None:
+    """Try to write into the cache folder.
+
+    Raises
+    ------
+    CacheError
+        If that is not possible.
+    """
+    folder = cache_dir()
+    with storing("What all submissions need", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()

@@ -26,7 +26,9 @@ from course_utils.thresholds import load_thresholds
 
 # Parts of the library that no notebook runs. The thresholds enter only the keys of the notebooks
 # that read them.
-NOT_IN_NOTEBOOKS = ("batch", "grading", "cli", "doctor.py", "thresholds.toml")
+NOT_IN_NOTEBOOKS = (
+    "batch", "grading", "cli", "doctor.py", "notebook_format.py", "thresholds.toml"
+)  # fmt: skip
 
 
 def environment(data_path: str | None, folder: Path) -> dict[str, Any]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import os
+import symtable
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
+from jupyter_client.kernelspec import find_kernel_specs, get_kernel_spec
 from nbformat import NotebookNode
 
 from course_utils.errors import NotebookError
+from course_utils.notebook_format import Repairs, notebook_stem, reads
 
 # Tags that change how a cell is executed; all others only change how it looks.
 EXECUTION_TAGS = ("parameters", "raises-exception", "skip-execution")
 INJECTED_TAG = "injected-parameters"
+# The kernel of notebooks that name none, or one that is not installed, and names of its language.
+USUAL_KERNEL = "python3"
+PYTHON = ("python", "ipython", "Python")
 # Key of the metadata entry in which an executed notebook keeps the key of its outputs.
 STAMP = "course_run"
 
@@ -51,24 +55,23 @@ def find_notebooks(places: Iterable[str | Path]) -> dict[str, Path]:
         If a place does not exist, is not a notebook, or is a folder without notebooks.
     """
     paths = list(dict.fromkeys(path for place in places for path in _expand(Path(place))))
-    times = Counter(path.stem for path in paths)
+    stems = {path: notebook_stem(path) or path.stem for path in paths}
+    times = Counter(stems.values())
     base = os.path.commonpath([path.parent for path in paths]) if paths else ""
     return {
-        path.stem
-        if times[path.stem] == 1
-        else path.relative_to(base).with_suffix("").as_posix(): path
-        for path in paths
+        stem if times[stem] == 1 else path.relative_to(base).with_name(stem).as_posix(): path
+        for path, stem in stems.items()
     }
 
 
 def _expand(place: Path) -> list[Path]:
     place = place.expanduser().absolute()
     if place.is_dir():
-        found = sorted(place.glob("*.ipynb"))
+        found = sorted(path for path in place.iterdir() if notebook_stem(path) is not None)
         if not found:
             raise NotebookError(f"No notebooks (*.ipynb) in the folder {place}.")
         return found
-    if place.suffix != ".ipynb":
+    if notebook_stem(place) is None:
         raise NotebookError(f"{place} is no notebook: give .ipynb files or folders of them.")
     if not place.is_file():
         raise NotebookError(f"There is no notebook {place}: check the path.")
@@ -76,16 +79,32 @@ def _expand(place: Path) -> list[Path]:
 
 
 def read_notebook(path: Path) -> NotebookNode:
-    """Read a notebook of any version as version 4.
+    """Read a notebook of any version as version 4, whatever can be repaired in it.
 
     Raises
     ------
     NotebookError
         If the file cannot be read, or is not a notebook.
     """
+    return read_source(path)[0]
+
+
+def read_source(path: Path, kernel: str | None = None) -> tuple[NotebookNode, Repairs]:
+    """Read a notebook, with a kernel that is installed; return it, and what was repaired.
+
+    Parameters
+    ----------
+    path : Path
+    kernel : str, optional
+        Name of the kernel to use instead of the notebook's.
+
+    Raises
+    ------
+    NotebookError
+        If the file cannot be read, is not a notebook, or needs a kernel that is not installed.
+    """
     try:
-        notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
+        notebook, repairs = reads(path.read_bytes())
     except OSError as error:
         raise NotebookError(f"{path} cannot be read: {error.strerror}.") from error
     except Exception as error:  # Malformed files make nbformat raise many types of exceptions.
@@ -93,7 +112,31 @@ def read_notebook(path: Path) -> NotebookNode:
         raise NotebookError(
             f"{path} is not a valid notebook ({reason}): restore it, or save it again from Jupyter."
         ) from error
-    return notebook
+    _set_kernel(notebook, kernel, path, repairs)
+    return notebook, repairs
+
+
+def _set_kernel(notebook: NotebookNode, kernel: str | None, path: Path, repairs: Repairs) -> None:
+    """Choose the kernel: the one that was asked for, the notebook's, or else the usual Python."""
+    wanted = notebook.metadata.get("kernelspec", {})
+    name, installed = kernel or wanted.get("name"), find_kernel_specs()
+    if name in installed and not kernel:
+        return
+    language = wanted.get("language") or notebook.metadata.get("language_info", {}).get("name")
+    if kernel not in (None, *installed) or not (kernel or language in (None, *PYTHON)):
+        raise NotebookError(
+            f"{path} needs the kernel {name}, which is not installed: install it, or choose one of "
+            f"{', '.join(sorted(installed))} with --kernel."
+        )
+    if name is not None and not kernel:
+        repairs.losses.append(f"The kernel {name} is not installed, so {USUAL_KERNEL} is used.")
+    chosen = kernel or USUAL_KERNEL
+    about = get_kernel_spec(chosen)
+    notebook.metadata["kernelspec"] = {
+        "name": chosen, "display_name": about.display_name, "language": about.language
+    }  # fmt: skip
+    if name is None:
+        repairs.slips["no name of a kernel"] += 1
 
 
 def code_cells(notebook: NotebookNode) -> Iterator[NotebookNode]:
@@ -118,21 +161,20 @@ def executed_content(notebook: NotebookNode) -> list[Any]:
 
 
 def parameter_names(notebook: NotebookNode) -> set[str] | None:
-    """Return the names that the cell tagged ``parameters`` sets; None if no cell has this tag."""
+    """Return the names that the cells tagged ``parameters`` set; None if that is not known.
+
+    It is not known if no cell has the tag, or a cell sets no name, or is not plain Python. Such
+    parameters are passed on, as papermill does.
+    """
+    names: set[str] = set()
     for cell in code_cells(notebook):
         if "parameters" in cell.metadata.get("tags", []):
-            return _assigned_names(cell.source)
-    return None
-
-
-def _assigned_names(source: str) -> set[str] | None:
-    try:
-        statements = ast.parse(source).body
-    except SyntaxError:
-        return None
-    targets = [target for node in statements for target in getattr(node, "targets", ())]
-    targets += [node.target for node in statements if isinstance(node, ast.AnnAssign)]
-    return {target.id for target in targets if isinstance(target, ast.Name)}
+            try:
+                table = symtable.symtable(cell.source, "parameters", "exec")
+            except (SyntaxError, ValueError):
+                return None
+            names |= {each.get_name() for each in table.get_symbols() if each.is_assigned()}
+    return names or None
 
 
 def graft(source: NotebookNode, executed: NotebookNode) -> NotebookNode:

@@ -157,6 +157,8 @@ class Outcome:
         The values that the notebook reported.
     error : str
         One sentence; empty after success.
+    repaired : str
+        What was repaired in the source before it was executed; the file stays as it is.
     """
 
     name: str
@@ -169,6 +171,7 @@ class Outcome:
     runtime: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     error: str = ""
+    repaired: str = ""
 
     @property
     def passed(self) -> bool:

@@ -27,6 +27,7 @@ from course_utils.batch.notebooks import (
     find_notebooks,
     parameter_names,
     read_notebook,
+    read_source,
     refresh_text,
     same_text,
 )
@@ -68,6 +69,7 @@ def run_notebooks(
     scheduler: str | None = None,
     timeout: float | None = None,
     again: bool = False,
+    kernel: str | None = None,
     for_book: bool = False,
     thresholds: Path = THRESHOLDS,
     console: Console | None = None,
@@ -99,6 +101,8 @@ def run_notebooks(
         Seconds for each notebook. Default: no limit.
     again : bool
         Execute unchanged notebooks too.
+    kernel : str, optional
+        The kernel of all notebooks. Default: each notebook's own.
     for_book : bool
         Show the outputs in the book, whatever the parameters are. Otherwise, runs of chapters
         into the default folder do so, unless their parameters make them an experiment.
@@ -137,6 +141,7 @@ def run_notebooks(
         executor=choose_executor(jobs, scheduler),
         timeout=timeout,
         again=again,
+        kernel=kernel,
         bounds=load_thresholds(thresholds),
         book=root / "book",
         book_cache=book_cache_path(root)
@@ -235,6 +240,7 @@ class _Task:
     outcome: Outcome
     path: Path
     source: NotebookNode
+    is_as_written: bool
     key: str = ""
 
     @property
@@ -259,6 +265,8 @@ class Batch:
         Seconds for each notebook.
     again : bool
         Whether to execute unchanged notebooks too.
+    kernel : str or None
+        The kernel of all notebooks; None for each notebook's own.
     bounds : dict
         The thresholds of each notebook.
     book : Path
@@ -273,6 +281,7 @@ class Batch:
     executor: Executor
     timeout: float | None
     again: bool
+    kernel: str | None
     bounds: dict[str, dict[str, float]]
     book: Path
     book_cache: Path | None
@@ -292,6 +301,9 @@ class Batch:
         waiting = {task.name: task for task in tasks if self.again or not self._reuse(task)}
         with progress_on(console) as progress:
             progress.begin(len(found))
+            for outcome in report.notebooks:
+                if outcome.repaired:
+                    progress.say(f"{outcome.path}: {outcome.repaired}")
             for outcome in report.notebooks:
                 if outcome.status != NOT_RUN:
                     _show_end(progress, outcome)
@@ -326,7 +338,10 @@ class Batch:
         for outcome in outcomes:
             path = Path(outcome.path)
             try:
-                tasks.append(_Task(outcome, path, read_notebook(path)))
+                source, repairs = read_source(path, self.kernel)
+                outcome.repaired = str(repairs)
+                is_as_written = not (outcome.repaired or self.kernel) and path.suffix == ".ipynb"
+                tasks.append(_Task(outcome, path, source, is_as_written))
             except NotebookError as error:
                 outcome.status = FAILED
                 outcome.error = str(error)
@@ -373,8 +388,13 @@ class Batch:
         partial = self._partial(task.name)
         partial.parent.mkdir(parents=True, exist_ok=True)
         partial.unlink(missing_ok=True)
+        source = task.path
+        if not task.is_as_written:
+            # Papermill reads less than `read_source` does.
+            source = self.out / "repaired" / f"{task.name}.ipynb"
+            write_atomically(source, nbformat.writes(task.source))
         orders = {
-            "notebook": str(task.path),
+            "notebook": str(source),
             "partial": str(partial),
             "folder": str(task.path.parent),
             "parameters": self.parameters,

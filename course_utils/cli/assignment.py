@@ -22,13 +22,22 @@ def assignment_check(
 ) -> None:
     """Check assignments for mistakes: gaps, rubrics, points, leaks."""
     from course_utils.grading.assignment.check import check
-    from course_utils.grading.assignment.course import assignments, course_folder
+    from course_utils.grading.assignment.course import assignments, course_folder, source_repairs
     from course_utils.grading.assignment.questions import questions
+    from course_utils.grading.database import differences_from_release, has_gradebook
 
     course, console = course_folder(), new_console()
     problems = []
     for name in names or assignments(course):
         found = check(course, name)
+        if repairs := source_repairs(course, name):
+            found.append(f"{name}: save the source again from Jupyter: {repairs}")
+        changed = differences_from_release(course, name) if has_gradebook(course) else []
+        if changed:
+            found.append(
+                f"{name}: source and release differ in {', '.join(changed)}: "
+                f"`course assignment build {name}` releases the source"
+            )
         asked = questions(course, name)
         points = sum(question.points for question in asked)
         state = f"[{BAD}]wrong[/]" if found else f"[{GOOD}]ok[/]   "

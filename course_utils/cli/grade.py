@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from course_utils.cli.app import FAILURE, SchedulerOption, app, new_console
+from course_utils.colours import WARNING
+from course_utils.printable import escape
 
 AssignmentArgument = Annotated[str, typer.Argument(help="An assignment, such as a2-cnn.")]
 
@@ -38,10 +40,19 @@ def grade(
     from course_utils.grading.assignment.course import course_folder
     from course_utils.grading.class_grading import FAILED, grade_class
     from course_utils.grading.class_summary import print_summary
+    from course_utils.grading.database import differences_from_release
     from course_utils.grading.gradebook import results
     from course_utils.progress import progress_on
 
     course, console = course_folder(), new_console()
+    if changed := differences_from_release(course, name):
+        console.print(
+            f"[{WARNING}]Source and release differ[/] in {escape(', '.join(changed))}. Submissions "
+            f"are graded by what was released. To grade by the source, call `course assignment "
+            f"build {escape(name)}` first.",
+            soft_wrap=True,
+            highlight=False,
+        )
     with progress_on(console) as progress:
         outcomes = grade_class(
             course,

@@ -78,6 +78,9 @@ def run(
     scheduler: SchedulerOption = None,
     timeout: TimeoutOption = None,
     again: AgainOption = False,
+    kernel: Annotated[
+        str | None, typer.Option("--kernel", "-k", help="Default: each notebook's own.")
+    ] = None,
 ) -> None:
     """Execute notebooks with papermill, and compare their results with the thresholds.
 
@@ -100,6 +103,7 @@ def run(
         scheduler=scheduler,
         timeout=timeout,
         again=again,
+        kernel=kernel,
         console=console,
     )
     print_report(report, console)

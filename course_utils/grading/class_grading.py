@@ -7,6 +7,7 @@ import contextvars
 import gc
 import json
 import logging
+import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,26 +18,28 @@ from typing import Any
 import dask
 import psutil
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
-from nbgrader.api import MissingEntry
 
 from course_utils import env
 from course_utils.dask_client import connected
 from course_utils.errors import AssignmentError, InterruptedExaminationError
 from course_utils.files import write_atomically
-from course_utils.grading.assignment.course import submissions
+from course_utils.grading.assignment.course import course_directory, submissions_by_student
+from course_utils.grading.database import check_gradebook
 from course_utils.grading.examine import store as examined
 from course_utils.grading.examine.job import Examined, Job
 from course_utils.grading.examine.submission import examine
-from course_utils.grading.gradebook import Writer, open_gradebook
-from course_utils.grading.nbgrader_steps.intake import Submission
+from course_utils.grading.gradebook import Writer
+from course_utils.grading.nbgrader_steps.intake import Submission, take_the_course
 from course_utils.grading.sandbox import gpus
 from course_utils.grading.sandbox.bubblewrap import close_all, require_sandbox
 from course_utils.grading.sandbox.limits import Limits
 from course_utils.printable import printable
 from course_utils.progress import Progress
-from course_utils.runtime import available_cores
+from course_utils.runtime import available_cores, require_cache
 
 GRADED, UNCHANGED, FAILED = "graded", "unchanged", "failed"
+# Only the page of the feedback was written, with what the lecturer has entered.
+RENEWED = "feedback renewed"
 
 # Jobs under way for each thread of the workers. The next job is ready when a thread becomes free,
 # but the files of the whole class are not in memory at once.
@@ -45,6 +48,9 @@ UNDER_WAY = 2
 # Memory in bytes that the processes of one submission usually take together. Submissions to the
 # course's own assignments take half of it.
 USUAL_MEMORY = 2**30
+
+# Mask of the rights of new files, if the lecturers of a group share the course.
+FOR_THE_GROUP = 0o002
 
 # Address of the workers' status pages: any free port, visible on this machine only.
 LOOPBACK = "127.0.0.1:0"
@@ -87,6 +93,7 @@ def grade_class(
     examined is not examined again, and the gradebook contains a submission completely or not at
     all. A submission that cannot be graded does not stop the others. If one of its programs was
     ended from outside, it is examined once more, alone; if that happens again, it is not graded.
+    If another call grades in the same course, this one waits.
 
     Parameters
     ----------
@@ -118,12 +125,15 @@ def grade_class(
         If nothing was handed in.
     SandboxError
         If no sandbox is available.
+    CacheError
+        If the cache folder cannot be written.
     RunError
         If the scheduler cannot be reached, or has no workers.
     """
-    folders = submissions(course, assignment, only)
+    students = list(submissions_by_student(course, assignment, only))
     with_my_rights = with_my_rights or env.WITH_MY_RIGHTS.is_on
     require_sandbox(with_my_rights)
+    require_cache()
     jobs = jobs or at_a_time()
     # Workers on other machines choose the number of threads by their own cores.
     threads = None if scheduler else int(env.THREADS.number or max(1, available_cores() // jobs))
@@ -131,13 +141,29 @@ def grade_class(
     retrain = env.RETRAIN.number if retrain is None else retrain
     settings |= {} if retrain is None else {"retrain": retrain}
     progress = progress or Progress()
-    progress.begin(len(folders))
-    queue = _Queue(Writer(course, assignment, settings), course, assignment, again, threads)
-    # Imported modules stay in memory, so the garbage collector need not search them again.
-    gc.freeze()
-    outcomes = []
+    coursedir = course_directory(course)
+    root = Path(coursedir.root)
+    if coursedir.groupshared:
+        os.umask(FOR_THE_GROUP)
+    lock = take_the_course(coursedir, progress.say)
+    try:
+        check_gradebook(course)
+        progress.begin(len(students))
+        queue = _Queue(Writer(course, assignment, settings), root, assignment, again, threads)
+        # Imported modules stay in memory, so the garbage collector need not search them again.
+        gc.freeze()
+        outcomes = _outcomes(queue, students, progress, scheduler, jobs)
+        return sorted(outcomes, key=lambda outcome: outcome.student)
+    finally:
+        lock.release()
+
+
+def _outcomes(
+    queue: _Queue, students: list[str], progress: Progress, scheduler: str | None, jobs: int
+) -> Iterator[Outcome]:
+    """Yield each outcome after it was shown."""
     with _workers(scheduler, jobs) as client:
-        for outcome in queue.run(client, [folder.parent.name for folder in folders], progress):
+        for outcome in queue.run(client, students, progress):
             progress.end(
                 outcome.student,
                 outcome.state,
@@ -145,8 +171,7 @@ def grade_class(
                 seconds=outcome.seconds,
                 reason=outcome.reason,
             )
-            outcomes.append(outcome)
-    return sorted(outcomes, key=lambda outcome: outcome.student)
+            yield outcome
 
 
 def at_a_time() -> int:
@@ -175,6 +200,11 @@ class _Queue:
 
     def run(self, client: Client, students: list[str], progress: Progress) -> Iterator[Outcome]:
         """Grade submissions; yield each outcome as soon as it is known."""
+        for outcome in self._run(client, students, progress):
+            self._writer.discard(outcome.student)
+            yield outcome
+
+    def _run(self, client: Client, students: list[str], progress: Progress) -> Iterator[Outcome]:
         topic = f"course-{uuid.uuid4().hex}"
         client.subscribe_topic(topic, lambda event: progress.step(*event[1]))
         room = UNDER_WAY * sum(client.nthreads().values())
@@ -206,15 +236,14 @@ class _Queue:
         """Receive a submission; return its outcome if nothing has to be examined."""
         try:
             submission = self._writer.receive(student)
+            before = self._before(student, submission)
+            if before and not self._again:
+                return self._keep(student, submission, before)
             if submission.job is None:
                 return self._write(student, submission, 0.0)
-            is_current = self._is_current(student, submission)
-            if not self._again:
-                if is_current:
-                    return Outcome(student, UNCHANGED)
-                if examined.load(submission.job, self._course):
-                    return self._write(student, submission, 0.0)
-            if not is_current:
+            if not self._again and examined.load(submission.job, self._course):
+                return self._write(student, submission, 0.0)
+            if not before:
                 # The points of an earlier one must not stay if this call is interrupted.
                 self._forget(student)
             return submission
@@ -242,12 +271,30 @@ class _Queue:
             yield self._failed(student, error)
 
     def _write(self, student: str, submission: Submission, seconds: float) -> Outcome:
+        self._marker(student).unlink(missing_ok=True)
         said = self._writer.write(submission) + self._writer.write_feedback(student)
         logs = self._course / examined.FOLDER / "logs" / student
         write_atomically(logs / f"{self._assignment}.log", said)
-        # The marker is written last: if this call is killed before that, the next one repeats all.
-        write_atomically(self._marker(student), json.dumps(submission.version))
+        self._mark(student, submission)
         return Outcome(student, GRADED, seconds)
+
+    def _keep(self, student: str, submission: Submission, before: dict[str, Any]) -> Outcome:
+        """Leave a result as it is; write the feedback if it is missing, or its text has changed."""
+        saved = self._writer.saved(student) or {}
+        if self._writer.has_feedback(student) and before.get("by hand") == saved.get("by hand"):
+            return Outcome(student, UNCHANGED)
+        self._writer.write_feedback(student)
+        self._mark(student, submission)
+        return Outcome(student, RENEWED)
+
+    def _mark(self, student: str, submission: Submission) -> None:
+        """Store what the result depends on, and the result, to compare them at the next call.
+
+        The marker is written last: if this call is killed before that, the next one repeats all.
+        """
+        inputs = {"inputs": self._writer.inputs(student, submission)}
+        saved = self._writer.saved(student) or {}
+        write_atomically(self._marker(student), json.dumps(inputs | saved))
 
     def _failed(self, student: str, error: BaseException) -> Outcome:
         """Return the outcome of a submission that cannot be graded, and so has no points."""
@@ -263,16 +310,21 @@ class _Queue:
         self._marker(student).unlink(missing_ok=True)
         self._writer.forget(student)
 
-    def _is_current(self, student: str, submission: Submission) -> bool:
-        """Tell whether the gradebook already contains the result of this submission."""
+    def _before(self, student: str, submission: Submission) -> dict[str, Any] | None:
+        """Return the marker of an earlier call if its result is there and still right."""
         try:
-            if json.loads(self._marker(student).read_text(encoding="utf-8")) != submission.version:
-                return False
-            with open_gradebook(self._course) as gradebook:
-                gradebook.find_submission(self._assignment, student)
-        except (OSError, ValueError, MissingEntry):
-            return False
-        return True
+            marker = json.loads(self._marker(student).read_text(encoding="utf-8"))
+            inputs, automatic = marker["inputs"], marker["automatic"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        saved = self._writer.saved(student)
+        is_current = (
+            saved is not None
+            and automatic == saved["automatic"]
+            and inputs == self._writer.inputs(student, submission)
+            and self._writer.has_results(student)
+        )
+        return marker if is_current else None
 
     def _marker(self, student: str) -> Path:
         return self._course / examined.FOLDER / "graded" / student / f"{self._assignment}.json"

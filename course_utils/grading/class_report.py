@@ -18,8 +18,10 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from course_utils.colours import REFERENCE
 from course_utils.errors import AssignmentError
 from course_utils.files import write_atomically
+from course_utils.grading.assignment.course import course_directory
 from course_utils.grading.assignment.questions import Question, questions
-from course_utils.grading.gradebook import Result, open_gradebook, read_graded, results
+from course_utils.grading.database import open_gradebook
+from course_utils.grading.gradebook import Result, read_graded, results
 from course_utils.plotting import PALETTE, Picture, show
 from course_utils.submission.contract import GRADE_MIME
 
@@ -74,7 +76,9 @@ def write_class_report(course: Path, assignment: str) -> Path:
         median=statistics.median(scores),
         figures=[_embedded(picture) for picture in figures(record)],
     )
-    return write_atomically(course / "report" / f"{assignment}.html", page)
+    return write_atomically(
+        Path(course_directory(course).root) / "report" / f"{assignment}.html", page
+    )
 
 
 def collect(course: Path, assignment: str) -> ClassRecord:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
+import re
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,23 +17,26 @@ import nbformat
 import nbgrader.api
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
-from nbgrader.api import Gradebook, MissingEntry, SubmittedAssignment
+from nbgrader.api import Assignment, MissingEntry, SubmittedAssignment
 from nbgrader.apps import NbGraderAPI
 from nbgrader.converters import Autograde, GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.utils import capture_log
 from sqlalchemy import Engine, Transaction, create_engine
 from sqlalchemy.exc import SAWarning
+from sqlalchemy.orm import Session
 from traitlets import Instance
-from traitlets.config import PyFileConfigLoader
+from traitlets.config import LazyConfigValue
 
-from course_utils import env
 from course_utils.errors import AssignmentError
+from course_utils.fingerprint import digest_of_json
 from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.assignment.check import _id
-from course_utils.grading.assignment.course import CONFIG
+from course_utils.grading.assignment.course import CONFIG, course_directory, read_settings
+from course_utils.grading.database import advice_on, open_gradebook, said_in_a_sentence
 from course_utils.grading.nbgrader_steps import display, points
-from course_utils.grading.nbgrader_steps.intake import Submission
+from course_utils.grading.nbgrader_steps.copies import traces_file
+from course_utils.grading.nbgrader_steps.intake import Submission, folder_for_copies
 from course_utils.grading.nbgrader_steps.notes import lecturer_notes
 from course_utils.printable import printable
 from course_utils.submission.contract import LECTURER
@@ -70,16 +76,17 @@ def results(course: Path, assignment: str) -> list[Result]:
     A submission whose grading failed or was interrupted has none.
     """
     found = []
+    coursedir = course_directory(course)
     with open_gradebook(course) as gradebook:
         try:
             submissions = gradebook.assignment_submissions(assignment)
         except MissingEntry:
             return []
         for submission in sorted(submissions, key=lambda s: s.student.id):
-            if not _is_graded(course, submission):
+            if not _is_graded(coursedir, submission):
                 continue
             penalty = submission.late_submission_penalty or 0.0
-            graded = read_graded(course, submission.student.id, assignment)
+            graded = _read(graded_path(coursedir, submission.student.id, assignment))
             found.append(
                 Result(
                     student=submission.student.id,
@@ -98,12 +105,12 @@ def results(course: Path, assignment: str) -> list[Result]:
     return found
 
 
-def _is_graded(course: Path, submission: SubmittedAssignment) -> bool:
+def _is_graded(coursedir: CourseDirectory, submission: SubmittedAssignment) -> bool:
     """Tell whether a submission was graded to the end, or the lecturer has entered points.
 
     nbgrader creates a submission first, and removes the graded notebook if it cannot go on.
     """
-    if _graded_path(course, submission.student.id, submission.name).is_file():
+    if graded_path(coursedir, submission.student.id, submission.name).is_file():
         return True
     grades = (grade for notebook in submission.notebooks for grade in notebook.grades)
     return any(grade.manual_score is not None for grade in grades)
@@ -111,18 +118,17 @@ def _is_graded(course: Path, submission: SubmittedAssignment) -> bool:
 
 def read_graded(course: Path, student: str, assignment: str) -> NotebookNode:
     """Read a graded submission; return an empty notebook if it has not been graded."""
-    path = _graded_path(course, student, assignment)
+    return _read(graded_path(course_directory(course), student, assignment))
+
+
+def _read(path: Path) -> NotebookNode:
     return nbformat.read(path, as_version=4) if path.is_file() else new_notebook()
 
 
-def _graded_path(course: Path, student: str, assignment: str) -> Path:
-    return course / "autograded" / student / assignment / f"{assignment}.ipynb"
-
-
-def open_gradebook(course: Path) -> Gradebook:
-    """Open the gradebook that ``nbgrader_config.py`` names."""
-    url = env.GRADEBOOK.value or f"sqlite:///{(course / 'gradebook.db').resolve()}"
-    return Gradebook(url, "image-classification")
+def graded_path(coursedir: CourseDirectory, student: str, assignment: str) -> Path:
+    """Return the path of a graded notebook."""
+    folder = coursedir.format_path(coursedir.autograded_directory, student, assignment)
+    return Path(folder) / f"{assignment}.ipynb"
 
 
 def _reviews(graded: NotebookNode) -> list[str]:
@@ -174,11 +180,18 @@ class Writer:
     def __init__(
         self, course: Path, assignment: str, settings: Mapping[str, Any] | None = None
     ) -> None:
-        config = PyFileConfigLoader(CONFIG, path=str(course)).load_config()
-        config.CourseDirectory.root = str(course.resolve())
+        config = read_settings(course)
         config.Examine.update(settings or {})
         self._assignment = assignment
+        # Where the course is has no influence; what is ignored there, the digests of files show.
+        policies = {name: value for name, value in config.items() if name != "CourseDirectory"}
+        # Classes of the settings' own are in their text only.
+        text = (course / CONFIG).read_text(encoding="utf-8")
+        self._settings = digest_of_json([text, _described(policies)])
         self._api = NbGraderAPI(CourseDirectory(config=config), config=config)
+        # nbgrader takes submissions from the copies of them that are graded.
+        self._copies = CourseDirectory(config=config)
+        self._copies.submitted_directory = folder_for_copies(self._copies, self)
         # The messages of nbgrader go only into the log of each submission.
         log = self._api.log
         log.handlers, log.propagate = [logging.NullHandler()], False
@@ -196,19 +209,85 @@ class Writer:
             If the system does not let its folder be read or changed.
         """
         coursedir = self._api.coursedir
-        folder = Path(
-            coursedir.format_path(coursedir.submitted_directory, student, self._assignment)
-        )
-        path = folder / f"{self._assignment}.ipynb"
-        converter = Autograde(coursedir=coursedir, parent=self._api)
+        place = self._copy(student)
+        path = place / f"{self._assignment}.ipynb"
+        converter = Autograde(coursedir=self._copies, parent=self._api)
         exporter = converter.exporter_class(parent=converter, config=converter.config)
-        exporter.admit(folder)
+        submitted = coursedir.format_path(coursedir.submitted_directory, student, self._assignment)
+        exporter.stage(Path(submitted), place, self._assignment)
         for step in converter.sanitize_preprocessors:
             exporter.register_preprocessor(step)
         resources = converter.init_single_notebook_resources(str(path))
-        with one_transaction(self._engine):
+        with self._transaction():
             exporter.from_filename(str(path), resources)
         return exporter.submission
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Transaction]:
+        with said_in_a_sentence(self._api.coursedir), one_transaction(self._engine) as transaction:
+            yield transaction
+
+    def discard(self, student: str) -> None:
+        """Remove the copy of a submission that was graded."""
+        shutil.rmtree(self._copy(student), ignore_errors=True)
+
+    def _copy(self, student: str) -> Path:
+        step = self._copies.submitted_directory
+        return Path(self._copies.format_path(step, student, self._assignment))
+
+    def inputs(self, student: str, submission: Submission) -> list[Any]:
+        """Return everything that the result of a submission depends on."""
+        with Session(self._engine) as session:
+            found = _find(session, self._assignment, student)
+            assignment = session.query(Assignment).filter_by(name=self._assignment).one_or_none()
+            due = [
+                assignment.duedate if assignment else None, found.extension if found else None
+            ]  # fmt: skip
+        cells = [[cell.cell_type, cell.source] for cell in submission.notebook.cells]
+        content = submission.job.digest if submission.job else digest_of_json(cells)
+        return [content, submission.time, self._settings, *map(str, due)]
+
+    def saved(self, student: str) -> dict[str, Any] | None:
+        """Return what the gradebook holds of a submission; None if it does not have it.
+
+        Returns
+        -------
+        dict or None
+            ``"automatic"``: points, the penalty and the time of the submission; ``"by hand"``: what
+            the lecturer has entered.
+        """
+        with Session(self._engine) as session:
+            found = _find(session, self._assignment, student)
+            if found is None:
+                return None
+            grades = sorted(
+                (grade for notebook in found.notebooks for grade in notebook.grades),
+                key=lambda grade: grade.name,
+            )
+            penalties = [notebook.late_submission_penalty for notebook in found.notebooks]
+            points = [[grade.name, grade.auto_score] for grade in grades]
+            entered = [[grade.name, grade.manual_score, grade.extra_credit] for grade in grades]
+            comments = sorted(
+                [comment.name, comment.manual_comment]
+                for notebook in found.notebooks
+                for comment in notebook.comments
+            )
+            return {
+                "automatic": [points, penalties, str(found.timestamp)],
+                "by hand": [entered, comments],
+            }
+
+    def has_results(self, student: str) -> bool:
+        """Tell whether the graded notebook and what is compared with others are there."""
+        coursedir = self._api.coursedir
+        traces = traces_file(Path(coursedir.root), self._assignment, student)
+        return graded_path(coursedir, student, self._assignment).is_file() and traces.is_file()
+
+    def has_feedback(self, student: str) -> bool:
+        """Tell whether the page of the feedback is there."""
+        coursedir = self._api.coursedir
+        place = coursedir.format_path(coursedir.feedback_directory, student, self._assignment)
+        return (Path(place) / f"{self._assignment}.html").is_file()
 
     def forget(self, student: str) -> None:
         """Remove the result of a student's submission, except what the lecturer has entered."""
@@ -225,13 +304,13 @@ class Writer:
             If nbgrader fails; the message contains its last lines.
         """
         converter = _AutogradeReceived(
-            coursedir=self._api.coursedir, parent=self._api, submission=submission, force=True
+            coursedir=self._copies, parent=self._api, submission=submission, force=True
         )
-        with one_transaction(self._engine) as transaction:
+        with self._transaction() as transaction:
             said = capture_log(converter)
             if not said["success"]:
                 transaction.rollback()
-                raise AssignmentError(_reason(said))
+                raise AssignmentError(_reason(said, self._api.coursedir))
         return printable(said.get("log", ""))
 
     def write_feedback(self, student: str) -> str:
@@ -246,10 +325,10 @@ class Writer:
         graded = coursedir.format_path(coursedir.autograded_directory, student, self._assignment)
         path = Path(graded) / f"{self._assignment}.ipynb"
         converter = _FeedbackOnOne(coursedir=coursedir, parent=self._api, path=path, force=True)
-        with one_transaction(self._engine):
+        with self._transaction():
             said = capture_log(converter)
         if not said["success"]:
-            raise AssignmentError(_reason(said))
+            raise AssignmentError(_reason(said, self._api.coursedir))
         return printable(said.get("log", ""))
 
 
@@ -272,6 +351,35 @@ def one_transaction(engine: Engine) -> Iterator[Transaction]:
             nbgrader.api.create_engine = create_engine
 
 
-def _reason(said: dict) -> str:
-    text = said.get("error", "") + said.get("log", "")
-    return "\n".join(text.strip().splitlines()[-6:])
+def _find(session: Session, assignment: str, student: str) -> SubmittedAssignment | None:
+    """Return a submission in the gradebook; None if there is none."""
+    return (
+        session.query(SubmittedAssignment)
+        .join(Assignment, Assignment.id == SubmittedAssignment.assignment_id)
+        .filter(Assignment.name == assignment, SubmittedAssignment.student_id == student)
+        .one_or_none()
+    )
+
+
+def _described(value: Any) -> Any:
+    """Return a setting as JSON, classes and functions with the text of their program."""
+    if isinstance(value, Mapping):
+        return {str(name): _described(each) for name, each in sorted(value.items())}
+    if isinstance(value, list | tuple | set):
+        return [_described(each) for each in value]
+    if isinstance(value, LazyConfigValue):
+        return _described(value.to_dict())
+    if callable(value):
+        with contextlib.suppress(OSError, TypeError):
+            return [value.__module__, value.__qualname__, inspect.getsource(value)]
+        return getattr(value, "__qualname__", type(value).__name__)
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _reason(said: dict[str, Any], coursedir: CourseDirectory) -> str:
+    """Return why nbgrader failed: advice on its database, its error, or else its last lines."""
+    lines = (said.get("error", "") + said.get("log", "")).strip().splitlines()
+    errors = [line for line in lines if re.match(r"[\w.]+: |[\w.]+(Error|Exception)$", line)]
+    if of_database := [line for line in errors if line.startswith("sqlalchemy.exc.")]:
+        return advice_on(of_database[-1].partition(": ")[2], coursedir)
+    return errors[-1] if errors else "\n".join(lines[-6:])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import numbers
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -102,9 +103,38 @@ def _packed(value: Any, is_model: Callable[[Any], bool], depth: int) -> Any:
         return {"recipe": value.model_dump_json()}
     if is_model(value):
         return {"model": value.to_json()}
+    if isinstance(value, numbers.Number | str):
+        return _plain_number(value)
+    if hasattr(type(value), "__array__"):
+        return _from_another_library(value)
     if callable(value) and not isinstance(value, type):
         return {"function": getattr(value, "__name__", "")}
     return _name(value)
+
+
+def _plain_number(value: Any) -> Any:
+    """Return a number or text of a type of its own, such as a fraction, as one of a usual type."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, complex):
+        return {"scalar": _array(np.asarray(value))}
+    try:
+        return float(value)
+    except Exception:  # The class is the student's, or the number is too large.
+        return _name(value)
+
+
+def _from_another_library(value: Any) -> Any:
+    """Return a tensor of another library as an array, or as a number if it is one."""
+    try:
+        array = np.asarray(value)
+    except Exception:  # The class can be the student's.
+        return _name(value)
+    if array.dtype.kind not in KINDS:
+        return _name(value)
+    return {"array" if array.ndim else "scalar": _array(array)}
 
 
 def _unpacked(item: Any, model: Callable | None, function: Callable | None) -> Any:

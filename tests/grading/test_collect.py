@@ -27,7 +27,6 @@ EARLY = "2001-01-01 00:00:00 UTC"
 # A day and a half after the assignment was due: a fifth of the points.
 LATE = 1.5
 ZIP = r"""
-c.FileNameCollectorPlugin.valid_ext = [".ipynb", ".txt", ".json"]
 c.FileNameCollectorPlugin.named_regexp = (
     r".*/(?P<student_id>\w+)_attempt_(?P<timestamp>[0-9\-]+)_files/(?P<file_id>.*)"
 )
@@ -200,6 +199,18 @@ def test_zip_collect_writes_the_time_of_the_file_name(course, own):
     collected = course / "submitted" / "eve" / NAME
     assert (collected / "timestamp.txt").read_text().startswith(stamp)
     assert penalty(course) > 0
+
+
+def test_zip_collect_takes_networks_and_records_too(course):
+    archive = course / "downloaded" / NAME / "archive"
+    archive.mkdir(parents=True)
+    names = {f"{NAME}.ipynb", "a0-q3.keras", "a0-q3.json", "a0-q4.KERAS"}
+    with zipfile.ZipFile(archive / "eve_attempt_2026-01-02-10-00-00_files.zip", "w") as file:
+        for name in names:
+            file.writestr(name, "{}")
+    nbgrader(course, "zip_collect", NAME)
+    collected = {path.name for path in (course / "submitted" / "eve" / NAME).iterdir()}
+    assert collected == names | {"timestamp.txt"}
 
 
 def test_without_a_collector_a_time_of_ones_own_earns_nothing(course):

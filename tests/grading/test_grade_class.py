@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
+import nbformat
 import psutil
 import pytest
 from grade_and_die import BEFORE, points
@@ -254,6 +255,25 @@ def test_a_folder_without_a_notebook_is_graded_and_left_as_it_is(course):
 
 
 @pytest.mark.parametrize("by", ["course", "nbgrader"])
+def test_a_notebook_that_comes_later_is_graded(course, by):
+    folder = course / "submitted" / "eve" / NAME
+    folder.mkdir(parents=True)
+
+    def graded() -> list[float]:
+        if by == "course":
+            grade_class(course, NAME)
+        else:
+            nbgrader(course, "autograde", NAME, "--force")
+        return points(course)["eve"]
+
+    assert graded() == [0.0, 0.0]
+    assert not list(folder.iterdir())
+    nbformat.write(solved(course, NAME), folder / f"{NAME} final.ipynb")
+    assert graded() == [2.0, 3.0]
+    assert [path.name for path in folder.iterdir()] == [f"{NAME} final.ipynb"]
+
+
+@pytest.mark.parametrize("by", ["course", "nbgrader"])
 def test_the_lecturers_file_replaces_the_students(course, by):
     """It is part of what is examined, and the submission is examined once."""
     (course / "source" / NAME / "helper.py").write_text("value = 1")
@@ -286,8 +306,8 @@ def test_a_submission_is_read_and_digested_once(course):
         (course / "submitted" / "ada" / NAME / "extra.txt").write_text("more")
         grade_class(course, NAME, only="ada")
     assert read.call_count == 1
-    submitted = course / "submitted" / "ada" / NAME
-    assert [c.args[0] for c in files.call_args_list].count(submitted) == 1
+    read_from = [call.args[0] for call in files.call_args_list]
+    assert len([path for path in read_from if ".examined/received-" in str(path)]) == 1
     assert [c.args[0] for c in digested.call_args_list] == [b"more"]
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import base64
+import http
 import io
 import json
 import time
+from decimal import Decimal
+from fractions import Fraction
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,6 +59,39 @@ def test_tables_and_generators_pass():
     assert unpack(pack(table)).equals(table)
     rng = np.random.default_rng(3)
     assert unpack(pack(rng)).random() == np.random.default_rng(3).random()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Fraction(1, 2), 0.5),
+        (Decimal("0.25"), 0.25),
+        (http.HTTPStatus.OK, 200),
+        (2 + 1j, 2 + 1j),
+        (keras.ops.convert_to_tensor(3), 3),
+        (keras.ops.convert_to_tensor([1.5, 2.5]), np.array([1.5, 2.5])),
+        (keras.Variable(4.0), 4.0),
+        (pd.Series([1, 2]), np.array([1, 2])),
+    ],
+    ids=repr,
+)
+def test_numbers_and_arrays_of_other_types_are_numbers_and_arrays(value, expected):
+    came = unpack(pack(value))
+    assert np.shape(came) == np.shape(expected)
+    assert np.array_equal(came, expected)
+
+
+@pytest.mark.parametrize("number", [float("inf"), 10**400, Decimal("1e999")], ids=repr)
+def test_numbers_without_end_pass(number):
+    assert unpack(pack(number)) in (number, float("inf"))
+
+
+def test_a_class_that_claims_to_be_an_array_is_an_object():
+    class Claims:
+        def __array__(self, *arguments, **settings):
+            raise SystemError
+
+    assert isinstance(unpack(pack(Claims())), Foreign)
 
 
 def test_other_objects_pass_as_their_names():

@@ -2,15 +2,66 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 from nbformat import NotebookNode
+from nbgrader.coursedir import CourseDirectory
+from traitlets.config import Config, PyFileConfigLoader
 
 from course_utils.errors import AssignmentError
+from course_utils.notebook_format import Repairs, reads
+
+CONFIG = "nbgrader_config.py"
+
+# Characters that nbgrader, or the address of a database, reads as a pattern or as a query.
+PATTERNS = "*?[]"
+
+
+def course_directory(course: Path) -> CourseDirectory:
+    """Return nbgrader's description of a course: its folders, its gradebook, its other settings.
+
+    Raises
+    ------
+    AssignmentError
+        If the name of the course's folder has characters that nbgrader cannot deal with.
+    """
+    return CourseDirectory(config=read_settings(course))
+
+
+def read_settings(course: Path) -> Config:
+    """Return the settings of ``nbgrader_config.py``.
+
+    Raises
+    ------
+    AssignmentError
+        See `course_directory`.
+    """
+    check_name(course)
+    has_any = (course / CONFIG).is_file()
+    config = PyFileConfigLoader(CONFIG, path=str(course)).load_config() if has_any else Config()
+    config.CourseDirectory.setdefault("root", str(course.resolve()))
+    return config
+
+
+def check_name(course: Path) -> None:
+    """Refuse a course in a folder with whose name nbgrader would find nothing.
+
+    Raises
+    ------
+    AssignmentError
+        If the name of the folder, or of one above it, has such characters.
+    """
+    place = str(course.resolve())
+    if any(character in place for character in PATTERNS):
+        raise AssignmentError(
+            f"Rename the folder of the course without any of the characters {' '.join(PATTERNS)}, "
+            f"which nbgrader takes for patterns: it is {place}."
+        )
 
 
 def submissions(course: Path, assignment: str, student: str | None = None) -> list[Path]:
@@ -21,15 +72,44 @@ def submissions(course: Path, assignment: str, student: str | None = None) -> li
     AssignmentError
         If there are none.
     """
+    return list(submissions_by_student(course, assignment, student).values())
+
+
+def submissions_by_student(
+    course: Path, assignment: str, student: str | None = None
+) -> dict[str, Path]:
+    """Return the folder of each student's submission.
+
+    Students whom nbgrader's setting ``student_id_exclude`` names are left out.
+
+    Raises
+    ------
+    AssignmentError
+        If there are none.
+    """
     read_source(course, assignment)
-    found = [
-        folder
-        for folder in sorted(course.glob(f"submitted/*/{assignment}"))
-        if student in (None, folder.parent.name)
-    ]
-    if not found:
-        raise AssignmentError(f"Nothing was handed in for {assignment} in {course / 'submitted'}.")
-    return found
+    coursedir = course_directory(course)
+    step = coursedir.submitted_directory
+    pattern = coursedir.format_path(step, "*", glob.escape(assignment))
+    found = {names_of(coursedir, step, place)[0]: Path(place) for place in glob.glob(pattern)}
+    left_out = coursedir.student_id_exclude.split(",")
+    kept = {
+        name: found[name]
+        for name in sorted(found)
+        if student in (None, name) and name not in left_out
+    }
+    if not kept:
+        place = Path(coursedir.root, step)
+        raise AssignmentError(f"Nothing was handed in for {assignment} in {place}.")
+    return kept
+
+
+def names_of(coursedir: CourseDirectory, step: str, folder: str) -> tuple[str, str]:
+    """Return student and assignment of a submission's folder, wherever the course keeps it."""
+    pattern = coursedir.format_path(step, "(?P<student>.*)", "(?P<assignment>.*)", escape=True)
+    found = re.fullmatch(pattern, folder)
+    assert found, f"{folder} is no folder of {pattern}"
+    return found["student"], found["assignment"]
 
 
 def nbgrader(course: Path, *arguments: str, **environment: str) -> str:
@@ -54,9 +134,6 @@ def nbgrader(course: Path, *arguments: str, **environment: str) -> str:
         last = "\n".join(said.strip().splitlines()[-12:])
         raise AssignmentError(f"nbgrader {' '.join(arguments)} failed:\n{last}")
     return said
-
-
-CONFIG = "nbgrader_config.py"
 
 
 def course_folder(start: Path | None = None) -> Path:
@@ -84,10 +161,13 @@ def assignments(course: Path) -> list[str]:
     AssignmentError
         If there are none.
     """
-    found = sorted(p.parent.name for p in course.glob("source/*/*.ipynb"))
-    if not found:
-        raise AssignmentError(f"There is no assignment in {course / 'source'}.")
-    return found
+    coursedir = course_directory(course)
+    step = coursedir.source_directory
+    pattern = os.path.join(coursedir.format_path(step, ".", "*"), "*.ipynb")
+    folders = {os.path.dirname(path) for path in glob.glob(pattern)}
+    if not folders:
+        raise AssignmentError(f"There is no assignment in {Path(coursedir.root, step)}.")
+    return sorted(names_of(coursedir, step, folder)[1] for folder in folders)
 
 
 def read_source(course: Path, assignment: str) -> NotebookNode:
@@ -98,26 +178,42 @@ def read_source(course: Path, assignment: str) -> NotebookNode:
     AssignmentError
         If there is no such assignment, or its notebook cannot be read.
     """
+    return _read(course, assignment)[0]
+
+
+def source_repairs(course: Path, assignment: str) -> str:
+    """Return what is wrong with the form of the lecturer's notebook; empty if nothing is.
+
+    Grading reads such a notebook, but ``nbgrader generate_assignment`` may refuse it.
+    """
+    return str(_read(course, assignment)[1])
+
+
+def _read(course: Path, assignment: str) -> tuple[NotebookNode, Repairs]:
     path = source_path(course, assignment)
     if not path.is_file():
         known = ", ".join(assignments(course))
         raise AssignmentError(f"There is no assignment {assignment!r}: choose one of {known}.")
     try:
-        return nbformat.read(path, as_version=4)
+        return reads(path.read_bytes())
     except Exception as error:
         raise AssignmentError(f"{path} cannot be read: {error}") from error
 
 
 def source_path(course: Path, assignment: str) -> Path:
     """Return the path of the lecturer's notebook of an assignment."""
-    return course / "source" / assignment / f"{assignment}.ipynb"
+    coursedir = course_directory(course)
+    folder = coursedir.format_path(coursedir.source_directory, ".", assignment)
+    return Path(folder) / f"{assignment}.ipynb"
 
 
 def released_path(course: Path, assignment: str) -> Path:
     """Return the path at which nbgrader writes the notebook that students receive."""
-    return course / "release" / assignment / f"{assignment}.ipynb"
+    coursedir = course_directory(course)
+    folder = coursedir.format_path(coursedir.release_directory, ".", assignment)
+    return Path(folder) / f"{assignment}.ipynb"
 
 
 def read_released(course: Path, assignment: str) -> NotebookNode:
     """Read the notebook that students receive."""
-    return nbformat.read(released_path(course, assignment), as_version=4)
+    return reads(released_path(course, assignment).read_bytes())[0]

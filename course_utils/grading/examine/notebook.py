@@ -126,6 +126,8 @@ class BoundedExecute(Execute):
 
     def process_message(self, msg: Any, cell: NotebookNode, cell_index: int) -> Any:
         before = self._may_print(cell_index)
+        if msg["msg_type"] == "stream":
+            self._printed[cell_index] -= _overwrite(msg["content"], cell.outputs)
         self._printed[cell_index] += self._size(msg)
         if not self._may_print(cell_index):
             if before:
@@ -168,6 +170,39 @@ class BoundedExecute(Execute):
             f"Endless output in a cell that starts: {cell.source[:60]!r}",
         )
         self.km.interrupt_kernel()
+
+
+def _overwrite(content: Any, outputs: list[NotebookNode]) -> int:
+    """Let a carriage return overwrite the line before it, as a terminal does.
+
+    Otherwise a progress bar would count as endless output.
+
+    Parameters
+    ----------
+    content : dict
+        Content of a message with a text, which is changed.
+    outputs : list of NotebookNode
+        Earlier outputs of the cell; the last line is moved from there into the message.
+
+    Returns
+    -------
+    int
+        Characters that were moved.
+    """
+    text, begun, last = content.get("text"), "", outputs[-1] if outputs else NotebookNode()
+    is_same = (last.get("output_type"), last.get("name")) == ("stream", content.get("name"))
+    is_overwritten = is_same and last.text.endswith("\r")
+    if not isinstance(text, str) or not text.strip("\r") or not ("\r" in text or is_overwritten):
+        return 0
+    if is_same:
+        kept, newline, begun = last.text.rpartition("\n")
+        last.text = kept + newline
+    *lines, current = (begun + text).replace("\r\n", "\n").split("\n")
+    shown = [line.rstrip("\r").rpartition("\r")[2] for line in lines]
+    end = "\r" if current.endswith("\r") else ""
+    shown.append(current.rstrip("\r").rpartition("\r")[2] + end)
+    content["text"] = "\n".join(shown)
+    return len(begun)
 
 
 def _is_state(msg: Any) -> bool:

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 import glob
-import json
-import re
+import os
 import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from filelock import BaseFileLock, FileLock, Timeout
 from nbconvert.exporters import Exporter, NotebookExporter
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
+from nbformat.v4 import new_notebook
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters.base import NbGraderException
+from nbgrader.coursedir import CourseDirectory
 
 from course_utils.errors import SandboxError
 from course_utils.grading.assignment.cells import grade_id
+from course_utils.grading.assignment.course import names_of
+from course_utils.grading.examine import store
 from course_utils.grading.examine.job import Job, plain_files
+from course_utils.grading.examine.names import texts_in
 from course_utils.grading.nbgrader_steps import points
 from course_utils.grading.nbgrader_steps.examine import Examine
-from course_utils.grading.nbgrader_steps.folder import TIMESTAMP, UNFINISHED, admit
-from course_utils.grading.nbgrader_steps.notes import add_note, listed, printable
+from course_utils.grading.nbgrader_steps.folder import TIMESTAMP, UNFINISHED
+from course_utils.grading.nbgrader_steps.notes import add_note, note_for_lecturer, printable
+from course_utils.grading.nbgrader_steps.staging import Expected, stage, write_time
 from course_utils.grading.sandbox.bubblewrap import require_sandbox
 from course_utils.grading.sandbox.limits import (
     MAX_CELL_CHARACTERS,
@@ -31,9 +41,20 @@ from course_utils.grading.sandbox.limits import (
     MAX_NOTEBOOK_PARTS,
     MAX_NOTEBOOK_VALUES,
 )
+from course_utils.notebook_format import (
+    Repairs,
+    attachments,
+    cells_of,
+    is_list,
+    parse,
+    read_cell,
+    reads,
+    tags,
+    with_unique_ids,
+)
 
-# What makes a cell of each type.
-NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
+# How the names of folders with copies of submissions begin, in the folder of the results.
+COPIES = "received-"
 
 # Sentences about single cells that a note contains.
 MAX_PROBLEMS = 5
@@ -46,7 +67,7 @@ class Submission:
     Attributes
     ----------
     path : Path
-        The notebook's place in the submission, even if it is missing there.
+        The notebook's place in the copy that is graded.
     notebook : NotebookNode
         The notebook, with every cell of the assignment.
     resources : dict
@@ -61,13 +82,10 @@ class Submission:
     job: Job | None
 
     @cached_property
-    def version(self) -> list[str]:
-        """What the result depends on: digest of the job, and the time of the submission."""
-        time = self.path.with_name(TIMESTAMP)
-        return [
-            self.job.digest if self.job else "nothing to run",
-            time.read_text(encoding="utf-8") if time.exists() else "",
-        ]
+    def time(self) -> str:
+        """The time of the submission; empty if there is none."""
+        path = self.path.with_name(TIMESTAMP)
+        return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 class SubmissionExporter(NotebookExporter):
@@ -75,6 +93,7 @@ class SubmissionExporter(NotebookExporter):
 
     nbgrader converts a notebook twice: the first pass repairs it, the second one grades it. The
     second pass takes the notebook from memory, not from the file that the first one has written.
+    What nbgrader copies and reads is not the submission, but a copy of it (`staging`).
 
     When nbgrader makes this exporter, it has found the submissions, but has not opened any. If no
     sandbox is available, nbgrader ends here.
@@ -95,59 +114,79 @@ class SubmissionExporter(NotebookExporter):
             self.log.error(str(error))
             raise NbGraderException(str(error)) from error
         self._received = getattr(self.parent, "submission", None)
-        self._left_out: dict[Path, list[str]] = {}
+        self._staged: dict[Path, tuple[NotebookNode, Repairs]] = {}
+        self._failed: dict[Path, Exception] = {}
+        self._submitted: dict[Path, Path] = {}
         if self._converter.assignments:
+            self._own_hook = self._converter.pre_convert_hook
             self._converter.pre_convert_hook = self._begin
             if not self._received:
-                self._admit_all()
+                self._expect_all()
 
     @property
     def _converter(self) -> Any:
         """nbgrader's converter, which made this exporter."""
         return self.parent
 
-    def _admit_all(self) -> None:
-        """Prepare the folders of all submissions, and expect one notebook in each.
+    def _expect_all(self) -> None:
+        """Have nbgrader take every submission from a copy, and expect one notebook in each.
 
         nbgrader skips a submission without a notebook, and one that was graded before. It is to
         grade the first kind, and the second if it was interrupted then.
         """
-        coursedir, assignments = self._converter.coursedir, {}
+        coursedir = self._converter.coursedir
+        weakref.finalize(self, take_the_course(coursedir, self.log.warning).release)
         pattern = coursedir.format_path(
             coursedir.submitted_directory, coursedir.student_id, coursedir.assignment_id
         )
-        for folder in sorted(map(Path, {*self._converter.assignments, *glob.glob(pattern)})):
-            student, assignment = folder.parts[-2:]
-            try:
-                self.admit(folder)
-            except OSError as error:
-                self.log.error("%s cannot be graded: %s", printable(str(folder)), error)
-                points.forget(coursedir, assignment, student)
-                continue
+        copies, notebooks = folder_for_copies(coursedir, self), {}
+        for folder in sorted({*self._converter.assignments, *glob.glob(pattern)}):
+            student, assignment = names_of(coursedir, coursedir.submitted_directory, folder)
+            place = Path(coursedir.format_path(copies, student, assignment))
+            place.mkdir(parents=True, exist_ok=True)
+            self._submitted[place] = Path(folder)
+            notebooks[str(place)] = [str(place / f"{assignment}.ipynb")]
+            # nbgrader compares the times before it begins with a submission.
+            write_time(Path(folder), place)
             graded = Path(
                 coursedir.format_path(coursedir.autograded_directory, student, assignment)
             )
             if graded.is_dir() and not (graded / f"{assignment}.ipynb").exists():
                 shutil.rmtree(graded)
-            assignments[str(folder)] = [str(folder / f"{assignment}.ipynb")]
-        self._converter.assignments = assignments
+        coursedir.submitted_directory = copies
+        self._converter.assignments = notebooks
 
-    def admit(self, folder: Path) -> None:
-        """Move everything out of a submission's folder that is not graded.
+    def _begin(self, assignment: str, student: str, notebooks: list[str]) -> None:
+        """Remove the result of an earlier submission, and copy the one that comes next."""
+        coursedir, place = self._converter.coursedir, Path(notebooks[0]).parent
+        student, assignment = names_of(coursedir, coursedir.submitted_directory, str(place))
+        points.forget(coursedir, assignment, student)
+        if not self._received:
+            try:
+                self.stage(self._submitted[place], place, assignment)
+            except Exception as error:  # nbgrader ignores what a hook raises
+                self._failed[place] = error
+        if self._own_hook:
+            self._own_hook(assignment=assignment, student=student, notebooks=notebooks)
+
+    def stage(self, folder: Path, place: Path, assignment: str) -> None:
+        """Read a submission, and make the copy of it that is graded.
 
         Raises
         ------
         OSError
-            If the system does not let the folder be read or changed.
+            If the copy cannot be made.
         """
         coursedir = self._converter.coursedir
-        source = Path(coursedir.format_path(coursedir.source_directory, ".", folder.name))
-        self._left_out[folder] = admit(folder, plain_files(source, coursedir.ignore))
-
-    def _begin(self, assignment: str, student: str, notebooks: list[str]) -> None:
-        """Remove the result of an earlier submission before nbgrader looks at the next one."""
-        folder = Path(notebooks[0]).parent
-        points.forget(self._converter.coursedir, folder.name, folder.parent.name)
+        source = Path(coursedir.format_path(coursedir.source_directory, ".", assignment))
+        notebook = source / f"{assignment}.ipynb"
+        expected = Expected(
+            assignment=assignment,
+            given=plain_files(source, coursedir.ignore),
+            released=lambda: released_answers(coursedir, assignment),
+            names=names_in_tests(notebook, notebook.stat().st_mtime_ns),
+        )
+        self._staged[place] = stage(folder, place, expected, read_notebook)
 
     def from_filename(  # type: ignore[override]  # NotebookExporter also returns a text
         self, filename: str, resources: Any = None, **kw: Any
@@ -162,136 +201,154 @@ class SubmissionExporter(NotebookExporter):
         return "", self.submission.resources | {"output_extension": UNFINISHED}
 
     def _receive(self, path: Path, resources: Any) -> Submission:
-        """Read a submission, and repair it with the steps of nbgrader's first pass."""
-        notebook, problem = read_notebook(path)
-        for sentence in filter(None, (*self._left_out[path.parent], problem)):
-            self.log.warning("%s", printable(f"{path}: {sentence}"))
+        """Repair a submission with the steps of nbgrader's first pass."""
+        if path.parent in self._failed:
+            raise self._failed[path.parent]
+        notebook, repairs = self._staged.pop(path.parent)
+        for sentence in repairs.losses:
+            self.log.warning("%s", printable(f"{path.name}: {sentence}"))
             add_note(notebook, sentence, f"{path.name}: {sentence}")
         repaired, resources = Exporter.from_notebook_node(self, notebook, resources)
+        if repairs.of_form:
+            note_for_lecturer(repaired, f"{path.name}: {repairs.of_form}")
         job = Examine(parent=self).job(repaired, resources)
         return Submission(path, repaired, resources, job)
 
 
-def read_notebook(path: Path) -> tuple[NotebookNode, str]:
-    """Return a notebook, and a sentence about each problem of the file (empty if there is none).
+# What a call that has to wait says.
+WAITS = "Another call grades in this course. This one waits until it has ended."
+
+
+def take_the_course(coursedir: CourseDirectory, say: Callable[[str], None]) -> BaseFileLock:
+    """Keep other calls from grading in the same course, until the lock is released.
+
+    What a call that was killed has left behind is removed.
+
+    Parameters
+    ----------
+    coursedir : CourseDirectory
+    say : callable
+        Receives a sentence if this call has to wait.
+    """
+    place = Path(coursedir.root, store.FOLDER)
+    place.mkdir(exist_ok=True)
+    # Other lecturers may lock the file too; it is always empty. In one program, such as formgrader,
+    # several exporters share the lock, and the last one may be collected by any thread.
+    lock = FileLock(place / "grading.lock", mode=0o666, thread_local=False, is_singleton=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(WAITS)
+        lock.acquire()
+    if lock.lock_counter == 1:
+        for left_behind in place.glob(f"{COPIES}*"):
+            shutil.rmtree(left_behind, ignore_errors=True)
+    return lock
+
+
+def folder_for_copies(coursedir: CourseDirectory, owner: Any) -> str:
+    """Make a folder for copies of submissions; return its path in the folder of the course.
+
+    It is removed together with its owner, or when this program ends.
+    """
+    place = Path(coursedir.root, store.FOLDER)
+    place.mkdir(exist_ok=True)
+    made = tempfile.mkdtemp(prefix=COPIES, dir=place)
+    weakref.finalize(owner, shutil.rmtree, made, ignore_errors=True)
+    return os.path.join(store.FOLDER, os.path.basename(made))
+
+
+def released_answers(coursedir: CourseDirectory, assignment: str) -> dict[str, str]:
+    """Return the answers of an assignment as they were released: id -> text."""
+    with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
+        try:
+            notebook = gradebook.find_notebook(assignment, assignment)
+        except MissingEntry:
+            return {}
+        answers = {cell.name for cell in notebook.solution_cells}
+        return {cell.name: cell.source for cell in notebook.source_cells if cell.name in answers}
+
+
+@functools.lru_cache
+def names_in_tests(path: Path, modified: int) -> set[str]:
+    """Return the texts in the tests of a lecturer's notebook, such as names of networks.
+
+    Parameters
+    ----------
+    path : Path
+    modified : int
+        Time of its last change, in nanoseconds, so that a changed notebook is read again.
+    """
+    notebook, _ = reads(path.read_bytes())
+    return texts_in(cell.source for cell in notebook.cells if cell.cell_type == "code")
+
+
+def read_notebook(content: bytes, name: str) -> tuple[NotebookNode, Repairs]:
+    """Return a submitted notebook, and what is wrong with the file.
 
     Only what later steps read is taken from the file: the type, the text, the attached pictures,
-    the tags and nbgrader's id of each cell.
+    the tags and nbgrader's id of each cell. A notebook that cannot be read counts as empty.
+
+    Parameters
+    ----------
+    content : bytes
+    name : str
+        Its path, for the sentences about it.
     """
-    problems = []
-    if not path.exists():
-        # Other systems hide files of their own behind a dot.
-        others = sorted(p for p in path.parent.glob("*.ipynb") if not p.name.startswith("."))
-        if len(others) != 1:
-            return new_notebook(), f"The notebook {path.name} was not handed in."
-        problems.append(
-            f"The notebook was handed in as {listed([others[0].name])}, not as {path.name}."
-        )
-        path = others[0]
-    if path.stat().st_size > MAX_NOTEBOOK_BYTES:
-        return new_notebook(), (
-            f"The notebook has {path.stat().st_size / 2**20:.0f} MB, but at most "
+    repairs = Repairs()
+    if len(content) > MAX_NOTEBOOK_BYTES:
+        repairs.losses.append(
+            f"The notebook has {len(content) / 2**20:.0f} MB, but at most "
             f"{MAX_NOTEBOOK_BYTES // 2**20} MB are allowed: clear its outputs."
         )
+        return new_notebook(), repairs
+    parts = content.count(b"{") + content.count(b"[")
+    if parts > MAX_NOTEBOOK_PARTS or content.count(b",") > MAX_NOTEBOOK_VALUES:
+        repairs.losses.append("The notebook has too many parts: clear its outputs.")
+        return new_notebook(), repairs
     try:
-        content = path.read_bytes()
-        parts = content.count(b"{") + content.count(b"[")
-        if parts > MAX_NOTEBOOK_PARTS or content.count(b",") > MAX_NOTEBOOK_VALUES:
-            return new_notebook(), "The notebook has too many parts: clear its outputs."
-        notebook, more = _read_cells(content)
+        notebook = _read_cells(content, repairs)
     except Exception as error:
         reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        return new_notebook(), f"The notebook cannot be read ({reason[0][:120]}): it is damaged."
+        sentence = f"The notebook cannot be read ({reason[0][:120]}): it is damaged."
+        return new_notebook(), Repairs([sentence])
+    del repairs.losses[MAX_PROBLEMS:]
     if not notebook.cells:
-        problems.append(f"The notebook {path.name} was not handed in, or it is empty.")
-    return notebook, " ".join([*problems, *more])
+        repairs.losses.insert(0, f"The notebook {name} was not handed in, or it is empty.")
+    return notebook, repairs
 
 
-def _read_cells(content: bytes) -> tuple[NotebookNode, list[str]]:
-    """Return a notebook of the cells in a file, and a sentence about each that is cut."""
-    found = json.loads(content)
-    cells = found.get("cells") if isinstance(found, dict) else None
-    if not isinstance(cells, list):
-        raise ValueError("it has no list of cells")
-    problems = []
+def _read_cells(content: bytes, repairs: Repairs) -> NotebookNode:
+    """Return a notebook of the cells in a file."""
+    cells = cells_of(parse(content, repairs))
     if len(cells) > MAX_CELLS:
-        problems.append(
+        repairs.losses.append(
             f"The notebook has {len(cells):,} cells, and only the first {MAX_CELLS:,} are graded."
         )
     notebook = new_notebook()
     for number, each in enumerate(cells[:MAX_CELLS], 1):
-        cell = _cell(each, number)
+        cell = read_cell(each, number, repairs)
+        if cell is None:
+            continue
         if len(cell.source) > MAX_CELL_CHARACTERS:
-            problems.append(
+            repairs.losses.append(
                 f"Cell {number} has {len(cell.source):,} characters, and at most "
                 f"{MAX_CELL_CHARACTERS:,} are allowed, so its text was left out."
             )
             cell.source = ""
+        _add_metadata(cell, each)
         notebook.cells.append(cell)
-    return notebook, problems[:MAX_PROBLEMS]
+    return with_unique_ids(notebook)
 
 
-def _cell(found: Any, number: int) -> NotebookNode:
-    """Return a cell with all that later steps read, in the form in which they expect it."""
-    if not isinstance(found, dict) or found.get("cell_type") not in NEW_CELL:
-        raise ValueError(f"cell {number} has no type")
-    source = _text(found.get("source", ""))
-    cell = NEW_CELL[found["cell_type"]](source, id=_id(found.get("id"), number))
+def _add_metadata(cell: NotebookNode, found: dict[str, Any]) -> None:
+    """Take from a cell's metadata, and from its attachments, what later steps read."""
     metadata = found.get("metadata")
     if isinstance(metadata, dict):
         if "nbgrader" in metadata:
             name = grade_id(NotebookNode(metadata=metadata))
             cell.metadata |= {"nbgrader": NotebookNode(grade_id=name)} if name else {}
-        if isinstance(metadata.get("tags"), list):
-            cell.metadata["tags"] = _tags(metadata["tags"])
+        if is_list(metadata.get("tags")):
+            cell.metadata["tags"] = tags(metadata["tags"])
     if cell.cell_type != "code" and isinstance(found.get("attachments"), dict):
-        cell["attachments"] = _attachments(found["attachments"])
-    return cell
-
-
-def _tags(found: list[Any]) -> list[str]:
-    """Return the valid tags, each once; nbformat takes a minute to refuse a long list."""
-    texts = (_text(tag) for tag in found if isinstance(tag, str))
-    return list(dict.fromkeys(tag for tag in texts if re.fullmatch("[^,]+", tag)))
-
-
-def _attachments(found: dict[str, Any]) -> NotebookNode:
-    """Return the pictures that are attached to a cell: name -> type -> content in base64."""
-    return NotebookNode(
-        {
-            _text(name): NotebookNode(
-                {_text(kind): _text(data) for kind, data in kinds.items() if _is_text(data)}
-            )
-            for name, kinds in found.items()
-            if isinstance(kinds, dict)
-        }
-    )
-
-
-def _id(found: Any, number: int) -> str:
-    """Return a cell's id if it has a valid one, and its number otherwise."""
-    is_valid = isinstance(found, str) and re.fullmatch("[a-zA-Z0-9_-]{1,64}", found)
-    return found if is_valid else f"cell-{number}"
-
-
-def _text(found: Any) -> str:
-    """Return a text, or its lines joined, as UTF-8 can encode it: JSON can hold half characters.
-
-    Line breaks are those of Python, also in a notebook from Windows.
-
-    Raises
-    ------
-    ValueError
-        If it is neither a text nor a list of texts.
-    """
-    if not _is_text(found):
-        raise ValueError("a text in it is none")
-    text = "".join(found).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _is_text(found: Any) -> bool:
-    """Tell whether a value is a text or a list of texts."""
-    return isinstance(found, str) or (
-        isinstance(found, list) and all(isinstance(line, str) for line in found)
-    )
+        cell["attachments"] = attachments(found["attachments"])

@@ -22,11 +22,16 @@ MAX_NAME = 100
 
 def add_note(nb: NotebookNode, for_student: str, for_lecturer: str) -> None:
     """Add one note for the student and one for the lecturer."""
-    nb.metadata.setdefault(KEY, []).append(" ".join(printable(for_lecturer).split()))
+    note_for_lecturer(nb, for_lecturer)
     # The sentence can quote a submission, so nothing in it may be taken for Markdown.
     sentence = html.escape(" ".join(printable(for_student).split()), quote=False)
     text = f"<blockquote><strong>About your submission.</strong> {sentence}</blockquote>"
     nb.cells.insert(0, new_markdown_cell(text))
+
+
+def note_for_lecturer(nb: NotebookNode, sentence: str) -> None:
+    """Add a note that the student does not need."""
+    nb.metadata.setdefault(KEY, []).append(" ".join(printable(sentence).split()))
 
 
 def lecturer_notes(nb: NotebookNode) -> list[str]:

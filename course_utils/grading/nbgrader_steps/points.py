@@ -36,7 +36,8 @@ def forget(coursedir: CourseDirectory, assignment: str, student: str) -> None:
     """Remove the result of a submission from the gradebook and from the course's folders.
 
     Otherwise it would pass for the result of the next submission if that one cannot be graded.
-    Points and comments that the lecturer has entered stay; the grades then wait for the lecturer.
+    Points, comments and an extension that the lecturer has entered stay; the grades then wait for
+    the lecturer.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def forget(coursedir: CourseDirectory, assignment: str, student: str) -> None:
         contextlib.suppress(MissingEntry),
     ):
         submission = gradebook.find_submission(assignment, student)
-        if any(map(_has_lecturers_work, submission.notebooks)):
+        if submission.extension or any(map(_has_lecturers_work, submission.notebooks)):
             _keep_lecturers_work(submission)
             gradebook.db.commit()
         else:

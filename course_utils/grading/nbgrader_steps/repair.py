@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from nbformat import NotebookNode
 from nbgrader import utils
 from nbgrader.api import Gradebook
@@ -14,9 +14,16 @@ from nbgrader.preprocessors.base import NbGraderPreprocessor
 
 from course_utils.grading.assignment.cells import SECRETS, grade_id
 from course_utils.grading.nbgrader_steps.notes import add_note, lecturer_notes, listed
+from course_utils.notebook_format import reads
 
 # Tags that change how a cell is executed. They are removed from students' cells.
 STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
+
+# Lines that only choose where figures appear, or a version on Colab. They fail where what they
+# choose is not installed, and the rest of their cell with them.
+MAGICS_OF_OTHER_SYSTEMS = re.compile(
+    r"^([ \t]*)(%matplotlib(?![ \t]+inline\b)|%tensorflow_version\b)(.*)$", re.MULTILINE
+)
 
 # Key in the metadata of a notebook that has no cell of the assignment.
 NOTHING_TO_RUN = "course_nothing_to_run"
@@ -39,6 +46,8 @@ class RepairCells(NbGraderPreprocessor):
         extra = []
         for cell in nb.cells:
             _remove_steering_tags(cell)
+            if cell.cell_type == "code":
+                cell.source = MAGICS_OF_OTHER_SYSTEMS.sub(r"\1pass  # \2\3", cell.source)
             name = grade_id(cell)
             if name in expected and name not in found:
                 found.add(name)
@@ -94,7 +103,7 @@ def lecturers_notebook(preprocessor: NbGraderPreprocessor, names: dict[str, str]
     """Read the lecturer's notebook of the submission that is being converted."""
     coursedir = preprocessor.parent.parent.coursedir
     folder = coursedir.format_path(coursedir.source_directory, ".", names["assignment"])
-    return nbformat.read(Path(folder) / f"{names['notebook']}.ipynb", as_version=4)
+    return reads((Path(folder) / f"{names['notebook']}.ipynb").read_bytes())[0]
 
 
 def _is_another(nb: NotebookNode, expected: dict[str, NotebookNode]) -> bool:

@@ -34,6 +34,11 @@ MAX_DEPTH = 20
 MAX_PATH_BYTES = 500
 # Bytes of all files together: fewer than a sandbox has room for.
 MAX_FILES_BYTES = 200 * 2**20
+# Notebooks of a submission among which the one to grade is searched. Reading the largest takes a
+# second.
+MAX_NOTEBOOKS = 10
+# Files in an archive, counting those in networks in it. Listing each takes memory.
+MAX_MEMBERS = 1_000
 # Bytes of the file with the time of the submission.
 MAX_TIMESTAMP_BYTES = 100
 

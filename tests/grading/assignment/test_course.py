@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import nbformat
 import pytest
 from nbformat.v4 import new_notebook
 
 from course_utils.errors import AssignmentError
-from course_utils.grading.assignment.course import course_folder, read_source
+from course_utils.grading.assignment.course import course_folder, read_source, source_repairs
 
 
 def test_unknown_assignment_names_those_that_exist(tmp_path):
@@ -21,3 +23,18 @@ def test_unknown_assignment_names_those_that_exist(tmp_path):
 def test_outside_a_course_one_sentence(tmp_path):
     with pytest.raises(AssignmentError, match=r"no nbgrader_config.py"):
         course_folder(tmp_path)
+
+
+def test_a_source_with_slips_is_read_and_they_are_named(tmp_path):
+    folder = tmp_path / "source" / "a9"
+    folder.mkdir(parents=True)
+    cell = {"cell_type": "code", "source": "x = 1", "id": "#VSC-1", "metadata": {}}
+    content = json.dumps({"cells": [cell], "nbformat": 4, "nbformat_minor": 5, "metadata": {}})
+    (folder / "a9.ipynb").write_bytes(content.encode("utf-8-sig"))
+    assert read_source(tmp_path, "a9").cells[0].source == "x = 1"
+    assert source_repairs(tmp_path, "a9") == (
+        "Repaired in its format: a byte-order mark, or UTF-16 (1), cells without execution_count "
+        "(1), cells without outputs (1), invalid cell ids (1)."
+    )
+    nbformat.write(new_notebook(), folder / "a9.ipynb")
+    assert source_repairs(tmp_path, "a9") == ""

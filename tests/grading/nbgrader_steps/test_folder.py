@@ -6,10 +6,15 @@ import os
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from nbgrader.utils import parse_utc
 from nested_folders import nest
 
-from course_utils.grading.nbgrader_steps.folder import admit, survey
+from course_utils.grading.nbgrader_steps.folder import survey
+from course_utils.grading.nbgrader_steps.intake import read_notebook
+from course_utils.grading.nbgrader_steps.staging import Expected, stage
 from course_utils.grading.sandbox import limits
 
 NOTEBOOK, NETWORK, RECORD = "a1.ipynb", "a1-q1.keras", "a1-q1.json"
@@ -21,9 +26,20 @@ def folder(tmp_path):
     """A submission in a course, with a notebook, a network and its record."""
     place = tmp_path / "submitted" / "ada" / "a1"
     place.mkdir(parents=True)
-    for name in ANSWER:
+    for name in ANSWER - {NOTEBOOK}:
         (place / name).write_text(name)
+    nbformat.write(new_notebook(cells=[new_code_cell("1")]), place / NOTEBOOK)
     return place
+
+
+def admit(folder: Path, given: list[Path] | None = None) -> list[str]:
+    """Copy a submission for grading; return what is said about it."""
+    expected = Expected("a1", given or [], released=dict, names=set())
+    return stage(folder, copy_of(folder), expected, read_notebook)[1].losses
+
+
+def copy_of(folder: Path) -> Path:
+    return folder.parents[2] / "copy" / "a1"
 
 
 def left(folder: Path) -> set[str]:
@@ -31,18 +47,13 @@ def left(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def aside(folder: Path) -> list[Path]:
-    return list((folder.parents[2] / "set-aside" / "ada" / "a1").iterdir())
-
-
-def test_an_ordinary_folder_stays_as_it_is(folder):
+def test_an_ordinary_folder_is_copied_and_stays_as_it_is(folder):
     (folder / "figures").mkdir()
     (folder / "figures" / "loss.png").write_bytes(b"\0")
     (folder / "timestamp.txt").write_text("2026-01-01 10:00:00 UTC")
     before = left(folder)
     assert admit(folder) == []
-    assert left(folder) == before
-    assert not (folder.parents[2] / "set-aside").exists()
+    assert left(folder) == left(copy_of(folder)) == before
 
 
 def many_files(folder):
@@ -128,24 +139,23 @@ def folders_named_as_files(folder):
         (folders_named_as_files, "These names are reserved"),
     ],
 )
-def test_what_would_hurt_is_set_aside_and_the_answer_stays(folder, attack, sentence):
+def test_what_would_hurt_is_left_out_and_the_answer_stays(folder, attack, sentence):
     attack(folder)
+    before = sorted(os.fsencode(place) for place, *_ in os.walk(folder))
     start = time.process_time()
     told = admit(folder)
     assert time.process_time() - start < 5
     assert sentence in " ".join(told)
-    assert left(folder) >= ANSWER
-    everything = list(folder.rglob("*"))
+    assert left(copy_of(folder)) >= ANSWER
+    everything = list(copy_of(folder).rglob("*"))
     assert not any(path.is_symlink() or path.is_fifo() for path in everything)
     assert len([path for path in everything if path.is_file()]) <= limits.MAX_FILES
-    assert max(len(os.fsencode(path.relative_to(folder))) for path in everything) <= 500
+    assert max(len(os.fsencode(path.relative_to(copy_of(folder)))) for path in everything) <= 500
     assert not any(path.is_dir() and path.suffix for path in everything)
     assert len(" ".join(told)) < 5_000
-    # Afterwards nothing is left to do, and the same is said.
-    before = left(folder)
+    # The submission stays as it is, so the same is said again.
     assert admit(folder) == told
-    assert left(folder) == before
-    assert len(aside(folder)) == 1
+    assert sorted(os.fsencode(place) for place, *_ in os.walk(folder)) == before
 
 
 def test_files_of_the_assignment_have_their_place(folder):
@@ -155,45 +165,50 @@ def test_files_of_the_assignment_have_their_place(folder):
     assert told == [
         "These names are reserved for files of the grader or of the assignment: data, helper.py."
     ]
-    assert left(folder) == ANSWER
+    assert left(copy_of(folder)) == ANSWER
 
 
 def test_what_is_said_ends_with_the_next_submission(folder):
     (folder / "link").symlink_to("/")
     assert admit(folder)
-    (folder / NOTEBOOK).write_text("another one")
+    (folder / "link").unlink()
     assert admit(folder) == []
 
 
 @pytest.mark.parametrize("content", ["", "yesterday", "9" * 90, "2026-01-01" * 1000, "\0", "ü"])
-def test_a_time_that_nbgrader_cannot_read_is_set_aside(folder, content):
+def test_a_time_that_nbgrader_cannot_read_is_left_out(folder, content):
     (folder / "timestamp.txt").write_text(content)
-    assert "timestamp.txt" in " ".join(admit(folder))
-    assert left(folder) == ANSWER
+    assert "timestamp.txt should hold the time" in " ".join(admit(folder))
+    assert left(copy_of(folder)) == ANSWER
 
 
-def test_unreadable_files_become_readable(folder):
-    (folder / "figures").mkdir()
-    (folder / "figures" / "x").touch(mode=0o000)
-    (folder / NETWORK).chmod(0o000)
-    (folder / "figures").chmod(0o000)
+@pytest.mark.parametrize(
+    ("content", "time"),
+    [
+        ("2027-03-14 18:30:00 UTC", "2027-03-14 18:30:00.000000 UTC"),
+        ("2027-03-14 18:30:00 +0200", "2027-03-14 16:30:00.000000 UTC"),
+        ("2027-03-14 18:30:00 -07:00", "2027-03-15 01:30:00.000000 UTC"),
+        ("2027-03-14T18:30:00+02:00", "2027-03-14 16:30:00.000000 UTC"),
+        ("2027-03-14 18:30:00 Europe/Berlin", "2027-03-14 17:30:00.000000 UTC"),
+        ("2027-03-14 18:30:00", "2027-03-14 18:30:00.000000 UTC"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_time_is_read_rightly(folder, content, time, encoding):
+    (folder / "timestamp.txt").write_bytes(f"{content}\n".encode(encoding))
     assert admit(folder) == []
-    assert (folder / NETWORK).stat().st_mode & 0o600 == 0o600
-    assert (folder / "figures" / "x").stat().st_mode & 0o600 == 0o600
+    copied = (copy_of(folder) / "timestamp.txt").read_text()
+    assert copied == time
+    assert f"{parse_utc(copied)}.000000 UTC" == time
 
 
-def test_what_is_set_aside_a_second_time_has_room(folder):
-    (folder / "x").mkdir()
-    (folder / "x" / "link").symlink_to("/etc")
-    (folder / "x").chmod(0o555)
-    admit(folder)
-    assert not (folder / "x" / "link").is_symlink()
-    (folder / "x").rmdir()
-    os.mkfifo(folder / "x")
-    admit(folder)
-    assert left(folder) == ANSWER
-    assert not (folder / "x").exists()
-    assert len(aside(folder)) == 2
+def test_unreadable_files_are_read_by_whoever_may_and_named_otherwise(folder):
+    (folder / NETWORK).chmod(0o000)
+    may = os.access(folder / NETWORK, os.R_OK)
+    told = " ".join(admit(folder))
+    assert ("has to change their rights: a1-q1.keras" in told) is not may
+    assert (NETWORK in left(copy_of(folder))) is may
+    assert (folder / NETWORK).stat().st_mode & 0o777 == 0
 
 
 def test_twenty_thousand_files_take_seconds(folder):
@@ -218,7 +233,7 @@ def test_a_survey_changes_nothing(folder):
     assert len(found.files) == limits.MAX_FILES
 
 
-def test_a_link_in_the_place_of_the_folder_is_set_aside(tmp_path):
+def test_a_link_in_the_place_of_the_folder_is_not_followed(tmp_path):
     elsewhere = tmp_path / "course" / "submitted" / "honest" / "a1"
     elsewhere.mkdir(parents=True)
     (elsewhere / "a1.ipynb").write_text("{}")
@@ -228,9 +243,10 @@ def test_a_link_in_the_place_of_the_folder_is_set_aside(tmp_path):
         link.parent.mkdir(exist_ok=True)
         link.symlink_to(elsewhere if place.endswith("a1") else elsewhere.parent)
         for _ in range(2):
-            (told,) = admit(folder)
-            assert told.startswith("Links, pipes and devices are not graded")
-            assert list(folder.iterdir()) == []
+            told = admit(folder)
+            assert told[0].startswith("Links, pipes and devices are not graded")
+            assert left(copy_of(folder)) == {NOTEBOOK}
+            assert (copy_of(folder) / NOTEBOOK).read_text() == ""
     assert (elsewhere / "a1.ipynb").exists()
 
 

@@ -1,0 +1,356 @@
+"""Finding the work in a submission, under the names and in the places that it is given.
+
+Browsers, file systems, learning platforms and people rename files, put them into folders and
+archives, and leave untouched copies beside them. Nothing is written here, and no link is followed.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from nbformat import NotebookNode
+
+from course_utils.grading.assignment.cells import grade_id
+from course_utils.grading.nbgrader_steps.notes import listed
+from course_utils.grading.sandbox.limits import (
+    MAX_DEPTH,
+    MAX_FILES_BYTES,
+    MAX_MEMBERS,
+    MAX_NOTEBOOK_BYTES,
+    MAX_NOTEBOOKS,
+    MAX_PATH_BYTES,
+)
+from course_utils.notebook_format import Repairs
+
+# Endings of what is searched, also with a second ending, as browsers and editors add it.
+ENDING = re.compile(r"(\.ipynb|\.keras|\.json)(\.(txt|json|download))*$", re.IGNORECASE)
+# Endings of archives that are not opened.
+OTHER_ARCHIVES = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+# Files in the archive that a network is.
+PARTS_OF_A_NETWORK = {"config.json", "model.weights.h5"}
+# Folder in which Jupyter keeps an earlier state of each notebook, and its mark in their names.
+CHECKPOINTS = ".ipynb_checkpoints"
+# How a member of an archive may be compressed: the memory that others take cannot be limited.
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+ENCRYPTED = 0x1
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that was handed in, in the folder or in an archive there.
+
+    Attributes
+    ----------
+    path : Path
+        Where it is, with the name of its archive as that of a folder.
+    name : str
+        Its name; with the right ending if the archive that it is has another one.
+    size : int
+        Bytes.
+    modified : float
+        A number that is larger for a file that was changed later.
+    read : callable
+        Returns the content.
+    """
+
+    path: Path
+    name: str
+    size: int
+    modified: float
+    read: Callable[[], bytes]
+
+    @property
+    def ending(self) -> str:
+        """``.ipynb``, ``.keras``, ``.json``, or nothing."""
+        found = ENDING.search(self.name)
+        return found[1].lower() if found else ""
+
+    @property
+    def stem(self) -> str:
+        """The name without its ending."""
+        return ENDING.sub("", self.name)
+
+
+def is_shadow(path: Path) -> bool:
+    """Tell whether macOS wrote a file beside another one, for what other systems do not keep."""
+    return path.name.startswith("._") or "__MACOSX" in path.parts
+
+
+class HandedIn:
+    """All files of a submission.
+
+    Parameters
+    ----------
+    folder : Path
+    files : mapping of os.stat_result
+        The files in it that are graded: path in the folder -> status.
+    """
+
+    def __init__(self, folder: Path, files: Mapping[Path, os.stat_result]) -> None:
+        self.problems: list[str] = []
+        self.plain = [
+            File(path, path.name, about.st_size, about.st_mtime, (folder / path).read_bytes)
+            for path, about in sorted(files.items())
+            if not is_shadow(path)
+        ]
+
+    @cached_property
+    def all(self) -> list[File]:
+        """The files, and those in archives."""
+        found = list(self.plain)
+        for file in self.plain:
+            if file.name.lower().endswith(".zip"):
+                found += self._members(file)
+            elif file.name.lower().endswith(OTHER_ARCHIVES):
+                self.problems.append(f"{file.path} was not opened: of archives, only .zip is.")
+        return found
+
+    def _members(self, archive: File) -> list[File]:
+        """List what is in an archive, or the network that the archive is."""
+        content = archive.read()
+        # Every member has this mark, so no directory of the archive can list more of them.
+        if content.count(b"PK\x01\x02") > MAX_MEMBERS:
+            self.problems.append(f"{archive.path} was not opened: it has too many files.")
+            return []
+        try:
+            opened = zipfile.ZipFile(io.BytesIO(content))
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+            self.problems.append(f"{archive.path} was not opened: it is damaged ({error}).")
+            return []
+        if set(opened.namelist()) >= PARTS_OF_A_NETWORK:
+            stem = re.sub(r"(\.keras)?\.zip$", "", archive.name, flags=re.IGNORECASE)
+            return [replace(archive, name=f"{stem}.keras")]
+        found, size = [], 0
+        for member in opened.infolist():
+            place = PurePosixPath(member.filename.replace("\\", "/"))
+            if member.is_dir() or not _is_plain(place, member) or is_shadow(Path(place)):
+                continue
+            size += member.file_size
+            if size > MAX_FILES_BYTES:
+                self.problems.append(f"{archive.path} was not read to its end: it is too large.")
+                break
+            if member.flag_bits & ENCRYPTED:
+                self.problems.append(f"{archive.path} was not opened: it has a password.")
+                break
+            number = float(sum(part << 8 * n for n, part in enumerate(member.date_time[::-1])))
+            path = archive.path / place
+            found.append(File(path, path.name, member.file_size, number, _reader(opened, member)))
+        return found
+
+
+def _is_plain(place: PurePosixPath, member: zipfile.ZipInfo) -> bool:
+    """Tell whether a member of an archive is a file with an ordinary path."""
+    return (
+        not place.is_absolute()
+        and ".." not in place.parts
+        and len(place.parts) <= MAX_DEPTH
+        and len(str(place).encode("utf-8", "surrogateescape")) <= MAX_PATH_BYTES
+        and not stat.S_ISLNK(member.external_attr >> 16)
+        and member.compress_type in COMPRESSIONS
+    )
+
+
+def _reader(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], bytes]:
+    """Return what reads a member, and not a byte more than its size says."""
+
+    def read() -> bytes:
+        try:
+            with archive.open(member) as file:
+                return file.read(member.file_size)
+        except Exception:  # A damaged archive makes zipfile and zlib raise many types.
+            return b""
+
+    return read
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A notebook that may be the one to grade.
+
+    Attributes
+    ----------
+    file : File
+    is_damaged : bool
+        Whether it cannot be read.
+    cells : int
+        Number of cells of the assignment in it.
+    answers : dict of str
+        Answers that are not as they were released: id -> text.
+    """
+
+    file: File
+    is_damaged: bool
+    cells: int
+    answers: dict[str, str]
+
+
+# What reads a notebook: content and name -> the notebook, and what was repaired.
+Reader = Callable[[bytes, str], tuple[NotebookNode, Repairs]]
+
+
+def find_notebook(
+    handed_in: HandedIn, wanted: str, released: Callable[[], Mapping[str, str]], read: Reader
+) -> tuple[File | None, list[str]]:
+    """Return the notebook to grade, and sentences for student and lecturer about the choice.
+
+    It is the one with the most answers. If two have equally many, the one with the right name is
+    taken, and of others the one that was changed last.
+
+    Parameters
+    ----------
+    handed_in : HandedIn
+    wanted : str
+        File name of the assignment's notebook.
+    released : callable
+        Returns the answers as they were released: id -> text. It is called if there is a choice.
+    read : callable
+    """
+    found = [file for file in handed_in.all if file.ending == ".ipynb"]
+    if [file.path for file in found] == [Path(wanted)]:
+        return found[0], []
+    found.sort(key=lambda file: _order(file, wanted))
+    current = [file for file in found if CHECKPOINTS not in file.path.parts]
+    earlier = [file for file in found if CHECKPOINTS in file.path.parts]
+    candidates: list[Candidate] = []
+    if found:
+        given = released()
+        candidates = [_candidate(file, given, read) for file in current[:MAX_NOTEBOOKS]]
+        if not any(each.answers for each in candidates):
+            candidates += [_candidate(file, given, read) for file in earlier[:MAX_NOTEBOOKS]]
+    if not candidates:
+        return None, [_what_is_there(handed_in, wanted), *handed_in.problems]
+    best = max(candidates, key=lambda each: _rank(each, wanted))
+    return best.file, [*_about_choice(best, candidates, wanted), *handed_in.problems]
+
+
+def _order(file: File, wanted: str) -> tuple[bool, bool, bool, int, str]:
+    """Return a key that sorts notebooks: first those whose name says most."""
+    stem, name = Path(wanted).stem.lower(), file.stem.lower()
+    return (
+        file.path != Path(wanted), name != stem, stem not in name, len(file.path.parts),
+        str(file.path),
+    )  # fmt: skip
+
+
+def _rank(candidate: Candidate, wanted: str) -> tuple[int, int, bool, bool, float]:
+    return (
+        len(candidate.answers),
+        candidate.cells,
+        candidate.file.path == Path(wanted),
+        candidate.file.stem.lower() == Path(wanted).stem.lower(),
+        candidate.file.modified,
+    )
+
+
+def _candidate(file: File, released: Mapping[str, str], read: Reader) -> Candidate:
+    if file.size > MAX_NOTEBOOK_BYTES:
+        return Candidate(file, True, 0, {})
+    notebook, repairs = read(file.read(), str(file.path))
+    texts = {grade_id(cell) or "": cell.source.strip() for cell in notebook.cells}
+    answers = {name: text for name, text in texts.items() if name in released}
+    changed = {name: text for name, text in answers.items() if text != released[name].strip()}
+    is_damaged = not notebook.cells and bool(repairs.losses)
+    return Candidate(file, is_damaged, len(answers), changed)
+
+
+def _about_choice(best: Candidate, candidates: list[Candidate], wanted: str) -> list[str]:
+    """Return sentences about the choice that student and lecturer should know."""
+    sentences = []
+    path = listed([str(best.file.path)])
+    named = next((each for each in candidates if each.file.path == Path(wanted)), None)
+    if named is None:
+        sentences.append(f"The notebook was handed in as {path}, not as {wanted}.")
+    elif named is not best:
+        why = "has fewer answers" if named.answers else "has no answers"
+        why = "cannot be read" if named.is_damaged else why
+        sentences.append(f"{path} was graded, because {wanted} {why}.")
+    others = [
+        str(each.file.path)
+        for each in candidates
+        if each is not best and each.answers and each.answers != best.answers
+    ]
+    if others:
+        sentences.append(
+            f"Several notebooks have answers. {path} was graded; these were not: {listed(others)}."
+        )
+    return sentences
+
+
+def _what_is_there(handed_in: HandedIn, wanted: str) -> str:
+    others = [str(file.path) for file in handed_in.all]
+    there = f"The folder has only: {listed(others)}." if others else "The folder is empty."
+    return f"The notebook {wanted} was not handed in. {there}"
+
+
+def find_files(
+    handed_in: HandedIn, names: Iterable[str], beside: Path
+) -> tuple[dict[Path, File], list[str]]:
+    """Return files that must lie elsewhere, and sentences for student and lecturer.
+
+    Parameters
+    ----------
+    handed_in : HandedIn
+    names : iterable of str
+        Names of networks and records that the tests ask for, without their endings.
+    beside : Path
+        Folder in the submission, or in an archive there, in which the notebook was found. What is
+        in it is meant to be beside the notebook.
+
+    Returns
+    -------
+    dict of File
+        Path in the folder at which a file is expected -> file.
+    list of str
+    """
+    there = {file.path for file in handed_in.plain}
+    names = set(names)
+    placed: dict[Path, File] = {}
+    if beside != Path():
+        for file in handed_in.all:
+            if beside in file.path.parents and file.ending != ".ipynb":
+                placed[file.path.relative_to(beside)] = file
+    placed = {path: file for path, file in placed.items() if path not in there}
+    sentences: list[str] = []
+    chosen: dict[tuple[str, str], File] = {}
+    for ending in (".keras", ".json"):
+        for name, found in sorted(_named(handed_in.all, names, ending).items()):
+            path = Path(f"{name}{ending}")
+            if path in there or path in placed:
+                continue
+            network = chosen.get((name, ".keras"))
+            best = max(found, key=lambda file: _nearness(file, name, network))
+            chosen[name, ending] = placed[path] = best
+            sentences.append(f"{listed([str(best.path)])} was taken for {path}.")
+            if others := [str(file.path) for file in found if file is not best]:
+                sentences.append(f"These were not: {listed(others)}.")
+    return placed, sentences
+
+
+def _named(files: list[File], names: set[str], ending: str) -> dict[str, list[File]]:
+    """Return the files of an ending whose name contains one of these names: name -> files."""
+    found: dict[str, list[File]] = {}
+    longest_first = sorted((name for name in names if len(name) > 1), key=len, reverse=True)
+    for file in files:
+        if file.ending != ending or CHECKPOINTS in file.path.parts:
+            continue
+        for name in longest_first:
+            if re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", file.stem, re.IGNORECASE):
+                found.setdefault(name, []).append(file)
+                break
+    return found
+
+
+def _nearness(file: File, name: str, network: File | None) -> tuple[bool, bool, float]:
+    """Return a key: the record of the chosen network, the right name, the last one changed."""
+    is_its_record = network is not None and (file.path.parent, file.stem) == (
+        network.path.parent, network.stem
+    )  # fmt: skip
+    return is_its_record, file.stem.lower() == name.lower(), file.modified

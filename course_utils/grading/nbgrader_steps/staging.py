@@ -1,0 +1,180 @@
+"""The copy of a submission that is graded: complete, with the names that the assignment expects.
+
+The submission itself is only read. nbgrader is given the copy, which has the chosen notebook under
+the name of the assignment's, networks and records under the names that the tests ask for, texts in
+UTF-8, and the time of the submission in the form that nbgrader reads rightly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_notebook
+from nbgrader.utils import parse_utc
+
+from course_utils.grading.nbgrader_steps.folder import (
+    LARGE,
+    LINK,
+    TIMESTAMP,
+    UNREADABLE,
+    Contents,
+    sentences,
+    survey,
+)
+from course_utils.grading.nbgrader_steps.handed_in import (
+    HandedIn,
+    Reader,
+    find_files,
+    find_notebook,
+)
+from course_utils.grading.sandbox.limits import MAX_FILES_BYTES, MAX_TIMESTAMP_BYTES
+from course_utils.notebook_format import GUESSED, Repairs, decode
+from course_utils.submission.contract import MAX_JSON_BYTES
+
+# The times that nbgrader's collectors write.
+TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an assignment expects of a submission.
+
+    Attributes
+    ----------
+    assignment : str
+    given : list of Path
+        The assignment's own files, which replace the student's: path in the folder.
+    released : callable
+        Returns the answers as they were released: id -> text.
+    names : set of str
+        Names of networks and records for which the tests ask, without their endings.
+    """
+
+    assignment: str
+    given: list[Path]
+    released: Callable[[], Mapping[str, str]]
+    names: set[str]
+
+
+def stage(
+    folder: Path, place: Path, expected: Expected, read: Reader
+) -> tuple[NotebookNode, Repairs]:
+    """Make the copy of a submission; return its notebook, and what is wrong with the submission.
+
+    The sentences are for student and lecturer. The notebook is empty if there is none.
+
+    Parameters
+    ----------
+    folder : Path
+        The submission.
+    place : Path
+        Where the copy is made; what is there is removed.
+    expected : Expected
+    read : callable
+        What reads a notebook: content and name -> the notebook, and what is wrong with it.
+
+    Raises
+    ------
+    OSError
+        If the copy cannot be written.
+    """
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    found = _survey(folder, expected)
+    about_time = write_time(folder, place)
+    found.files.pop(Path(TIMESTAMP), None)
+    handed_in = HandedIn(folder, found.files)
+    wanted = f"{expected.assignment}.ipynb"
+    file, about_notebook = find_notebook(handed_in, wanted, expected.released, read)
+    beside = file.path.parent if file else Path()
+    moved, about_files = find_files(handed_in, expected.names, beside)
+    for path in found.files:
+        if path.suffix != ".ipynb":
+            _copy(path, folder, place, found)
+    room = MAX_FILES_BYTES - sum(status.st_size for status in found.files.values())
+    for path, other in moved.items():
+        room -= other.size
+        if room < 0:
+            found.left_out[other.path] = LARGE
+            continue
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_bytes(other.read())
+    encodings = [_in_utf_8(place / f"{name}.json") for name in sorted(expected.names)]
+    content = file.read() if file else b""
+    (place / wanted).write_bytes(content)
+    notebook, repairs = read(content, wanted) if file else (new_notebook(), Repairs())
+    about = [*about_notebook, *about_files, *encodings]
+    repairs.losses[:0] = filter(None, [*sentences(found.left_out), about_time, *about])
+    return notebook, repairs
+
+
+def _survey(folder: Path, expected: Expected) -> Contents:
+    """List a submission; a link in its place, or in that of its student, is not followed."""
+    if link := _link(folder):
+        return Contents(left_out={Path(link.name): LINK})
+    return survey(folder, expected.given, assignment=expected.assignment)
+
+
+def _link(folder: Path) -> Path | None:
+    """Return the link that stands for a submission or for its student; None if there is none."""
+    return next((place for place in (folder.parent, folder) if place.is_symlink()), None)
+
+
+def _copy(path: Path, folder: Path, place: Path, found: Contents) -> None:
+    """Copy a file; if it may not be read, it is left out."""
+    (place / path).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(folder / path, place / path)
+    except PermissionError:
+        found.left_out[path] = UNREADABLE
+
+
+def write_time(folder: Path, place: Path) -> str:
+    """Write the time of a submission into its copy; return a sentence if it cannot be read.
+
+    nbgrader would take ``+0200`` for 200 seconds, and end at a text that is no time.
+    """
+    source = folder / TIMESTAMP
+    if _link(folder) or not os.path.lexists(source) or not stat.S_ISREG(source.lstat().st_mode):
+        return ""
+    problem = "it is too long"
+    if source.lstat().st_size <= MAX_TIMESTAMP_BYTES:
+        problem = "it may not be read"
+        with contextlib.suppress(Exception):  # dateutil raises many kinds
+            text = decode(source.read_bytes())[0].strip("\0\ufeff \t\r\n")
+            problem = f"it says {text!r}"
+            time = _parsed(text).strftime(TIME_FORMAT)
+            (place / TIMESTAMP).write_text(time, encoding="utf-8")
+            return ""
+    return (
+        f"{TIMESTAMP} should hold the time of the submission, such as 2027-03-14 18:30:00 UTC, but "
+        f"{problem}. The submission counts as one without a time, which is never late."
+    )
+
+
+def _parsed(text: str) -> datetime:
+    """Return a time in UTC."""
+    *rest, last = text.split(" ")
+    # Only without a space, nbgrader reads these as hours and minutes.
+    return parse_utc("T".join(rest) + last if len(rest) == 2 and last[0] in "+-" else text)
+
+
+def _in_utf_8(path: Path) -> str:
+    """Write a JSON file in UTF-8 if it is in another encoding; return a sentence about a guess."""
+    if not path.is_file() or path.stat().st_size > MAX_JSON_BYTES:
+        return ""
+    content = path.read_bytes()
+    text, guessed = decode(content)
+    encoded = text.removeprefix("\ufeff").encode("utf-8", "surrogatepass")
+    if encoded == content:
+        return ""
+    path.write_bytes(encoded)
+    return f"{path.name}: {GUESSED.format(guessed)}" if guessed else ""

@@ -1,0 +1,219 @@
+"""Finding the work in a submission, whatever is in its archives."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import time
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from course_utils.grading.nbgrader_steps import handed_in
+from course_utils.grading.nbgrader_steps.folder import survey
+from course_utils.grading.nbgrader_steps.handed_in import HandedIn, find_files, find_notebook
+from course_utils.grading.nbgrader_steps.intake import read_notebook
+from course_utils.grading.nbgrader_steps.staging import Expected, stage
+from course_utils.grading.sandbox import limits
+
+RELEASED = {"q1": "q1 = None", "q2": "q2 = None"}
+
+
+def notebook(**answers: str) -> str:
+    """Return a notebook with these answers, and the others as they were released."""
+    cells = [
+        new_code_cell(source, metadata={"nbgrader": {"grade_id": name}})
+        for name, source in (RELEASED | answers).items()
+    ]
+    return json.dumps(new_notebook(cells=cells))
+
+
+UNTOUCHED, ONE, TWO, OTHER = (
+    notebook(), notebook(q1="q1 = 1"), notebook(q1="q1 = 1", q2="q2 = 2"), notebook(q1="q1 = 9")
+)  # fmt: skip
+
+
+def zipped(files: dict[str, str | bytes], **settings) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, **settings) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def in_folder(folder: Path, files: dict[str, str | bytes]) -> HandedIn:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return HandedIn(folder, survey(folder).files)
+
+
+def found(folder: Path, files: dict[str, str | bytes]) -> tuple[str | None, str]:
+    """Return the path of the notebook that is graded, and what is said about it."""
+    file, said = find_notebook(
+        in_folder(folder, files), "a1.ipynb", lambda: RELEASED, read_notebook
+    )
+    return (str(file.path) if file else None), " ".join(said)
+
+
+@pytest.mark.parametrize(
+    ("files", "graded", "said"),
+    [
+        ({"a1.ipynb": TWO}, "a1.ipynb", None),
+        ({"a1.ipynb": UNTOUCHED}, "a1.ipynb", None),
+        ({"a1.ipynb": TWO, "a1 (1).ipynb": UNTOUCHED}, "a1.ipynb", None),
+        ({"a1.ipynb": TWO, "a1 (1).ipynb": TWO}, "a1.ipynb", None),
+        ({"a1.ipynb": ONE, "a1 (1).ipynb": OTHER}, "a1.ipynb", "these were not: a1 (1).ipynb"),
+        ({"a1.ipynb": UNTOUCHED, "Copy of a1.ipynb": ONE}, "Copy of a1.ipynb", "has no answers"),
+        ({"a1.ipynb": ONE, "a1-Copy1.ipynb": TWO}, "a1-Copy1.ipynb", "has fewer answers"),
+        ({"a1.ipynb": "{", "a1 - Kopie.ipynb": ONE}, "a1 - Kopie.ipynb", "cannot be read"),
+        ({"a1.ipynb": UNTOUCHED, "a1.zip": zipped({"a1.ipynb": ONE})}, "a1.zip/a1.ipynb", "no ans"),
+        ({"a1.ipynb": ONE, "more.zip": zipped({"x.png": "x"})}, "a1.ipynb", None),
+        ({"a1.ipynb": TWO, ".ipynb_checkpoints/a1-checkpoint.ipynb": ONE}, "a1.ipynb", None),
+        ({"notes.pdf": "x"}, None, "The folder has only: notes.pdf."),
+        ({"a1.rar": "x"}, None, "a1.rar was not opened: of archives, only .zip is."),
+        ({}, None, "The folder is empty."),
+        ({"._a1.ipynb": "x"}, None, "The folder is empty."),
+    ],
+)
+def test_the_notebook_with_answers_is_graded_and_doubts_are_named(tmp_path, files, graded, said):
+    path, sentences = found(tmp_path, files)
+    assert path == graded
+    assert said in sentences if said else sentences == ""
+
+
+def password(content: bytes) -> bytes:
+    """Set the mark of encrypted content in both headers of the only member."""
+    content = bytearray(content)
+    for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(mark) + place] |= 1
+    return bytes(content)
+
+
+def claims_to_be_small(content: bytes) -> bytes:
+    content = bytearray(content)
+    content[content.index(b"PK\1\2") + 24 :][:4] = struct.pack("<I", 10)
+    return bytes(content)
+
+
+def link() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        about = zipfile.ZipInfo("a1.ipynb")
+        about.external_attr = 0o120777 << 16
+        archive.writestr(about, "/etc/passwd")
+    return packed.getvalue()
+
+
+def compressed_otherwise() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a1.ipynb", TWO)
+    return packed.getvalue()
+
+
+BOMB = zipped({f"{number}.ipynb": b" " * 2**24 for number in range(20)})
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        b"PK\3\4 damaged",
+        b"",
+        zipped({"a1.ipynb": TWO})[:-30],
+        password(zipped({"a1.ipynb": TWO})),
+        claims_to_be_small(zipped({"a1.ipynb": " " * 2**24})),
+        link(),
+        compressed_otherwise(),
+        zipped({"../a1.ipynb": TWO}),
+        zipped({"/a1.ipynb": TWO}),
+        zipped({"a/" * 30 + "a1.ipynb": TWO}),
+        zipped({"x" * 600 + "/a1.ipynb": TWO}),
+        zipped({f"{number}.ipynb": TWO for number in range(limits.MAX_MEMBERS + 1)}),
+        zipped({"a1.zip": zipped({"a1.ipynb": TWO})}),
+        BOMB,
+    ],
+    ids=["damaged", "empty", "cut", "password", "small", "link", "lzma", "above", "absolute",
+         "deep", "long", "many", "nested", "bomb"],
+)  # fmt: skip
+def test_no_archive_takes_much_or_leads_elsewhere(tmp_path, archive):
+    tracemalloc.start()
+    start = time.process_time()
+    path, sentences = found(tmp_path, {"a1.zip": archive})
+    seconds, (_, most) = time.process_time() - start, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert seconds < 20
+    assert most < 2 * limits.MAX_FILES_BYTES
+    assert path is None or path.startswith("a1.zip/")
+    assert "not" in sentences
+    assert [each.name for each in tmp_path.iterdir()] == ["a1.zip"]
+
+
+def test_many_archives_together_have_no_more_room(tmp_path):
+    folder, copied = tmp_path / "submitted", tmp_path / "copy"
+    files = {
+        f"{number}.zip": zipped({f"q{number}.keras": b" " * 2**25, f"{number}.ipynb": b" " * 2**25})
+        for number in range(12)
+    }
+    in_folder(folder, files)
+    names = {f"q{number}" for number in range(12)}
+    start = time.process_time()
+    _, repairs = stage(folder, copied, Expected("a1", [], lambda: RELEASED, names), read_notebook)
+    assert time.process_time() - start < 20
+    assert "only 200 MB are read in total" in " ".join(repairs.losses)
+    size = sum(path.stat().st_size for path in copied.rglob("*"))
+    assert size < limits.MAX_FILES_BYTES + 2**26
+
+
+def test_a_crowd_of_notebooks_is_not_read_to_its_end(tmp_path, monkeypatch):
+    read = []
+
+    def remember(content, name):
+        read.append(name)
+        return read_notebook(content, name)
+
+    files = {f"{number:03}.ipynb": UNTOUCHED for number in range(150)} | {"my a1.ipynb": TWO}
+    file, _ = find_notebook(in_folder(tmp_path, files), "a1.ipynb", lambda: RELEASED, remember)
+    assert str(file.path) == "my a1.ipynb"
+    assert len(read) == limits.MAX_NOTEBOOKS
+
+
+@pytest.mark.parametrize(
+    ("files", "placed"),
+    [
+        (["q1.keras", "q1.json"], {}),
+        (["q1 (1).keras", "q1 (1).json"], {"q1.keras": "q1 (1).keras", "q1.json": "q1 (1).json"}),
+        (["q1.keras", "q1 (1).json"], {"q1.json": "q1 (1).json"}),
+        (["mueller_123_q1-2.KERAS"], {"q1.keras": "mueller_123_q1-2.KERAS"}),
+        (["q1-more (1).keras"], {"q1-more.keras": "q1-more (1).keras"}),
+        (["xq1.keras", "q12.keras"], {}),
+        (["q1.keras", "q1 old.keras"], {}),
+        (["models/q1.keras"], {"q1.keras": "models/q1.keras"}),
+        (["a/q1 (1).keras", "a/q1 (1).json", "b/q1 (2).json"],
+         {"q1.keras": "a/q1 (1).keras", "q1.json": "a/q1 (1).json"}),
+    ],
+)  # fmt: skip
+def test_networks_and_records_go_where_the_tests_look(tmp_path, files, placed):
+    there = in_folder(tmp_path, dict.fromkeys(files, "x"))
+    moved, said = find_files(there, {"q1", "q1-more", "epochs"}, Path())
+    assert {str(path): str(file.path) for path, file in moved.items()} == placed
+    assert all(f"{old} was taken for {new}." in said for new, old in placed.items())
+
+
+def test_what_lay_beside_the_notebook_lies_beside_it_again(tmp_path):
+    there = in_folder(tmp_path, {"a/a1.ipynb": TWO, "a/data/x.csv": "1", "a/q1.json": "{}"})
+    moved, said = find_files(there, {"q1"}, Path("a"))
+    assert set(map(str, moved)) == {"data/x.csv", "q1.json"}
+    assert said == []
+
+
+def test_a_name_of_two_things_is_no_pattern(tmp_path, monkeypatch):
+    there = in_folder(tmp_path, {"q[1] (1).keras": "x"})
+    moved, _ = find_files(there, {"q[1]", ".*"}, Path())
+    assert set(map(str, moved)) == {"q[1].keras"}
+    assert handed_in.MAX_NOTEBOOKS == limits.MAX_NOTEBOOKS
