@@ -75,6 +75,9 @@ SOL_SOCKET, BUFFER_SIZES = 1, (7, 8, 32, 33)
 
 # Constants from seccomp.h.
 ALLOW, ERROR, NOTIFY = 0x7FFF0000, 0x00050000, 0x7FC00000
+# Level of libseccomp and Linux from which on a process outside can decide on a call.
+DECIDED_OUTSIDE = 5
+
 # Constants of libseccomp.
 NOT_EQUAL, MASKED_EQUAL, UNKNOWN = 1, 7, -1
 
@@ -170,7 +173,7 @@ def library() -> ctypes.CDLL:
     Raises
     ------
     SandboxError
-        If it is not installed; the message names the command that installs it.
+        If it is not installed, or it or Linux is too old; the message says what to do.
     """
     try:
         found = ctypes.CDLL("libseccomp.so.2")
@@ -179,6 +182,11 @@ def library() -> ctypes.CDLL:
             "Submissions run only in a sandbox, which needs libseccomp: install it (Debian, "
             "Ubuntu: sudo apt-get install libseccomp2; in a checkout: make sandbox)."
         ) from error
+    if found.seccomp_api_get() < DECIDED_OUTSIDE:
+        raise SandboxError(
+            "Upgrade this system: submissions run only in a sandbox, which needs libseccomp 2.5 "
+            "and Linux 5.0, or newer ones."
+        )
     found.seccomp_init.restype = ctypes.c_void_p
     return found
 

@@ -196,10 +196,17 @@ def test_beside_a_gpu_only_what_cuda_needs_can_be_had(monkeypatch):
     gpus._free.cache_clear()
 
 
-def test_without_libseccomp_one_sentence(monkeypatch):
-    monkeypatch.setattr(seccomp.ctypes, "CDLL", mock.Mock(side_effect=OSError))
+OLD = mock.Mock(seccomp_api_get=lambda: 4)
+
+
+@pytest.mark.parametrize(
+    ("library", "told"),
+    [(mock.Mock(side_effect=OSError), "libseccomp2"), (lambda name: OLD, r"libseccomp 2\.5")],
+)
+def test_without_libseccomp_or_with_an_old_one_one_sentence(monkeypatch, library, told):
+    monkeypatch.setattr(seccomp.ctypes, "CDLL", library)
     seccomp.library.cache_clear()
-    with pytest.raises(SandboxError, match="libseccomp2"):
+    with pytest.raises(SandboxError, match=told):
         Sandbox()
 
 
