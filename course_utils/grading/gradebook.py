@@ -21,14 +21,14 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.utils import capture_log
 from sqlalchemy import Engine, Transaction, create_engine
 from sqlalchemy.exc import SAWarning
-from traitlets import Instance
+from traitlets import Instance, List
 from traitlets.config import PyFileConfigLoader
 
 from course_utils import env
 from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.assignment.check import _id
-from course_utils.grading.assignment.course import CONFIG
+from course_utils.grading.assignment.course import CONFIG, notebooks
 from course_utils.grading.nbgrader_steps import display, points
 from course_utils.grading.nbgrader_steps.intake import Submission
 from course_utils.grading.nbgrader_steps.notes import lecturer_notes
@@ -79,7 +79,7 @@ def results(course: Path, assignment: str) -> list[Result]:
             if not _is_graded(course, submission):
                 continue
             penalty = submission.late_submission_penalty or 0.0
-            graded = read_graded(course, submission.student.id, assignment)
+            graded = graded_notebooks(course, submission.student.id, assignment)
             found.append(
                 Result(
                     student=submission.student.id,
@@ -91,8 +91,8 @@ def results(course: Path, assignment: str) -> list[Result]:
                         for notebook in submission.notebooks
                         for grade in notebook.grades
                     ),
-                    notes=lecturer_notes(graded),
-                    reviews=_reviews(graded),
+                    notes=[note for each in graded.values() for note in lecturer_notes(each)],
+                    reviews=[review for each in graded.values() for review in _reviews(each)],
                 )
             )
     return found
@@ -103,20 +103,31 @@ def _is_graded(course: Path, submission: SubmittedAssignment) -> bool:
 
     nbgrader creates a submission first, and removes the graded notebook if it cannot go on.
     """
-    if _graded_path(course, submission.student.id, submission.name).is_file():
+    if all(
+        path.is_file() for path in _graded_paths(course, submission.student.id, submission.name)
+    ):
         return True
     grades = (grade for notebook in submission.notebooks for grade in notebook.grades)
     return any(grade.manual_score is not None for grade in grades)
 
 
+def graded_notebooks(course: Path, student: str, assignment: str) -> dict[str, NotebookNode]:
+    """Read the graded notebooks of a submission: name -> notebook; those that are there."""
+    paths = _graded_paths(course, student, assignment)
+    return {path.stem: nbformat.read(path, as_version=4) for path in paths if path.is_file()}
+
+
 def read_graded(course: Path, student: str, assignment: str) -> NotebookNode:
-    """Read a graded submission; return an empty notebook if it has not been graded."""
-    path = _graded_path(course, student, assignment)
-    return nbformat.read(path, as_version=4) if path.is_file() else new_notebook()
+    """Read the graded notebook of a submission; return an empty one if it has not been graded.
+
+    Of several, the first one is read.
+    """
+    return next(iter(graded_notebooks(course, student, assignment).values()), new_notebook())
 
 
-def _graded_path(course: Path, student: str, assignment: str) -> Path:
-    return course / "autograded" / student / assignment / f"{assignment}.ipynb"
+def _graded_paths(course: Path, student: str, assignment: str) -> list[Path]:
+    folder = course / "autograded" / student / assignment
+    return [folder / f"{name}.ipynb" for name in notebooks(course, assignment)]
 
 
 def open_gradebook(course: Path) -> Gradebook:
@@ -144,20 +155,20 @@ class _AutogradeReceived(Autograde):
     The base class would search for it, with the student's name as a pattern.
     """
 
-    submission = Instance(Submission)
+    submissions = List(Instance(Submission))
 
     def init_notebooks(self) -> None:
-        path = self.submission.path
-        self.assignments = {str(path.parent): [str(path)]}
+        paths = [str(submission.path) for submission in self.submissions]
+        self.assignments = {str(self.submissions[0].path.parent): paths}
 
 
 class _FeedbackOnOne(GenerateFeedback):
-    """Writes the feedback on one graded notebook."""
+    """Writes the feedback on one graded submission."""
 
-    path = Instance(Path)
+    paths = List(Instance(Path))
 
     def init_notebooks(self) -> None:
-        self.assignments = {str(self.path.parent): [str(self.path)]}
+        self.assignments = {str(self.paths[0].parent): list(map(str, self.paths))}
 
 
 class Writer:
@@ -177,7 +188,7 @@ class Writer:
         config = PyFileConfigLoader(CONFIG, path=str(course)).load_config()
         config.CourseDirectory.root = str(course.resolve())
         config.Examine.update(settings or {})
-        self._assignment = assignment
+        self._course, self._assignment = course, assignment
         self._api = NbGraderAPI(CourseDirectory(config=config), config=config)
         # The messages of nbgrader go only into the log of each submission.
         log = self._api.log
@@ -187,8 +198,8 @@ class Writer:
         # One engine serves all submissions, because it caches the statements that it has compiled.
         self._engine = create_engine(self._api.coursedir.db_url)
 
-    def receive(self, student: str) -> Submission:
-        """Read and repair a submission.
+    def receive(self, student: str) -> list[Submission]:
+        """Read and repair the notebooks of a submission.
 
         Raises
         ------
@@ -199,23 +210,31 @@ class Writer:
         folder = Path(
             coursedir.format_path(coursedir.submitted_directory, student, self._assignment)
         )
-        path = folder / f"{self._assignment}.ipynb"
         converter = Autograde(coursedir=coursedir, parent=self._api)
         exporter = converter.exporter_class(parent=converter, config=converter.config)
         exporter.admit(folder)
         for step in converter.sanitize_preprocessors:
             exporter.register_preprocessor(step)
-        resources = converter.init_single_notebook_resources(str(path))
-        with one_transaction(self._engine):
-            exporter.from_filename(str(path), resources)
-        return exporter.submission
+        received = []
+        for name in notebooks(self._course, self._assignment):
+            path = str(folder / f"{name}.ipynb")
+            resources = converter.init_single_notebook_resources(path)
+            with one_transaction(self._engine):
+                exporter.from_filename(path, resources)
+            received.append(exporter.submission)
+        return received
 
     def forget(self, student: str) -> None:
         """Remove the result of a student's submission, except what the lecturer has entered."""
         points.forget(self._api.coursedir, self._assignment, student)
 
-    def write(self, submission: Submission) -> str:
-        """Grade a submission from the result of its examination; return nbgrader's log.
+    def write(self, submissions: list[Submission]) -> str:
+        """Grade a submission from the results of its examination; return nbgrader's log.
+
+        Parameters
+        ----------
+        submissions : list of Submission
+            The notebooks of one submission.
 
         The gradebook then contains the submission completely, or not at all after an error.
 
@@ -225,7 +244,7 @@ class Writer:
             If nbgrader fails; the message contains its last lines.
         """
         converter = _AutogradeReceived(
-            coursedir=self._api.coursedir, parent=self._api, submission=submission, force=True
+            coursedir=self._api.coursedir, parent=self._api, submissions=submissions, force=True
         )
         with one_transaction(self._engine) as transaction:
             said = capture_log(converter)
@@ -244,8 +263,8 @@ class Writer:
         """
         coursedir = self._api.coursedir
         graded = coursedir.format_path(coursedir.autograded_directory, student, self._assignment)
-        path = Path(graded) / f"{self._assignment}.ipynb"
-        converter = _FeedbackOnOne(coursedir=coursedir, parent=self._api, path=path, force=True)
+        paths = [Path(graded) / f"{n}.ipynb" for n in notebooks(self._course, self._assignment)]
+        converter = _FeedbackOnOne(coursedir=coursedir, parent=self._api, paths=paths, force=True)
         with one_transaction(self._engine):
             said = capture_log(converter)
         if not said["success"]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import re
+from collections.abc import Iterable
 
 from nbformat import NotebookNode
 from nbgrader import utils
@@ -25,3 +28,40 @@ SECRETS = re.compile(
     r"### BEGIN (?P<kind>SOLUTION|HIDDEN TESTS|MARK SCHEME)\n(?P<text>.*?)### END (?P=kind)",
     re.DOTALL,
 )
+
+# The package from which tests take what makes a `Grade`.
+GRADERS = "course_utils.grading"
+
+
+def ordinary_tests(cells: Iterable[NotebookNode], given: Iterable[str] = ()) -> set[str]:
+    """Return the ids of the tests that earn points by nbgrader's rule.
+
+    All other tests return a `Grade`: they use a name that a test, or a cell that the examiner runs
+    before the tests, imports from `course_utils.grading`.
+
+    Parameters
+    ----------
+    cells : iterable of NotebookNode
+        The cells of the assignment.
+    given : iterable of str
+        Sources of the cells that the examiner runs before the tests.
+    """
+    tests = {grade_id(cell) or "": cell.source for cell in cells if is_test(cell)}
+    graders: set[str] = set()
+    for source in [*tests.values(), *given]:
+        for node in _nodes(source):
+            if isinstance(node, ast.Import | ast.ImportFrom) and GRADERS in ast.unparse(node):
+                graders |= {(each.asname or each.name).split(".")[0] for each in node.names}
+    return {
+        name
+        for name, source in tests.items()
+        if GRADERS not in source
+        and not any(isinstance(n, ast.Name) and n.id in graders for n in _nodes(source))
+    }
+
+
+def _nodes(source: str) -> list[ast.AST]:
+    """Return the parts of a cell; none if it is not valid Python."""
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        return list(ast.walk(ast.parse(source)))
+    return []

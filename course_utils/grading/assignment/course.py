@@ -84,24 +84,50 @@ def assignments(course: Path) -> list[str]:
     AssignmentError
         If there are none.
     """
-    found = sorted(p.parent.name for p in course.glob("source/*/*.ipynb"))
+    found = sorted({p.parent.name for p in course.glob("source/*/*.ipynb")})
     if not found:
         raise AssignmentError(f"There is no assignment in {course / 'source'}.")
     return found
 
 
-def read_source(course: Path, assignment: str) -> NotebookNode:
-    """Read the lecturer's notebook of an assignment.
+def notebooks(course: Path, assignment: str) -> list[str]:
+    """Return the names of an assignment's notebooks, without their ending, in order."""
+    folder = course / "source" / assignment
+    return sorted(path.stem for path in folder.glob("*.ipynb") if not path.name.startswith("."))
+
+
+def read_sources(course: Path, assignment: str) -> dict[str, NotebookNode]:
+    """Read the lecturer's notebooks of an assignment.
+
+    Returns
+    -------
+    dict of NotebookNode
+        Name of a notebook -> the notebook, in order.
 
     Raises
     ------
     AssignmentError
-        If there is no such assignment, or its notebook cannot be read.
+        If there is no such assignment, or one of its notebooks cannot be read.
     """
-    path = source_path(course, assignment)
-    if not path.is_file():
+    names = notebooks(course, assignment)
+    if not names:
         known = ", ".join(assignments(course))
         raise AssignmentError(f"There is no assignment {assignment!r}: choose one of {known}.")
+    return {name: _read(course / "source" / assignment / f"{name}.ipynb") for name in names}
+
+
+def read_source(course: Path, assignment: str) -> NotebookNode:
+    """Read the lecturer's only or first notebook of an assignment.
+
+    Raises
+    ------
+    AssignmentError
+        As for `read_sources`.
+    """
+    return next(iter(read_sources(course, assignment).values()))
+
+
+def _read(path: Path) -> NotebookNode:
     try:
         return nbformat.read(path, as_version=4)
     except Exception as error:
@@ -109,15 +135,18 @@ def read_source(course: Path, assignment: str) -> NotebookNode:
 
 
 def source_path(course: Path, assignment: str) -> Path:
-    """Return the path of the lecturer's notebook of an assignment."""
+    """Return the path of the lecturer's notebook that is named like its assignment."""
     return course / "source" / assignment / f"{assignment}.ipynb"
 
 
-def released_path(course: Path, assignment: str) -> Path:
-    """Return the path at which nbgrader writes the notebook that students receive."""
-    return course / "release" / assignment / f"{assignment}.ipynb"
+def released_path(course: Path, assignment: str, notebook: str | None = None) -> Path:
+    """Return the path at which nbgrader writes a notebook that students receive.
+
+    Without a name, it is the notebook that is named like its assignment.
+    """
+    return course / "release" / assignment / f"{notebook or assignment}.ipynb"
 
 
-def read_released(course: Path, assignment: str) -> NotebookNode:
-    """Read the notebook that students receive."""
-    return nbformat.read(released_path(course, assignment), as_version=4)
+def read_released(course: Path, assignment: str, notebook: str | None = None) -> NotebookNode:
+    """Read a notebook that students receive; see `released_path`."""
+    return nbformat.read(released_path(course, assignment, notebook), as_version=4)

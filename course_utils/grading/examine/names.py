@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import contextlib
 import re
 import symtable
@@ -18,17 +19,66 @@ def hidden_names(tests: Iterable[NotebookNode]) -> set[str]:
     hidden: set[str] = set()
     shown: set[str] = set()
     for cell in tests:
-        defined = (s for s in _symbols(cell.source) if s.is_assigned() or s.is_imported())
-        hidden |= {symbol.get_name() for symbol in defined}
+        hidden |= names_defined(cell.source)
         shown |= {symbol.get_name() for symbol in _symbols(SECRETS.sub("", cell.source))}
     return hidden - shown
 
 
+def names_defined(source: str) -> set[str]:
+    """Return the names that a cell defines, imports or deletes at its top level."""
+    symbols = (s for s in _symbols(source) if s.is_assigned() or s.is_imported())
+    return {symbol.get_name() for symbol in symbols}
+
+
 def _symbols(source: str) -> list[symtable.Symbol]:
     """Return the names that a cell uses at its top level, without those inside its functions."""
+    table = _table(source)
+    return list(table.get_symbols()) if table else []
+
+
+def _table(source: str) -> symtable.SymbolTable | None:
     with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-        return symtable.symtable(source, "<cell>", "exec").get_symbols()
-    return []
+        return symtable.symtable(source, "<cell>", "exec")
+    return None
+
+
+# Names with which a test looks into the process in which it runs, or changes it.
+OF_THE_PROCESS = {
+    "__main__", "dir", "eval", "exec", "get_ipython", "globals", "inspect", "locals", "mock",
+    "modules", "patch", "vars",
+}  # fmt: skip
+
+
+def needs_the_kernel(test: str, answers: Iterable[str]) -> bool:
+    """Tell whether a test makes sense only in the notebook's own process.
+
+    Such a test is no plain Python, looks into its own process, or redefines names that a function
+    in an answer uses, to see whether the function uses them.
+
+    Parameters
+    ----------
+    test : str
+    answers : iterable of str
+        The lecturer's cells that are no tests.
+    """
+    table = _table(test)
+    if table is None:
+        return True
+    if OF_THE_PROCESS & names_in(test):
+        return True
+    changed = {s.get_name() for s in table.get_symbols() if s.is_assigned() and not s.is_imported()}
+    used = {name for answer in answers for name in _globals_of_functions(_table(answer))}
+    return bool(changed & (used | set(dir(builtins))))
+
+
+def _globals_of_functions(table: symtable.SymbolTable | None) -> set[str]:
+    """Return the names outside a cell's functions that the functions use."""
+    found: set[str] = set()
+    for inner in table.get_children() if table else ():
+        if inner.get_name() not in ("listcomp", "setcomp", "dictcomp", "genexpr"):
+            found |= {s.get_name() for s in inner.get_symbols() if s.is_global()}
+        found |= _globals_of_functions(inner)
+    return found
 
 
 def names_assigned(source: str) -> list[str]:
@@ -58,3 +108,29 @@ def texts_in(sources: Iterable[str]) -> set[str]:
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     texts.add(node.value)
     return texts
+
+
+def imports(sources: Iterable[str], users: Iterable[str]) -> list[str]:
+    """Return the imports in cells that others use; each does nothing where it fails."""
+    used = names_in("\n".join(users))
+    return [
+        f"try:\n    {ast.unparse(node)}\nexcept ImportError:\n    pass"
+        for node in _statements(sources)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and used & {(each.asname or each.name).split(".")[0] for each in node.names}
+    ]
+
+
+def definitions(sources: Iterable[str]) -> list[str]:
+    """Return the functions and classes that cells define."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    return [ast.unparse(node) for node in _statements(sources) if isinstance(node, kinds)]
+
+
+def _statements(sources: Iterable[str]) -> list[ast.stmt]:
+    """Return the statements of cells, except those that are not valid Python."""
+    found: list[ast.stmt] = []
+    for source in sources:
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            found += ast.parse(source).body
+    return found

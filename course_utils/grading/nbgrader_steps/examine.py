@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
+from nbgrader import utils
 from nbgrader.preprocessors.base import NbGraderPreprocessor
 from traitlets import Bool, Float, Int, default
 
 from course_utils import env
+from course_utils.grading.assignment.cells import grade_id, is_test, ordinary_tests
 from course_utils.grading.examine.job import Job, read_files
+from course_utils.grading.examine.names import definitions, imports
 from course_utils.grading.examine.store import PROVENANCE, load_or_examine
 from course_utils.grading.nbgrader_steps import display
 from course_utils.grading.nbgrader_steps.notes import add_note
@@ -59,39 +62,62 @@ class Examine(NbGraderPreprocessor):
         if nb.metadata.get(NOTHING_TO_RUN):
             return None
         names = resources["nbgrader"]
-        files = self._read_files(Path(resources["metadata"]["path"]), names["assignment"])
+        given = self._read_given_files(names["assignment"])
         retrain = _is_sampled(self.retrain, names["student"], names["assignment"])
         patience = RETRAIN_PATIENCE if retrain else 1
         lecturers = lecturers_notebook(self, names)
+        _set_tests_as_released(lecturers, nb)
         return Job(
             cells=nb.cells,
             given=_given_cells(lecturers),
-            files=files,
+            files=self._read_files(Path(resources["metadata"]["path"]), given, names["assignment"]),
             timeout=patience * self.timeout,
             total_timeout=patience * self.total_timeout,
             retrain=retrain,
             with_my_rights=self.with_my_rights,
             lecturers=lecturers.cells,
+            lecturers_files=given,
         )
 
-    def _read_files(self, folder: Path, assignment: str) -> dict[str, bytes]:
+    def _read_given_files(self, assignment: str) -> dict[str, bytes]:
+        """Read the assignment's own files."""
+        coursedir = self.parent.parent.coursedir
+        source = Path(coursedir.format_path(coursedir.source_directory, ".", assignment))
+        return read_files(source, coursedir.ignore)
+
+    def _read_files(
+        self, folder: Path, given: dict[str, bytes], assignment: str
+    ) -> dict[str, bytes]:
         """Read the files of a submission; the lecturer's replace those with the same name."""
         converter = self.parent.parent
-        coursedir = converter.coursedir
-        files = read_files(folder, coursedir.ignore)
-        source = Path(coursedir.format_path(coursedir.source_directory, ".", assignment))
-        given = read_files(source, coursedir.ignore)
         own = converter.exclude_overwriting.get(assignment, ())
+        files = read_files(folder, converter.coursedir.ignore)
         return files | {name: content for name, content in given.items() if name not in own}
 
 
+def _set_tests_as_released(lecturers: NotebookNode, nb: NotebookNode) -> None:
+    """Give the lecturer's tests the text that nbgrader has made of their autotests."""
+    texts = {grade_id(cell): cell.source for cell in filter(is_test, nb.cells)}
+    for cell in filter(is_test, lecturers.cells):
+        cell.source = texts.get(grade_id(cell), cell.source)
+
+
 def _given_cells(source: NotebookNode) -> list[str]:
-    """Return the sources of the lecturer's cells that the tests depend on."""
-    return [
-        cell.source
-        for cell in source.cells
-        if FOR_TESTS in cell.metadata.get("tags", ()) and cell.cell_type == "code"
-    ]
+    """Return the code of the lecturer's that the tests depend on.
+
+    These are the cells tagged for it. In an assignment with tests that return no `Grade`, they are
+    also the modules that these tests use, where the lecturer imports them outside an answer, and
+    the functions and classes in cells that students cannot edit.
+    """
+    code = [cell for cell in source.cells if cell.cell_type == "code"]
+    tagged = [cell.source for cell in code if FOR_TESTS in cell.metadata.get("tags", ())]
+    ordinary = ordinary_tests(code, tagged)
+    tests = [cell.source for cell in code if grade_id(cell) in ordinary]
+    if not tests:
+        return tagged
+    others = [c for c in code if not is_test(c) and not utils.is_solution(c)]
+    locked = definitions(c.source for c in others if utils.is_locked(c))
+    return [*imports((c.source for c in others), users=[*tests, *locked]), *locked, *tagged]
 
 
 def _is_sampled(fraction: float, *names: str) -> bool:

@@ -82,7 +82,9 @@ def survey(folder: Path, given: Iterable[Path] = (), most_bytes: int = MAX_FILES
         Limit on the bytes of all files together.
     """
     found, given = Contents(), set(given)
-    written = {Path(f"{folder.name}{ending}") for ending in (".html", UNFINISHED)}
+    notebooks = [path for path in given if path.suffix == ".ipynb" and len(path.parts) == 1]
+    notebooks.append(Path(f"{folder.name}.ipynb"))
+    written = {path.with_suffix(end) for path in notebooks for end in (".html", UNFINISHED)}
     no_files = written | {parent for path in given for parent in path.parents}
     folders = [Path()]
     for place in folders:  # which grows: a folder's own folders come after all on its level

@@ -6,6 +6,7 @@ import glob
 import json
 import re
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from nbgrader.converters.base import NbGraderException
 
 from course_utils.errors import SandboxError
 from course_utils.grading.assignment.cells import grade_id
+from course_utils.grading.assignment.course import notebooks
 from course_utils.grading.examine.job import Job, plain_files
 from course_utils.grading.nbgrader_steps import points
 from course_utils.grading.nbgrader_steps.examine import Examine
@@ -40,7 +42,7 @@ MAX_PROBLEMS = 5
 
 @dataclass(frozen=True)
 class Submission:
-    """A submission, which is read, repaired and digested once.
+    """A notebook of a submission, which is read, repaired and digested once.
 
     Attributes
     ----------
@@ -81,7 +83,7 @@ class SubmissionExporter(NotebookExporter):
     Attributes
     ----------
     submission : Submission
-        The submission that nbgrader converts at the moment.
+        The notebook that nbgrader converts at the moment.
     """
 
     submission: Submission
@@ -93,7 +95,8 @@ class SubmissionExporter(NotebookExporter):
         except SandboxError as error:
             self.log.error(str(error))
             raise NbGraderException(str(error)) from error
-        self._received = getattr(self.parent, "submission", None)
+        received = getattr(self.parent, "submissions", ())
+        self._received = {submission.path: submission for submission in received}
         self._left_out: dict[Path, list[str]] = {}
         if self._converter.assignments:
             self._converter.pre_convert_hook = self._begin
@@ -106,7 +109,7 @@ class SubmissionExporter(NotebookExporter):
         return self.parent
 
     def _admit_all(self) -> None:
-        """Prepare the folders of all submissions, and expect one notebook in each.
+        """Prepare the folders of all submissions, and expect every notebook in each.
 
         nbgrader skips a submission without a notebook, and one that was graded before. It is to
         grade the first kind, and the second if it was interrupted then.
@@ -126,10 +129,16 @@ class SubmissionExporter(NotebookExporter):
             graded = Path(
                 coursedir.format_path(coursedir.autograded_directory, student, assignment)
             )
-            if graded.is_dir() and not (graded / f"{assignment}.ipynb").exists():
+            expected = self._expected_in(folder)
+            if graded.is_dir() and not all((graded / path.name).exists() for path in expected):
                 shutil.rmtree(graded)
-            assignments[str(folder)] = [str(folder / f"{assignment}.ipynb")]
+            assignments[str(folder)] = list(map(str, expected))
         self._converter.assignments = assignments
+
+    def _expected_in(self, folder: Path) -> list[Path]:
+        """Return the places of the assignment's notebooks in a submission."""
+        names = notebooks(Path(self._converter.coursedir.root), folder.name)
+        return [folder / f"{name}.ipynb" for name in names]
 
     def admit(self, folder: Path) -> None:
         """Move everything out of a submission's folder that is not graded.
@@ -157,13 +166,15 @@ class SubmissionExporter(NotebookExporter):
             graded = self.from_notebook_node(self.submission.notebook, resources, **kw)
             path.with_suffix(UNFINISHED).unlink()
             return graded
-        self.submission = self._received or self._receive(path, resources)
+        self.submission = self._received.get(path) or self._receive(path, resources)
         return "", self.submission.resources | {"output_extension": UNFINISHED}
 
     def _receive(self, path: Path, resources: Any) -> Submission:
         """Read a submission, and repair it with the steps of nbgrader's first pass."""
-        notebook, problem = read_notebook(path)
-        for sentence in filter(None, (*self._left_out[path.parent], problem)):
+        notebook, problem = read_notebook(path, self._expected_in(path.parent))
+        # What is said of the folder is said once, with its first notebook.
+        left_out = self._left_out.pop(path.parent, ())
+        for sentence in filter(None, (*left_out, problem)):
             self.log.warning("%s", printable(f"{path}: {sentence}"))
             add_note(notebook, sentence, f"{path.name}: {sentence}")
         repaired, resources = Exporter.from_notebook_node(self, notebook, resources)
@@ -171,8 +182,10 @@ class SubmissionExporter(NotebookExporter):
         return Submission(path, repaired, resources, job)
 
 
-def read_notebook(path: Path) -> tuple[NotebookNode, str]:
+def read_notebook(path: Path, expected: Collection[Path] = ()) -> tuple[NotebookNode, str]:
     """Return a notebook, and a sentence about each problem of the file (empty if there is none).
+
+    If it is missing, and one other than the `expected` ones was handed in, that one is read.
 
     Only what later steps read is taken from the file: the type, the text, the attached pictures,
     the tags and nbgrader's id of each cell.
@@ -180,7 +193,11 @@ def read_notebook(path: Path) -> tuple[NotebookNode, str]:
     problems = []
     if not path.exists():
         # Other systems hide files of their own behind a dot.
-        others = sorted(p for p in path.parent.glob("*.ipynb") if not p.name.startswith("."))
+        others = sorted(
+            p
+            for p in path.parent.glob("*.ipynb")
+            if not p.name.startswith(".") and p not in expected
+        )
         if len(others) != 1:
             return new_notebook(), f"The notebook {path.name} was not handed in."
         problems.append(

@@ -8,6 +8,7 @@ from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
+from nbformat.v4 import nbformat_minor as NEW_MINOR
 from nbgrader import utils
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors.base import NbGraderPreprocessor
@@ -94,7 +95,11 @@ def lecturers_notebook(preprocessor: NbGraderPreprocessor, names: dict[str, str]
     """Read the lecturer's notebook of the submission that is being converted."""
     coursedir = preprocessor.parent.parent.coursedir
     folder = coursedir.format_path(coursedir.source_directory, ".", names["assignment"])
-    return nbformat.read(Path(folder) / f"{names['notebook']}.ipynb", as_version=4)
+    notebook = nbformat.read(Path(folder) / f"{names['notebook']}.ipynb", as_version=4)
+    notebook.nbformat_minor = NEW_MINOR
+    for number, cell in enumerate(notebook.cells, 1):
+        cell.setdefault("id", f"lecturers-{number}")  # older formats have none
+    return notebook
 
 
 def _is_another(nb: NotebookNode, expected: dict[str, NotebookNode]) -> bool:
