@@ -10,10 +10,18 @@ def configure(c):
     from nbgrader.preprocessors import (
         AssignLatePenalties,
         CheckCellMetadata,
+        ClearHiddenTests,
+        ClearMarkScheme,
         ClearOutput,
+        ClearSolutions,
+        ComputeChecksums,
         GetGrades,
+        IncludeHeaderFooter,
+        InstantiateTests,
+        LockCells,
         OverwriteCells,
         OverwriteKernelspec,
+        SaveCells,
     )
 
     from course_utils import env
@@ -25,6 +33,7 @@ def configure(c):
         feedback,
         intake,
         points,
+        release,
         repair,
     )
 
@@ -41,7 +50,23 @@ def configure(c):
     c.ExchangeFactory.collect = collect.Collect
     c.ZipCollectApp.collector_plugin = collect.FileNames
 
-    # Release: the header installs and starts the course (on Colab too), and gaps replace solutions.
+    # Release: nbgrader's own steps, and one that refuses what cannot be graded.
+    c.GenerateAssignment.preprocessors = [
+        IncludeHeaderFooter,
+        InstantiateTests,
+        release.CanBeGraded,
+        LockCells,
+        ClearSolutions,
+        ClearOutput,
+        CheckCellMetadata,
+        ComputeChecksums,
+        SaveCells,
+        ClearHiddenTests,
+        ClearMarkScheme,
+        ComputeChecksums,
+        CheckCellMetadata,
+    ]
+    # The header installs and starts the course (on Colab too), and gaps replace solutions.
     c.IncludeHeaderFooter.header = "source/header.ipynb"
     c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE"}
     c.ClearSolutions.text_stub = "YOUR ANSWER HERE"

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 
 from nbformat import NotebookNode
+from nbformat.v4 import nbformat_minor
 from nbgrader import utils
 
 
@@ -16,6 +17,13 @@ def grade_id(cell: NotebookNode) -> str | None:
     metadata = cell.metadata.get("nbgrader")
     grade_id = metadata.get("grade_id") if isinstance(metadata, dict) else None
     return grade_id if isinstance(grade_id, str) else None
+
+
+def give_ids(notebook: NotebookNode) -> None:
+    """Give an id to every cell of a lecturer's notebook; older formats have none."""
+    notebook.nbformat_minor = nbformat_minor
+    for number, cell in enumerate(notebook.cells, 1):
+        cell.setdefault("id", f"lecturers-{number}")
 
 
 def is_test(cell: NotebookNode) -> bool:
@@ -60,8 +68,14 @@ def ordinary_tests(cells: Iterable[NotebookNode], given: Iterable[str] = ()) -> 
     }
 
 
+def is_python(source: str) -> bool:
+    """Tell whether a cell is plain Python, without magics and shell commands."""
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        ast.parse(source)
+        return True
+    return False
+
+
 def _nodes(source: str) -> list[ast.AST]:
     """Return the parts of a cell; none if it is not valid Python."""
-    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-        return list(ast.walk(ast.parse(source)))
-    return []
+    return list(ast.walk(ast.parse(source))) if is_python(source) else []

@@ -11,6 +11,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.errors import AssignmentError
+from course_utils.grading.assignment.cells import give_ids
 
 
 def submissions(course: Path, assignment: str, student: str | None = None) -> list[Path]:
@@ -113,7 +114,8 @@ def read_sources(course: Path, assignment: str) -> dict[str, NotebookNode]:
     if not names:
         known = ", ".join(assignments(course))
         raise AssignmentError(f"There is no assignment {assignment!r}: choose one of {known}.")
-    return {name: _read(course / "source" / assignment / f"{name}.ipynb") for name in names}
+    folder = course / "source" / assignment
+    return {name: read_lecturers_notebook(folder / f"{name}.ipynb") for name in names}
 
 
 def read_source(course: Path, assignment: str) -> NotebookNode:
@@ -127,11 +129,20 @@ def read_source(course: Path, assignment: str) -> NotebookNode:
     return next(iter(read_sources(course, assignment).values()))
 
 
-def _read(path: Path) -> NotebookNode:
+def read_lecturers_notebook(path: Path) -> NotebookNode:
+    """Read a notebook of the lecturer's; each of its cells has an id.
+
+    Raises
+    ------
+    AssignmentError
+        If it cannot be read.
+    """
     try:
-        return nbformat.read(path, as_version=4)
+        notebook = nbformat.read(path, as_version=4)
     except Exception as error:
         raise AssignmentError(f"{path} cannot be read: {error}") from error
+    give_ids(notebook)
+    return notebook
 
 
 def source_path(course: Path, assignment: str) -> Path:

@@ -112,13 +112,29 @@ def texts_in(sources: Iterable[str]) -> set[str]:
 
 def imports(sources: Iterable[str], users: Iterable[str]) -> list[str]:
     """Return the imports in cells that others use; each does nothing where it fails."""
-    used = names_in("\n".join(users))
+    used = names_in("\n".join(users)) | {"*"}
     return [
         f"try:\n    {ast.unparse(node)}\nexcept ImportError:\n    pass"
         for node in _statements(sources)
         if isinstance(node, ast.Import | ast.ImportFrom)
         and used & {(each.asname or each.name).split(".")[0] for each in node.names}
     ]
+
+
+# Makes a module of a text, wherever the file is; an import that fails shows in the test.
+MODULE = """
+import contextlib, sys, types
+if {name!r} not in sys.modules:
+    with contextlib.suppress(Exception):
+        sys.modules[{name!r}] = types.ModuleType({name!r})
+        exec({text!r}, vars(sys.modules[{name!r}]))
+del contextlib, sys, types
+"""
+
+
+def module(name: str, content: bytes) -> str:
+    """Return code that makes a module of the lecturer's file."""
+    return MODULE.format(name=name, text=content.decode("utf-8", "replace"))
 
 
 def definitions(sources: Iterable[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from traitlets import Bool, Float, Int, default
 from course_utils import env
 from course_utils.grading.assignment.cells import grade_id, is_test, ordinary_tests
 from course_utils.grading.examine.job import Job, read_files
-from course_utils.grading.examine.names import definitions, imports
+from course_utils.grading.examine.names import definitions, imports, module, names_in
 from course_utils.grading.examine.store import PROVENANCE, load_or_examine
 from course_utils.grading.nbgrader_steps import display
 from course_utils.grading.nbgrader_steps.notes import add_note
@@ -62,37 +63,48 @@ class Examine(NbGraderPreprocessor):
         if nb.metadata.get(NOTHING_TO_RUN):
             return None
         names = resources["nbgrader"]
-        given = self._read_given_files(names["assignment"])
         retrain = _is_sampled(self.retrain, names["student"], names["assignment"])
         patience = RETRAIN_PATIENCE if retrain else 1
-        lecturers = lecturers_notebook(self, names)
-        _set_tests_as_released(lecturers, nb)
-        return Job(
+        lecturers = self.lecturers_job(nb, resources)
+        ignored = self.parent.parent.coursedir.ignore
+        return replace(
+            lecturers,
             cells=nb.cells,
-            given=_given_cells(lecturers),
-            files=self._read_files(Path(resources["metadata"]["path"]), given, names["assignment"]),
+            files=read_files(Path(resources["metadata"]["path"]), ignored) | lecturers.files,
             timeout=patience * self.timeout,
             total_timeout=patience * self.total_timeout,
             retrain=retrain,
+        )
+
+    def lecturers_job(self, nb: NotebookNode, resources: Any) -> Job:
+        """Return the job of the assignment itself: without a submission.
+
+        Parameters
+        ----------
+        nb : NotebookNode
+            A notebook that has the tests as they were released.
+        resources : dict
+            What nbgrader's steps know about it.
+        """
+        names, converter = resources["nbgrader"], self.parent.parent
+        lecturers = lecturers_notebook(self, names)
+        _set_tests_as_released(lecturers, nb)
+        coursedir = converter.coursedir
+        source = Path(coursedir.format_path(coursedir.source_directory, ".", names["assignment"]))
+        given = read_files(source, coursedir.ignore)
+        students = getattr(converter, "exclude_overwriting", {}).get(names["assignment"], ())
+        fixed = {name: content for name, content in given.items() if name not in students}
+        return Job(
+            cells=[],
+            given=_given_code(lecturers, fixed),
+            files=fixed,
+            timeout=self.timeout,
+            total_timeout=self.total_timeout,
+            retrain=False,
             with_my_rights=self.with_my_rights,
             lecturers=lecturers.cells,
             lecturers_files=given,
         )
-
-    def _read_given_files(self, assignment: str) -> dict[str, bytes]:
-        """Read the assignment's own files."""
-        coursedir = self.parent.parent.coursedir
-        source = Path(coursedir.format_path(coursedir.source_directory, ".", assignment))
-        return read_files(source, coursedir.ignore)
-
-    def _read_files(
-        self, folder: Path, given: dict[str, bytes], assignment: str
-    ) -> dict[str, bytes]:
-        """Read the files of a submission; the lecturer's replace those with the same name."""
-        converter = self.parent.parent
-        own = converter.exclude_overwriting.get(assignment, ())
-        files = read_files(folder, converter.coursedir.ignore)
-        return files | {name: content for name, content in given.items() if name not in own}
 
 
 def _set_tests_as_released(lecturers: NotebookNode, nb: NotebookNode) -> None:
@@ -102,12 +114,12 @@ def _set_tests_as_released(lecturers: NotebookNode, nb: NotebookNode) -> None:
         cell.source = texts.get(grade_id(cell), cell.source)
 
 
-def _given_cells(source: NotebookNode) -> list[str]:
+def _given_code(source: NotebookNode, files: dict[str, bytes]) -> list[str]:
     """Return the code of the lecturer's that the tests depend on.
 
     These are the cells tagged for it. In an assignment with tests that return no `Grade`, they are
-    also the modules that these tests use, where the lecturer imports them outside an answer, and
-    the functions and classes in cells that students cannot edit.
+    also the modules that these tests use, which the lecturer imports outside an answer or hands out
+    as files, and the functions and classes in cells that students cannot edit.
     """
     code = [cell for cell in source.cells if cell.cell_type == "code"]
     tagged = [cell.source for cell in code if FOR_TESTS in cell.metadata.get("tags", ())]
@@ -117,7 +129,10 @@ def _given_cells(source: NotebookNode) -> list[str]:
         return tagged
     others = [c for c in code if not is_test(c) and not utils.is_solution(c)]
     locked = definitions(c.source for c in others if utils.is_locked(c))
-    return [*imports((c.source for c in others), users=[*tests, *locked]), *locked, *tagged]
+    imported = imports((c.source for c in others), users=[*tests, *locked])
+    used = names_in("\n".join([*tests, *imported]))
+    modules = [module(name, files[f"{name}.py"]) for name in sorted(used) if f"{name}.py" in files]
+    return [*modules, *imported, *locked, *tagged]
 
 
 def _is_sampled(fraction: float, *names: str) -> bool:

@@ -6,14 +6,13 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from nbformat import NotebookNode
-from nbformat.v4 import nbformat_minor as NEW_MINOR
 from nbgrader import utils
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors.base import NbGraderPreprocessor
 
 from course_utils.grading.assignment.cells import SECRETS, grade_id
+from course_utils.grading.assignment.course import read_lecturers_notebook
 from course_utils.grading.nbgrader_steps.notes import add_note, lecturer_notes, listed
 
 # Tags that change how a cell is executed. They are removed from students' cells.
@@ -95,11 +94,7 @@ def lecturers_notebook(preprocessor: NbGraderPreprocessor, names: dict[str, str]
     """Read the lecturer's notebook of the submission that is being converted."""
     coursedir = preprocessor.parent.parent.coursedir
     folder = coursedir.format_path(coursedir.source_directory, ".", names["assignment"])
-    notebook = nbformat.read(Path(folder) / f"{names['notebook']}.ipynb", as_version=4)
-    notebook.nbformat_minor = NEW_MINOR
-    for number, cell in enumerate(notebook.cells, 1):
-        cell.setdefault("id", f"lecturers-{number}")  # older formats have none
-    return notebook
+    return read_lecturers_notebook(Path(folder) / f"{names['notebook']}.ipynb")
 
 
 def _is_another(nb: NotebookNode, expected: dict[str, NotebookNode]) -> bool:
