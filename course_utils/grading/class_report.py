@@ -22,7 +22,13 @@ from course_utils.files import write_atomically
 from course_utils.grading.assignment.questions import Question, questions, test_name
 from course_utils.grading.examine.job import LIVE
 from course_utils.grading.examine.store import PROVENANCE
-from course_utils.grading.gradebook import Result, graded_notebooks, open_gradebook, results
+from course_utils.grading.gradebook import (
+    Result,
+    graded_notebooks,
+    open_gradebook,
+    results,
+    reviews,
+)
 from course_utils.plotting import PALETTE, Picture, show
 from course_utils.submission.contract import GRADE_MIME
 
@@ -110,12 +116,10 @@ def collect(course: Path, assignment: str) -> ClassRecord:
         for name, notebook in graded_notebooks(course, result.student, assignment).items():
             live = notebook.metadata.get(PROVENANCE, {}).get(LIVE, [])
             record.live |= {test_name(assignment, name, test) for test in live}
-            for test, said in _grades(notebook):
-                for measured in said["accuracies"]:
-                    record.measured[measured["question"]].append(measured)
-                if said["review"]:
-                    review = test_name(assignment, name, test), said["review"]
-                    record.reviews.append((result.student, *review))
+            for measured in _measured(notebook):
+                record.measured[measured["question"]].append(measured)
+            for test, why in reviews(notebook):
+                record.reviews.append((result.student, test_name(assignment, name, test), why))
     record.reviews.sort()
     return record
 
@@ -194,13 +198,14 @@ def accuracy_histogram(name: str, measured: Sequence[dict[str, Any]]) -> Picture
     )
 
 
-def _grades(graded: NotebookNode) -> list[tuple[str, dict[str, Any]]]:
-    """Return the id and the grade's data of every test cell in a graded notebook."""
+def _measured(graded: NotebookNode) -> list[dict[str, Any]]:
+    """Return the measurements of every test cell in a graded notebook."""
     return [
-        (cell.metadata["nbgrader"]["grade_id"], output["data"][GRADE_MIME])
+        measured
         for cell in graded.cells
         for output in cell.get("outputs", ())
         if GRADE_MIME in output.get("data", {}) and cell.metadata.get("nbgrader", {}).get("grade")
+        for measured in output["data"][GRADE_MIME]["accuracies"]
     ]
 
 

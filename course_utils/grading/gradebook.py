@@ -92,7 +92,9 @@ def results(course: Path, assignment: str) -> list[Result]:
                         for grade in notebook.grades
                     ),
                     notes=[note for each in graded.values() for note in lecturer_notes(each)],
-                    reviews=[review for each in graded.values() for review in _reviews(each)],
+                    reviews=[
+                        f"{test}: {why}" for each in graded.values() for test, why in reviews(each)
+                    ],
                 )
             )
     return found
@@ -136,13 +138,13 @@ def open_gradebook(course: Path) -> Gradebook:
     return Gradebook(url, "image-classification")
 
 
-def _reviews(graded: NotebookNode) -> list[str]:
-    """Return the reasons for a review from the tests of a graded notebook.
+def reviews(graded: NotebookNode) -> list[tuple[str, str]]:
+    """Return the reasons for a review from a graded notebook, each with the id of its test.
 
     Outputs of other cells come from the student, whatever their metadata say.
     """
     return [
-        f"{_id(cell)}: {output.data['text/plain']}"
+        (_id(cell), output.data["text/plain"])
         for cell in filter(is_test, graded.cells)
         for output in cell.get("outputs", ())
         if output.get("metadata", {}).get(LECTURER)

@@ -176,6 +176,8 @@ class TestOutcome(Message):
         The value of the test's last expression, as a notebook displays it, if it is no `Grade`.
     error : tuple of str, optional
         Name and message of an exception.
+    foreign : tuple of str
+        After an error: the types of the answers that could not be passed to the test.
     """
 
     __test__ = False  # for pytest, which takes classes with this name for tests
@@ -185,6 +187,7 @@ class TestOutcome(Message):
     grade: dict[str, Any] | None = None
     value: str | None = None
     error: tuple[str, str] | None = None
+    foreign: tuple[str, ...] = ()
 
 
 class Question(Message):

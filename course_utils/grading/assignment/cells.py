@@ -57,14 +57,14 @@ def ordinary_tests(cells: Iterable[NotebookNode], given: Iterable[str] = ()) -> 
     tests = {grade_id(cell) or "": cell.source for cell in cells if is_test(cell)}
     graders: set[str] = set()
     for source in [*tests.values(), *given]:
-        for node in _nodes(source):
+        for node in nodes(source):
             if isinstance(node, ast.Import | ast.ImportFrom) and GRADERS in ast.unparse(node):
                 graders |= {(each.asname or each.name).split(".")[0] for each in node.names}
     return {
         name
         for name, source in tests.items()
         if GRADERS not in source
-        and not any(isinstance(n, ast.Name) and n.id in graders for n in _nodes(source))
+        and not any(isinstance(n, ast.Name) and n.id in graders for n in nodes(source))
     }
 
 
@@ -76,6 +76,6 @@ def is_python(source: str) -> bool:
     return False
 
 
-def _nodes(source: str) -> list[ast.AST]:
-    """Return the parts of a cell; none if it is not valid Python."""
+def nodes(source: str) -> list[ast.AST]:
+    """Return all parts of a cell; none if it is not valid Python."""
     return list(ast.walk(ast.parse(source))) if is_python(source) else []

@@ -22,6 +22,8 @@ from course_utils.runtime import versions
 
 # Key of the provenance for the tests whose results the notebook could have changed.
 LIVE = "live_tests"
+# Key of the provenance for the tests that the lecturer's own answers do not pass.
+FAILED = "failed_by_the_lecturer"
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,7 @@ class Examined:
     notes : list of tuple
         Problems, each as a sentence for the student and one for the lecturer.
     provenance : dict
-        Result of `Job.provenance`, and under `LIVE` the ids of the tests that ran in the notebook's
-        own process.
+        Result of `Job.provenance`, and lists of tests under `LIVE` and `FAILED`.
     """
 
     cells: list[NotebookNode]

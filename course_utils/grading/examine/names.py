@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from nbformat import NotebookNode
 
-from course_utils.grading.assignment.cells import SECRETS
+from course_utils.grading.assignment.cells import SECRETS, nodes
 
 
 def hidden_names(tests: Iterable[NotebookNode]) -> set[str]:
@@ -42,33 +42,40 @@ def _table(source: str) -> symtable.SymbolTable | None:
     return None
 
 
-# Names with which a test looks into the process in which it runs, or changes it.
-OF_THE_PROCESS = {
-    "__main__", "dir", "eval", "exec", "get_ipython", "globals", "inspect", "locals", "mock",
-    "modules", "patch", "vars",
-}  # fmt: skip
+# Functions with which a test looks into the process in which it runs, and modules for it.
+LOOK_INSIDE = {"dir", "eval", "exec", "get_ipython", "globals", "locals", "vars"}
+MODULES_FOR_IT = {"__main__", "inspect", "mock"}
 
 
-def needs_the_kernel(test: str, answers: Iterable[str]) -> bool:
+def needs_the_kernel(test: str, others: Iterable[str]) -> bool:
     """Tell whether a test makes sense only in the notebook's own process.
 
     Such a test is no plain Python, looks into its own process, or redefines names that a function
-    in an answer uses, to see whether the function uses them.
+    of the notebook uses, to see whether the function uses them.
 
     Parameters
     ----------
     test : str
-    answers : iterable of str
+    others : iterable of str
         The lecturer's cells that are no tests.
     """
-    table = _table(test)
-    if table is None:
+    table, others = _table(test), list(others)
+    if table is None or "__main__" in test or "sys.modules" in test:
         return True
-    if OF_THE_PROCESS & names_in(test):
+    tools = {
+        (each.asname or each.name).split(".")[0]
+        for source in [*others, test]
+        for node in nodes(source)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and names_in(ast.unparse(node)) & MODULES_FOR_IT
+        for each in node.names
+    }
+    used = {node.id for node in nodes(test) if isinstance(node, ast.Name)}
+    if used & (tools | LOOK_INSIDE):
         return True
     changed = {s.get_name() for s in table.get_symbols() if s.is_assigned() and not s.is_imported()}
-    used = {name for answer in answers for name in _globals_of_functions(_table(answer))}
-    return bool(changed & (used | set(dir(builtins))))
+    theirs = {name for other in others for name in _globals_of_functions(_table(other))}
+    return bool(changed & (theirs | set(dir(builtins))))
 
 
 def _globals_of_functions(table: symtable.SymbolTable | None) -> set[str]:

@@ -27,7 +27,7 @@ from course_utils.errors import AssignmentError
 from course_utils.files import write_atomically
 from course_utils.grading.assignment.cells import SECRETS, grade_id, is_test
 from course_utils.grading.examine.endings import check_ending
-from course_utils.grading.examine.job import LIVE, Examined, Job, Trial
+from course_utils.grading.examine.job import FAILED, LIVE, Examined, Job, Trial
 from course_utils.grading.examine.kernel import SandboxKernelManager
 from course_utils.grading.examine.names import (
     hidden_names,
@@ -48,6 +48,8 @@ from course_utils.submission.messages import Answer, Question
 
 # Module that answers the examiner's questions in the student's kernel.
 ANSWERS = "course_utils.submission.responder"
+
+NO_TRIAL = Trial()
 
 
 def examine(
@@ -75,7 +77,7 @@ def examine(
     with gpus.one() as gpu:
         given = {} if threads is None else {env.THREADS.name: str(threads)}
         trial = try_out(job, gpu | given)
-        return _Execution(job, on_test, gpu | given, trial.live).run()
+        return _Execution(job, on_test, gpu | given, trial).run()
 
 
 def try_out(job: Job, environment: dict[str, str]) -> Trial:
@@ -132,7 +134,7 @@ class _Execution(BoundedExecute):
         job: Job,
         on_test: Callable[[str], None],
         environment: dict[str, str],
-        live: Iterable[str] = (),
+        trial: Trial = NO_TRIAL,
         fills_cache: bool = False,
     ) -> None:
         super().__init__(
@@ -143,7 +145,7 @@ class _Execution(BoundedExecute):
         self._job, self._on_test, self._environment = job, on_test, environment
         self._fills_cache = fills_cache
         # Tests that run in the notebook's process.
-        self._live = set(live)
+        self._live, self._failed = set(trial.live), sorted(trial.failed)
         self._outcomes: list[tuple[NotebookNode, list[NotebookNode]]] = []
         # Names that only hidden tests define. The student's cells must never define them.
         self._hidden = hidden_names(filter(is_test, job.cells))
@@ -186,7 +188,8 @@ class _Execution(BoundedExecute):
         for cell, outputs in self._outcomes:
             cell.outputs = outputs
             cell.metadata[ORDINARY] = grade_id(cell) in self._job.ordinary
-        return Examined(nb.cells, self.notes, self._job.provenance() | {LIVE: sorted(self._live)})
+        about_tests = {LIVE: sorted(self._live), FAILED: self._failed}
+        return Examined(nb.cells, self.notes, self._job.provenance() | about_tests)
 
     def _questions_with_networks(self) -> list[str]:
         """Return the questions whose tests ask for a network that was handed in."""

@@ -25,11 +25,14 @@ from course_utils.grading.sandbox.layout import WORK, private_cache
 from course_utils.grading.sandbox.limits import PREDICTOR_LIMITS, WATCH_SECONDS
 from course_utils.grading.sandbox.watch import Clock, Usage
 from course_utils.runtime import cache_dir
+from course_utils.submission.contract import LECTURER
 from course_utils.submission.messages import Answer, Order, PredictorOrder, Question, Reply
 
 ENDED = "The notebook's kernel ended before this test."
 # Seconds of a wait before somebody looks at the clock.
 UNCLOCKED_SECONDS = 1
+# Told to the lecturer, because such a test may have failed for no other reason.
+FOREIGN = "an answer is of a type that the test cannot get from the notebook: {}"
 EXAMINER_ENDED = "the program that runs the tests has ended."
 
 
@@ -134,6 +137,11 @@ class TestRunner:
             outputs.append(new_output("execute_result", data=data, execution_count=1))
         if outcome.error is not None:
             outputs.append(_error(*outcome.error))
+        if outcome.foreign:
+            text = FOREIGN.format(", ".join(outcome.foreign)[:200])
+            outputs.append(
+                new_output("display_data", data={"text/plain": text}, metadata={LECTURER: True})
+            )
         return outputs
 
     def forget(self, names: list[str]) -> None:

@@ -29,7 +29,7 @@ from course_utils.grading.sandbox.layout import HANDED_IN, link_cache
 from course_utils.grading.sandbox.limits import MAX_PRINTED
 from course_utils.submission import predictions
 from course_utils.submission import trained as trained_networks
-from course_utils.submission.codec import pack, unpack
+from course_utils.submission.codec import foreign_kinds, pack, unpack
 from course_utils.submission.messages import (
     Answer,
     Order,
@@ -94,6 +94,7 @@ class Examiner:
         self._given: set[str] = set()
         self._asked: dict[str, Any] = {}
         self._is_ordinary = False
+        self._foreign: set[str] = set()
 
     def serve(self) -> None:
         """Carry out the grader's orders until it closes the connection."""
@@ -136,6 +137,7 @@ class Examiner:
     def _examine(self, source: str) -> Reply:
         """Run a test; reply with its output, and with its grade or its error."""
         self._asked.clear()
+        self._foreign.clear()
         ran = self._run(source)
         grade = said = None
         if ran.error is not None:
@@ -150,6 +152,7 @@ class Examiner:
                 grade=grade,
                 value=ran.shown[:MAX_PRINTED] if self._is_ordinary and ran.shown else None,
                 error=said,
+                foreign=tuple(sorted(self._foreign)) if said else (),
             )
         )
 
@@ -201,11 +204,14 @@ class Examiner:
         return answer
 
     def _unpacked(self, text: str, name: str) -> Any:
-        return unpack(
+        value = unpack(
             text,
             model=lambda structure: self.predictors.build(structure, name),
             function=lambda _: RemoteFunction(name, self._call),
         )
+        if self._is_ordinary:
+            self._foreign |= foreign_kinds(value)
+        return value
 
     def _call(self, name: str, arguments: str, without: tuple[str, ...]) -> tuple[Any, list]:
         answer = self._answer_to(Question(name=name, arguments=arguments, without=without))

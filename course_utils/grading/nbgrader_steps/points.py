@@ -22,7 +22,7 @@ from traitlets import Float
 
 from course_utils.grading.assignment.cells import grade_id, is_test
 from course_utils.grading.assignment.course import notebooks
-from course_utils.grading.examine.job import LIVE
+from course_utils.grading.examine.job import FAILED, LIVE
 from course_utils.grading.examine.store import PROVENANCE
 from course_utils.grading.nbgrader_steps.copies import note_traces, traces_file
 from course_utils.grading.nbgrader_steps.notes import KEY
@@ -39,6 +39,7 @@ RAN_LIVE = (
     "result is less trustworthy than that of other tests."
 )
 LESS_TRUSTWORTHY = "Less trustworthy, because they ran in the notebook's own process"
+NOBODY = "Your own answers do not pass these tests, so perhaps nobody can"
 
 # Escape sequences with which IPython colours the names of errors.
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -102,12 +103,14 @@ class GradeCells(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         nb, resources = super().preprocess(nb, resources)
-        live = nb.metadata.get(PROVENANCE, {}).get(LIVE, [])
+        provenance = nb.metadata.get(PROVENANCE, {})
+        live = provenance.get(LIVE, [])
         for cell in filter(is_test, nb.cells):
             if grade_id(cell) in live:
                 cell.outputs.insert(0, _said(RAN_LIVE))
-        if live:
-            nb.metadata.setdefault(KEY, []).append(f"{LESS_TRUSTWORTHY}: {', '.join(live)}")
+        for sentence, tests in ((LESS_TRUSTWORTHY, live), (NOBODY, provenance.get(FAILED, []))):
+            if tests:
+                nb.metadata.setdefault(KEY, []).append(f"{sentence}: {', '.join(tests)}")
         return nb, resources
 
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
@@ -155,11 +158,10 @@ class SaveGrades(SaveAutoGrades):
         grade_id = cell.metadata["nbgrader"]["grade_id"]
         same = self._same.get(grade_id, {})
         others = sorted({student for students in same.values() for student in students})
-        grade = _grade_of(cell)
         for name, students in same.items():
             reason = NEARLY_THE_SAME.format(name, ", ".join(students))
             cell.outputs.append(_for_lecturer(reason))
-        if others or (grade and grade[GRADE_MIME]["review"]):
+        if others or _reviews(cell):
             self._have_it_looked_at(grade_id, self.student_id)
         for other in others:
             self._have_it_looked_at(grade_id, other)
@@ -198,13 +200,19 @@ def _as_nbgrader_counts(cell: NotebookNode) -> list[NotebookNode]:
     for output in cell.outputs:
         if output.output_type == "error":
             what = ANSI.sub("", f"{output.ename}: {output.evalue}").removesuffix(": ")[:300]
-            return [*printed, _failed(f"The test was not passed. {what}")]
+            return [*printed, _failed(f"The test was not passed. {what}"), *_reviews(cell)]
     if any(output.name == "stderr" for output in printed):
         return [*printed, _said("The test was not passed: it wrote to standard error.")]
     if earned == most:
         return [*printed, _said("The test was passed.")]
     data = {"text/plain": f"{earned!r}"}
     return [*printed, new_output("execute_result", data=data, execution_count=1)]
+
+
+def _reviews(cell: NotebookNode) -> list[NotebookNode]:
+    """Return what the examination tells the lecturer, as formgrader shows it."""
+    notes = [output for output in cell.outputs if output.get("metadata", {}).get(LECTURER)]
+    return [_for_lecturer(note.data["text/plain"]) for note in notes]
 
 
 def _said(sentence: str) -> NotebookNode:

@@ -93,6 +93,19 @@ def test_a_test_that_was_not_passed_earns_nothing(answer, failed):
 
 
 @pytest.mark.sandbox
+def test_the_lecturer_looks_at_an_answer_that_cannot_be_passed():
+    """It may be right, and no submission can choose to have its test run elsewhere."""
+    tests = {"plain": "assert list(f(3)) == [1, 4, 9]"}
+    solution = "def f(n):\n    return [i * i for i in range(1, n + 1)]"
+    generator = solution.replace("[", "(").replace("]", ")")
+    outputs = outputs_of(job_of(generator, tests, solution))["plain"]
+    (note,) = [o.data["text/plain"] for o in outputs if o.get("metadata", {}).get(LECTURER)]
+    assert "generator" in note
+    (wrong,) = outputs_of(job_of("def f(n):\n    return [0]", tests, solution))["plain"]
+    assert wrong.ename == "AssertionError"
+
+
+@pytest.mark.sandbox
 def test_a_grade_never_comes_from_the_notebooks_process():
     """A test with a `Grade` that only works there is not carried out."""
     tests = {"graded": "del f\n" + GRADED.replace("f(2)", "2 + 2")}
@@ -123,6 +136,13 @@ def test_a_test_can_use_what_an_earlier_one_defines_wherever_they_run():
     assert errors_of({c.id: c.outputs for c in examined.cells[1:]}) == {}
 
 
+def test_a_changed_answer_of_the_lecturers_is_a_new_job_only_if_it_decides_something():
+    changed = SOLUTION + "\n"
+    assert job_of("").digest != job_of("", solution=changed).digest
+    graded = {"graded": GRADED}
+    assert job_of("", graded).digest == job_of("", graded, changed).digest
+
+
 def test_which_tests_use_a_grade():
     sources = {
         "imports": "from course_utils.grading import grade as g\ng.holds('x', x)",
@@ -148,11 +168,16 @@ def test_which_tests_use_a_grade():
         ("limit = 3", True),
         ("here = %pwd", True),
         ("assert 'f' in globals()", True),
-        ("from unittest.mock import patch", True),
+        ("from unittest.mock import patch\npatch('os.getcwd')", True),
+        ("with tool.patch('builtins.print'):\n    f(3)", True),
+        ("patch = image[:8, :8]\nassert f(patch).dir == 1", False),
     ],
 )
 def test_which_tests_make_sense_in_the_notebooks_process_only(test, needs_it):
-    answers = ["import numpy as np\ndef g(x):\n    return f(np.abs(x)) + limit\nx = [i for i in x]"]
+    answers = [
+        "import numpy as np\ndef g(x):\n    return f(np.abs(x)) + limit\n"
+        "from unittest import mock as tool\nx = [i for i in x]"
+    ]
     assert names.needs_the_kernel(test, answers) == needs_it
 
 
