@@ -71,7 +71,8 @@ def failing_tests(course: Path, assignment: str) -> list[str]:
     converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
     exporter = NotebookExporter(parent=converter, config=config)
     problems = []
-    for name, source in read_sources(course, assignment).items():
+    sources = read_sources(course, assignment)
+    for name, source in sources.items():
         about = {"assignment": assignment, "notebook": name}
         resources = {"nbgrader": about, "metadata": {"path": str(course / "source" / assignment)}}
         if not ordinary_tests(source.cells):
@@ -80,9 +81,10 @@ def failing_tests(course: Path, assignment: str) -> list[str]:
             with contextlib.chdir(course):
                 nb, _ = InstantiateTests(parent=exporter).preprocess(source, resources)
         except Exception as error:  # whatever the lecturer's cells raise
-            problems.append(f"{assignment}: {name}: its autotests cannot be made: {error!r}")
+            problems.append(f"{assignment}: {name}: the autotests cannot be made: {error!r}")
             continue
         job = Examine(parent=exporter).lecturers_job(nb, resources)
         found = sentences(try_out(job, {}).failed)
-        problems += [f"{assignment}: {name}: {sentence}" for sentence in found]
+        place = assignment if len(sources) == 1 else f"{assignment}: {name}"
+        problems += [f"{place}: {sentence}" for sentence in found]
     return problems
