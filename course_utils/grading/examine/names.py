@@ -117,37 +117,46 @@ def texts_in(sources: Iterable[str]) -> set[str]:
     return texts
 
 
+# Runs code of the lecturer's if that is possible. What it would define is else asked for.
+IF_POSSIBLE = """
+with __import__("contextlib").suppress(Exception):
+    exec({text!r})
+"""
+# Makes a module of a text, wherever its file is.
+MODULE = """
+import sys, types
+if {name!r} not in sys.modules:
+    with __import__("contextlib").suppress(Exception):
+        sys.modules[{name!r}] = types.ModuleType({name!r})
+        exec({text!r}, vars(sys.modules[{name!r}]))
+del sys, types
+"""
+
+
 def imports(sources: Iterable[str], users: Iterable[str]) -> list[str]:
-    """Return the imports in cells that others use; each does nothing where it fails."""
+    """Return the imports in cells that others use, as code that never fails."""
     used = names_in("\n".join(users)) | {"*"}
     return [
-        f"try:\n    {ast.unparse(node)}\nexcept ImportError:\n    pass"
+        IF_POSSIBLE.format(text=ast.unparse(node))
         for node in _statements(sources)
         if isinstance(node, ast.Import | ast.ImportFrom)
         and used & {(each.asname or each.name).split(".")[0] for each in node.names}
     ]
 
 
-# Makes a module of a text, wherever the file is; an import that fails shows in the test.
-MODULE = """
-import contextlib, sys, types
-if {name!r} not in sys.modules:
-    with contextlib.suppress(Exception):
-        sys.modules[{name!r}] = types.ModuleType({name!r})
-        exec({text!r}, vars(sys.modules[{name!r}]))
-del contextlib, sys, types
-"""
+def definitions(sources: Iterable[str]) -> list[str]:
+    """Return the functions and classes that cells define, as code that never fails."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    return [
+        IF_POSSIBLE.format(text=ast.unparse(node))
+        for node in _statements(sources)
+        if isinstance(node, kinds)
+    ]
 
 
 def module(name: str, content: bytes) -> str:
-    """Return code that makes a module of the lecturer's file."""
+    """Return code that makes a module of the lecturer's file, and never fails."""
     return MODULE.format(name=name, text=content.decode("utf-8", "replace"))
-
-
-def definitions(sources: Iterable[str]) -> list[str]:
-    """Return the functions and classes that cells define."""
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    return [ast.unparse(node) for node in _statements(sources) if isinstance(node, kinds)]
 
 
 def _statements(sources: Iterable[str]) -> list[ast.stmt]:

@@ -187,7 +187,7 @@ class _Execution(BoundedExecute):
                 _bring_to_the_schema(cell)
         for cell, outputs in self._outcomes:
             cell.outputs = outputs
-            cell.metadata[ORDINARY] = grade_id(cell) in self._job.ordinary
+            cell.metadata[ORDINARY] = self._is_ordinary(cell)
         about_tests = {LIVE: sorted(self._live), FAILED: self._failed}
         return Examined(nb.cells, self.notes, self._job.provenance() | about_tests)
 
@@ -261,7 +261,8 @@ class _Execution(BoundedExecute):
         later = [c for c in self.nb.cells[index + 1 :] if c.cell_type == "code"]
         students = [c.source for c in later if not is_test(c)]
         live = [c.source for c in later if is_test(c) and self._may_run_live(c)]
-        if self._may_hide_nothing(cell) and _mention(live, names_defined(source)):
+        # Tests there depend on hidden parts of this one, which that process then sees.
+        if self._is_ordinary(cell) and _mention(live, names_defined(source)):
             run = source
         elif _mention(students, names_assigned(shown)):
             run = shown
@@ -276,8 +277,7 @@ class _Execution(BoundedExecute):
     def _may_run_live(self, cell: NotebookNode) -> bool:
         return grade_id(cell) in self._live
 
-    def _may_hide_nothing(self, cell: NotebookNode) -> bool:
-        """Tell whether the notebook's process may see the hidden part of a test."""
+    def _is_ordinary(self, cell: NotebookNode) -> bool:
         return grade_id(cell) in self._job.ordinary
 
     def _run_live(self, cell: NotebookNode, resources: Any, index: int) -> list[NotebookNode]:
@@ -305,8 +305,7 @@ class _Execution(BoundedExecute):
         self._outcomes.append((cell, outputs))
 
     def _examine(self, cell: NotebookNode, ask: Callable[[Question], Answer]) -> list[NotebookNode]:
-        ordinary = grade_id(cell) in self._job.ordinary
-        return self._tests.examine(cell.source, ordinary, ask, self.timeout)
+        return self._tests.examine(cell.source, self._is_ordinary(cell), ask, self.timeout)
 
     def _ask(self, question: Question) -> Answer:
         """Pass a question to the notebook's kernel and return the answer."""
@@ -343,17 +342,16 @@ class _Trial(_Execution):
 
     def run_and_decide(self) -> Trial:
         """Run the notebook and return what became of its tests."""
-        cells = {grade_id(cell): cell for cell in filter(is_test, self.run().cells)}
         failed = {
-            name: _complaint(cell)
-            for name, cell in cells.items()
-            if name in self._job.ordinary and not _is_passed(cell, cell.outputs)
+            cell.metadata["nbgrader"]["grade_id"]: _complaint(cell)
+            for cell in filter(is_test, self.run().cells)
+            if self._is_ordinary(cell) and not _is_passed(cell, cell.outputs)
         }
         return Trial(sorted(self._live), failed)
 
     def _outputs_of_test(self, cell: NotebookNode, resources: Any, index: int) -> list:
-        name = grade_id(cell)
-        if name in self._live or name not in self._job.ordinary:
+        name = cell.metadata["nbgrader"]["grade_id"]
+        if name in self._live or not self._is_ordinary(cell):
             return super()._outputs_of_test(cell, resources, index)
         outputs = self._examine(cell, self._ask)
         if _is_passed(cell, outputs):
@@ -363,7 +361,7 @@ class _Trial(_Execution):
         return self._run_live(cell, resources, index)
 
     def _may_run_live(self, cell: NotebookNode) -> bool:
-        return grade_id(cell) in self._job.ordinary
+        return self._is_ordinary(cell)
 
 
 def _is_passed(cell: NotebookNode, outputs: list[NotebookNode]) -> bool:
@@ -400,8 +398,8 @@ def _plain_output(output: NotebookNode) -> NotebookNode | None:
     if output.output_type == "error":
         said = {"ename": output.ename, "evalue": output.evalue[:MAX_PRINTED]}
         return new_output("error", **said, traceback=[])
-    if output.output_type == "execute_result":
-        text = str(output.data.get("text/plain", ""))[:MAX_PRINTED]
+    text = str(output.data.get("text/plain", ""))[:MAX_PRINTED]
+    if output.output_type == "execute_result" and text:  # nbgrader refuses one without a text
         return new_output("execute_result", data={"text/plain": text}, execution_count=1)
     return None
 

@@ -128,11 +128,11 @@ def _given_code(source: NotebookNode, files: dict[str, bytes]) -> list[str]:
     if not tests:
         return tagged
     others = [c for c in code if not is_test(c) and not utils.is_solution(c)]
-    locked = definitions(c.source for c in others if utils.is_locked(c))
+    locked = [c.source for c in others if utils.is_locked(c)]
     imported = imports((c.source for c in others), users=[*tests, *locked])
     used = names_in("\n".join([*tests, *imported]))
     modules = [module(name, files[f"{name}.py"]) for name in sorted(used) if f"{name}.py" in files]
-    return [*modules, *imported, *locked, *tagged]
+    return [*modules, *imported, *definitions(locked), *tagged]
 
 
 def _is_sampled(fraction: float, *names: str) -> bool:

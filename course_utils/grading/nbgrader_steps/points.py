@@ -161,7 +161,7 @@ class SaveGrades(SaveAutoGrades):
         for name, students in same.items():
             reason = NEARLY_THE_SAME.format(name, ", ".join(students))
             cell.outputs.append(_for_lecturer(reason))
-        if others or _reviews(cell):
+        if others or (is_test(cell) and _reviews(cell)):
             self._have_it_looked_at(grade_id, self.student_id)
         for other in others:
             self._have_it_looked_at(grade_id, other)
@@ -210,7 +210,7 @@ def _as_nbgrader_counts(cell: NotebookNode) -> list[NotebookNode]:
 
 
 def _reviews(cell: NotebookNode) -> list[NotebookNode]:
-    """Return what the examination tells the lecturer, as formgrader shows it."""
+    """Return what the examination of a test tells the lecturer, as formgrader shows it."""
     notes = [output for output in cell.outputs if output.get("metadata", {}).get(LECTURER)]
     return [_for_lecturer(note.data["text/plain"]) for note in notes]
 

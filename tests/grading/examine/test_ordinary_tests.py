@@ -106,6 +106,15 @@ def test_the_lecturer_looks_at_an_answer_that_cannot_be_passed():
 
 
 @pytest.mark.sandbox
+def test_a_value_without_a_text_is_none():
+    class_ = "class Empty:\n    def __repr__(self):\n        return ''\nf = Empty()"
+    tests = {"here": "f", "there": "%pwd\nf"}
+    outputs = outputs_of(job_of(class_, tests, class_))
+    assert outputs["there"] == []
+    assert [o.output_type for o in outputs["here"]] == ["execute_result"]
+
+
+@pytest.mark.sandbox
 def test_a_grade_never_comes_from_the_notebooks_process():
     """A test with a `Grade` that only works there is not carried out."""
     tests = {"graded": "del f\n" + GRADED.replace("f(2)", "2 + 2")}
@@ -184,14 +193,18 @@ def test_which_tests_make_sense_in_the_notebooks_process_only(test, needs_it):
 def test_the_lecturers_imports_and_functions_are_found():
     cells = [
         "import numpy as np, math\nfrom os import path\nx = 1",
-        "def f():\n    pass\n%pwd",
+        "import nothing",
+        "import io",
         "a(",
     ]
-    assert names.imports(cells, users=["np.ones(path)"]) == [
-        "try:\n    import numpy as np, math\nexcept ImportError:\n    pass",
-        "try:\n    from os import path\nexcept ImportError:\n    pass",
-    ]
-    assert names.definitions(["def f():\n    pass\nx = 1", "a("]) == ["def f():\n    pass"]
+    known: dict = {}
+    for code in names.imports(cells, users=["np.ones(path)", "nothing.f()"]):
+        exec(code, known)
+    assert known.keys() - {"__builtins__"} == {"np", "math", "path"}
+    for code in names.definitions(["def f():\n    return 3\nx = 1", "a(", "def g(x=y):\n    pass"]):
+        exec(code, known)
+    assert known["f"]() == 3
+    assert not known.keys() & {"g", "x"}
 
 
 def test_a_module_of_the_lecturers_is_one_wherever_its_file_is():
