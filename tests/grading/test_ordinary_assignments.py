@@ -132,10 +132,16 @@ class Graded:
     by_nbgrader: dict[str, Scores]
 
 
-def grade_in_three_ways(folder: Path, source: Path, name: str, students: dict) -> Graded:
+def grade_in_three_ways(
+    folder: Path, source: Path, name: str, students: dict, left_out: tuple[str, ...] = ()
+) -> Graded:
+    """Grade submissions; of those of some students, leave the last notebook out."""
     course, stock = make_both(folder, source, name)
     for student, answers in students.items():
         hand_in_to((course, stock), student, name, answers)
+    for student in left_out:
+        for each in (course, stock):
+            sorted((each / "submitted" / student / name).glob("*.ipynb"))[-1].unlink()
     other = shutil.copytree(course, folder / "other")
     outcomes = grade_class(course, name)
     assert [outcome for outcome in outcomes if outcome.state == FAILED] == []
@@ -151,7 +157,9 @@ def grade_in_three_ways(folder: Path, source: Path, name: str, students: dict) -
 @pytest.fixture(scope="module")
 def ps1(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ps1")
-    return grade_in_three_ways(folder, EXAMPLES / "source" / "ps1", "ps1", STUDENTS)
+    students = STUDENTS | {"without": {}}
+    source = EXAMPLES / "source" / "ps1"
+    return grade_in_three_ways(folder, source, "ps1", students, left_out=("without",))
 
 
 def test_nbgraders_example_earns_what_nbgrader_gives(ps1):
@@ -179,10 +187,17 @@ def test_a_test_in_the_notebooks_process_is_marked_everywhere(ps1):
 
 def test_all_notebooks_are_in_the_report(ps1):
     record = collect(ps1.course, "ps1")
-    assert record.parts["problem1: correct_squares"] == [1.0, 1.0, 0.0]
+    assert record.parts["problem1: correct_squares"] == [1.0, 1.0, 0.0, 1.0]
     assert record.by_hand["problem2: part-a"] == 2
     assert {question.test for question in record.asked} >= set(record.parts)
     assert {result.points for result in record.results} == {13}
+
+
+def test_a_notebook_that_was_not_handed_in_earns_nothing_and_is_named(ps1):
+    assert set(ps1.by_course["without"]["problem2"].values()) == {(0, False)}
+    assert ps1.by_course["without"]["problem1"] == ps1.by_course["solved"]["problem1"]
+    page = (ps1.course / "feedback" / "without" / "ps1" / "problem2.html").read_text()
+    assert "The notebook problem2.ipynb was not handed in." in page
 
 
 def test_a_graded_assignment_is_not_graded_again(ps1):

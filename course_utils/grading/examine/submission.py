@@ -76,20 +76,27 @@ def examine(
     """
     with gpus.one() as gpu:
         given = {} if threads is None else {env.THREADS.name: str(threads)}
-        trial = try_out(job, gpu | given)
+        trial = _try_out(job, gpu | given)
         return _Execution(job, on_test, gpu | given, trial).run()
 
 
-def try_out(job: Job, environment: dict[str, str]) -> Trial:
+def try_out(job: Job) -> Trial:
+    """Run the lecturer's notebook, and return what became of its tests.
+
+    Raises
+    ------
+    SandboxError, InterruptedExaminationError, AssignmentError
+        As for `examine`.
+    """
+    with gpus.one() as gpu:
+        return _try_out(job, gpu)
+
+
+def _try_out(job: Job, environment: dict[str, str]) -> Trial:
     """Decode the data and run the lecturer's notebook, unless this machine has done so before.
 
     Afterwards its cache holds what the tests need and compute, and nothing has to write to it while
     a submission is open. It is also known which tests need the notebook's own process.
-
-    Raises
-    ------
-    SandboxError, AssignmentError
-        As for `examine`.
     """
     for spec in SPECS.values():
         load(spec)

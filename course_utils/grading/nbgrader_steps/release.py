@@ -37,7 +37,7 @@ class CanBeGraded(NbGraderPreprocessor):
         job = Examine(parent=self.parent).lecturers_job(nb, resources)
         if job.lecturers_own.ordinary:
             try:
-                failed = try_out(job, {}).failed
+                failed = try_out(job).failed
             except SandboxError as error:
                 self.log.warning("The tests were not tried out: %s", printable(str(error)))
             else:
@@ -84,7 +84,7 @@ def failing_tests(course: Path, assignment: str) -> list[str]:
             problems.append(f"{assignment}: {name}: the autotests cannot be made: {error!r}")
             continue
         job = Examine(parent=exporter).lecturers_job(nb, resources)
-        found = sentences(try_out(job, {}).failed)
+        found = sentences(try_out(job).failed)
         place = assignment if len(sources) == 1 else f"{assignment}: {name}"
         problems += [f"{place}: {sentence}" for sentence in found]
     return problems

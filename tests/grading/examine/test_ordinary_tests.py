@@ -127,7 +127,7 @@ def test_a_grade_never_comes_from_the_notebooks_process():
 @pytest.mark.sandbox
 def test_the_lecturer_is_told_which_tests_the_answers_fail():
     tests = {"plain": "assert f(3) == 9", "wrong": "assert f(3) == 10, 'not ten'", "many": "3"}
-    trial = try_out(job_of("", tests), {})
+    trial = try_out(job_of("", tests))
     assert trial.failed == {"wrong": "AssertionError: not ten", "many": "it returns 3"}
     assert "plain" not in trial.live
 
