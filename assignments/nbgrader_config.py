@@ -12,10 +12,18 @@ def configure(c):
     from nbgrader.preprocessors import (
         AssignLatePenalties,
         CheckCellMetadata,
+        ClearHiddenTests,
+        ClearMarkScheme,
         ClearOutput,
+        ClearSolutions,
+        ComputeChecksums,
         GetGrades,
+        IncludeHeaderFooter,
+        InstantiateTests,
+        LockCells,
         OverwriteCells,
         OverwriteKernelspec,
+        SaveCells,
     )
 
     from course_utils import env
@@ -28,6 +36,7 @@ def configure(c):
         feedback,
         intake,
         points,
+        release,
         repair,
     )
 
@@ -47,7 +56,23 @@ def configure(c):
     endings = [".ipynb", ".keras", ".json", ".txt"]
     c.FileNameCollectorPlugin.valid_ext = [*endings, *map(str.upper, endings)]
 
-    # Release: the header installs and starts the course (on Colab too), and gaps replace solutions.
+    # Release: nbgrader's own steps, and one that refuses what cannot be graded.
+    c.GenerateAssignment.preprocessors = [
+        IncludeHeaderFooter,
+        InstantiateTests,
+        release.CanBeGraded,
+        LockCells,
+        ClearSolutions,
+        ClearOutput,
+        CheckCellMetadata,
+        ComputeChecksums,
+        SaveCells,
+        ClearHiddenTests,
+        ClearMarkScheme,
+        ComputeChecksums,
+        CheckCellMetadata,
+    ]
+    # The header installs and starts the course (on Colab too), and gaps replace solutions.
     c.IncludeHeaderFooter.header = "source/header.ipynb"
     c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE"}
     c.ClearSolutions.text_stub = "YOUR ANSWER HERE"

@@ -9,6 +9,7 @@ import typer
 from course_utils.cli.app import FAILURE, app, new_console
 from course_utils.cli.grade import AssignmentArgument
 from course_utils.colours import BAD, GOOD
+from course_utils.errors import AssignmentError
 
 assignment_app = typer.Typer(
     no_args_is_help=True, help="Assignments: shortcuts to nbgrader, and a class report."
@@ -20,18 +21,19 @@ app.add_typer(assignment_app, name="assignment")
 def assignment_check(
     names: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None,
 ) -> None:
-    """Check assignments for mistakes: gaps, rubrics, points, leaks."""
+    """Check assignments for mistakes: gaps, rubrics, points, leaks, tests that nobody passes."""
     from course_utils.grading.assignment.check import check
     from course_utils.grading.assignment.course import assignments, course_folder, source_repairs
     from course_utils.grading.assignment.questions import questions
     from course_utils.grading.database import differences_from_release, has_gradebook
+    from course_utils.grading.nbgrader_steps.release import failing_tests
 
     course, console = course_folder(), new_console()
     problems = []
     for name in names or assignments(course):
-        found = check(course, name)
-        if repairs := source_repairs(course, name):
-            found.append(f"{name}: save the source again from Jupyter: {repairs}")
+        found = check(course, name) or failing_tests(course, name)
+        for notebook, repairs in source_repairs(course, name).items():
+            found.append(f"{name}: save {notebook}.ipynb again from Jupyter: {repairs}")
         changed = differences_from_release(course, name) if has_gradebook(course) else []
         if changed:
             found.append(
@@ -54,11 +56,16 @@ def assignment_build(
 ) -> None:
     """Check assignments and build the versions for students."""
     from course_utils.grading.assignment.build import build
+    from course_utils.grading.assignment.check import check
     from course_utils.grading.assignment.course import assignments, course_folder
+    from course_utils.grading.nbgrader_steps.release import failing_tests
 
     course = course_folder()
     for name in names or assignments(course):
-        new_console().print(f"built {build(course, name)}", highlight=False, soft_wrap=True)
+        if problems := check(course, name) or failing_tests(course, name):
+            raise AssignmentError("\n".join(problems))
+        for path in build(course, name):
+            new_console().print(f"built {path}", highlight=False, soft_wrap=True)
 
 
 @assignment_app.command("report")

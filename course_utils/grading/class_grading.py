@@ -187,6 +187,15 @@ def at_a_time() -> int:
     return max(1, min(available_cores() + 1, 1 + beside_one))
 
 
+@dataclass(frozen=True)
+class _Received:
+    """A submission, and what of it has to be examined."""
+
+    student: str
+    notebooks: list[Submission]
+    jobs: list[Job]
+
+
 class _Queue:
     """Reads submissions, has them examined, and writes the results one after the other."""
 
@@ -195,8 +204,8 @@ class _Queue:
     ) -> None:
         self._writer, self._course, self._assignment = writer, course, assignment
         self._again, self._threads = again, threads
-        self._under_way: dict[Future, tuple[str, Submission]] = {}
-        self._interrupted: list[tuple[str, Submission]] = []
+        self._under_way: dict[Future, _Received] = {}
+        self._interrupted: list[_Received] = []
 
     def run(self, client: Client, students: list[str], progress: Progress) -> Iterator[Outcome]:
         """Grade submissions; yield each outcome as soon as it is known."""
@@ -216,53 +225,56 @@ class _Queue:
             if isinstance(begun, Outcome):
                 yield begun
                 continue
-            waiting.add(self._submit(client, student, begun, topic))
+            waiting.add(self._submit(client, begun, topic))
         for future in waiting:
             yield from self._finish(future)
         # What was interrupted is examined once more, without other submissions beside it.
-        for student, submission in self._interrupted:
-            future = self._submit(client, student, submission, topic)
+        for received in self._interrupted:
+            future = self._submit(client, received, topic)
             yield from self._finish(future, is_last_try=True)
 
-    def _submit(self, client: Client, student: str, submission: Submission, topic: str) -> Future:
+    def _submit(self, client: Client, received: _Received, topic: str) -> Future:
         # A job that is not pure has its own key, even if two submissions are identical.
         future = client.submit(
-            _examine_on_worker, submission.job, student, topic, self._threads, pure=False
+            _examine_on_worker, received.jobs, received.student, topic, self._threads, pure=False
         )
-        self._under_way[future] = student, submission
+        self._under_way[future] = received
         return future
 
-    def _begin(self, student: str) -> Submission | Outcome:
+    def _begin(self, student: str) -> _Received | Outcome:
         """Receive a submission; return its outcome if nothing has to be examined."""
         try:
-            submission = self._writer.receive(student)
-            before = self._before(student, submission)
+            notebooks = self._writer.receive(student)
+            before = self._before(student, notebooks)
             if before and not self._again:
-                return self._keep(student, submission, before)
-            if submission.job is None:
-                return self._write(student, submission, 0.0)
-            if not self._again and examined.load(submission.job, self._course):
-                return self._write(student, submission, 0.0)
+                return self._keep(student, notebooks, before)
+            jobs = [notebook.job for notebook in notebooks if notebook.job]
+            if not self._again:
+                jobs = [job for job in jobs if not examined.load(job, self._course)]
+            received = _Received(student, notebooks, jobs)
+            if not jobs:
+                return self._write(received, 0.0)
             if not before:
                 # The points of an earlier one must not stay if this call is interrupted.
                 self._forget(student)
-            return submission
+            return received
         except (Exception, SystemExit) as error:
             return self._failed(student, error)
 
     def _finish(self, future: Future, is_last_try: bool = False) -> Iterator[Outcome]:
         """Write the result that a worker returns, and yield it, unless it was interrupted."""
-        student, submission = self._under_way.pop(future)
-        assert submission.job is not None  # nothing else is examined
+        received = self._under_way.pop(future)
+        student = received.student
         try:
-            found, seconds = future.result()
-            examined.save(submission.job, found, self._course)
-            yield self._write(student, submission, seconds)
+            results, seconds = future.result()
+            for job, result in zip(received.jobs, results, strict=True):
+                examined.save(job, result, self._course)
+            yield self._write(received, seconds)
         except InterruptedExaminationError as error:
             if is_last_try:
                 yield self._failed(student, error)
             else:
-                self._interrupted.append((student, submission))
+                self._interrupted.append(received)
         except KilledWorker:
             yield self._failed(
                 student, AssignmentError("Every worker that examined it was killed.")
@@ -270,29 +282,30 @@ class _Queue:
         except (Exception, SystemExit) as error:
             yield self._failed(student, error)
 
-    def _write(self, student: str, submission: Submission, seconds: float) -> Outcome:
+    def _write(self, received: _Received, seconds: float) -> Outcome:
+        student = received.student
         self._marker(student).unlink(missing_ok=True)
-        said = self._writer.write(submission) + self._writer.write_feedback(student)
+        said = self._writer.write(received.notebooks) + self._writer.write_feedback(student)
         logs = self._course / examined.FOLDER / "logs" / student
         write_atomically(logs / f"{self._assignment}.log", said)
-        self._mark(student, submission)
+        self._mark(student, received.notebooks)
         return Outcome(student, GRADED, seconds)
 
-    def _keep(self, student: str, submission: Submission, before: dict[str, Any]) -> Outcome:
+    def _keep(self, student: str, notebooks: list[Submission], before: dict[str, Any]) -> Outcome:
         """Leave a result as it is; write the feedback if it is missing, or its text has changed."""
         saved = self._writer.saved(student) or {}
         if self._writer.has_feedback(student) and before.get("by hand") == saved.get("by hand"):
             return Outcome(student, UNCHANGED)
         self._writer.write_feedback(student)
-        self._mark(student, submission)
+        self._mark(student, notebooks)
         return Outcome(student, RENEWED)
 
-    def _mark(self, student: str, submission: Submission) -> None:
+    def _mark(self, student: str, notebooks: list[Submission]) -> None:
         """Store what the result depends on, and the result, to compare them at the next call.
 
         The marker is written last: if this call is killed before that, the next one repeats all.
         """
-        inputs = {"inputs": self._writer.inputs(student, submission)}
+        inputs = {"inputs": self._writer.inputs(student, notebooks)}
         saved = self._writer.saved(student) or {}
         write_atomically(self._marker(student), json.dumps(inputs | saved))
 
@@ -310,7 +323,7 @@ class _Queue:
         self._marker(student).unlink(missing_ok=True)
         self._writer.forget(student)
 
-    def _before(self, student: str, submission: Submission) -> dict[str, Any] | None:
+    def _before(self, student: str, notebooks: list[Submission]) -> dict[str, Any] | None:
         """Return the marker of an earlier call if its result is there and still right."""
         try:
             marker = json.loads(self._marker(student).read_text(encoding="utf-8"))
@@ -321,7 +334,7 @@ class _Queue:
         is_current = (
             saved is not None
             and automatic == saved["automatic"]
-            and inputs == self._writer.inputs(student, submission)
+            and inputs == self._writer.inputs(student, notebooks)
             and self._writer.has_results(student)
         )
         return marker if is_current else None
@@ -331,15 +344,16 @@ class _Queue:
 
 
 def _examine_on_worker(
-    job: Job, student: str, topic: str, threads: int | None
-) -> tuple[Examined, float]:
+    jobs: list[Job], student: str, topic: str, threads: int | None
+) -> tuple[list[Examined], float]:
     worker, started = get_worker(), time.monotonic()
     # Each examination runs its own event loop, so it must not inherit the caller's context, where
     # another loop may be running.
     context = contextvars.Context()
-    found = context.run(
-        examine, job, lambda test: worker.log_event(topic, (student, test)), threads
-    )
+    found = [
+        context.run(examine, job, lambda test: worker.log_event(topic, (student, test)), threads)
+        for job in jobs
+    ]
     return found, time.monotonic() - started
 
 

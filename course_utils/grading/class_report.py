@@ -14,14 +14,17 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from nbformat import NotebookNode
 
 from course_utils.colours import REFERENCE
 from course_utils.errors import AssignmentError
 from course_utils.files import write_atomically
 from course_utils.grading.assignment.course import course_directory
-from course_utils.grading.assignment.questions import Question, questions
+from course_utils.grading.assignment.questions import Question, questions, test_name
 from course_utils.grading.database import open_gradebook
-from course_utils.grading.gradebook import Result, read_graded, results
+from course_utils.grading.examine.job import LIVE
+from course_utils.grading.examine.store import PROVENANCE
+from course_utils.grading.gradebook import Result, graded_notebooks, results, reviews
 from course_utils.plotting import PALETTE, Picture, show
 from course_utils.submission.contract import GRADE_MIME
 
@@ -45,6 +48,8 @@ class ClassRecord:
         Student, id of the test and reason of each answer that the lecturer should review.
     by_hand : Counter
         Id of a test -> number of answers that wait for a grade by hand.
+    live : set of str
+        Ids of the tests that ran in the notebooks' own processes, which can change the results.
     """
 
     asked: list[Question]
@@ -53,6 +58,7 @@ class ClassRecord:
     measured: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     reviews: list[tuple[str, str, str]] = field(default_factory=list)
     by_hand: Counter[str] = field(default_factory=Counter)
+    live: set[str] = field(default_factory=set)
 
 
 def write_class_report(course: Path, assignment: str) -> Path:
@@ -95,19 +101,23 @@ def collect(course: Path, assignment: str) -> ClassRecord:
     record = ClassRecord(questions(course, assignment), graded)
     with open_gradebook(course) as gradebook:
         for result in graded:
-            saved = gradebook.find_submission_notebook(assignment, assignment, result.student)
-            for grade in saved.grades:
-                if not (grade.auto_score is None and grade.manual_score is None):
-                    record.parts[grade.name].append(grade.score / grade.max_score)
-                elif grade.needs_manual_grade:
-                    record.by_hand[grade.name] += 1
+            for notebook in gradebook.find_submission(assignment, result.student).notebooks:
+                for grade in notebook.grades:
+                    name = test_name(assignment, notebook.name, grade.name)
+                    if not (grade.auto_score is None and grade.manual_score is None):
+                        if grade.max_score:
+                            record.parts[name].append(grade.score / grade.max_score)
+                    elif grade.needs_manual_grade:
+                        record.by_hand[name] += 1
     for result in graded:
         record.reviews += [(result.student, "", note) for note in result.notes]
-        for test, said in _grades(course, result.student, assignment):
-            for measured in said["accuracies"]:
+        for name, notebook in graded_notebooks(course, result.student, assignment).items():
+            live = notebook.metadata.get(PROVENANCE, {}).get(LIVE, [])
+            record.live |= {test_name(assignment, name, test) for test in live}
+            for measured in _measured(notebook):
                 record.measured[measured["question"]].append(measured)
-            if said["review"]:
-                record.reviews.append((result.student, test, said["review"]))
+            for test, why in reviews(notebook):
+                record.reviews.append((result.student, test_name(assignment, name, test), why))
     record.reviews.sort()
     return record
 
@@ -186,13 +196,14 @@ def accuracy_histogram(name: str, measured: Sequence[dict[str, Any]]) -> Picture
     )
 
 
-def _grades(course: Path, student: str, assignment: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the id and the grade's data of every test cell in a graded notebook."""
+def _measured(graded: NotebookNode) -> list[dict[str, Any]]:
+    """Return the measurements of every test cell in a graded notebook."""
     return [
-        (cell.metadata["nbgrader"]["grade_id"], output["data"][GRADE_MIME])
-        for cell in read_graded(course, student, assignment).cells
+        measured
+        for cell in graded.cells
         for output in cell.get("outputs", ())
         if GRADE_MIME in output.get("data", {}) and cell.metadata.get("nbgrader", {}).get("grade")
+        for measured in output["data"][GRADE_MIME]["accuracies"]
     ]
 
 
@@ -204,6 +215,7 @@ def _rows(record: ClassRecord) -> list[dict[str, Any]]:
             {
                 "question": question,
                 "graded": len(parts),
+                "how": _how(question, record),
                 "mean": f"{np.mean(parts):.0%}" if parts else "–",
                 "full": f"{np.mean(np.array(parts) > 0.999):.0%}" if parts else "–",
             }
@@ -211,8 +223,17 @@ def _rows(record: ClassRecord) -> list[dict[str, Any]]:
     return rows
 
 
+def _how(question: Question, record: ClassRecord) -> str:
+    """Return how a question is graded."""
+    if not question.automatic:
+        return "by a person"
+    if question.test in record.live:
+        return "automatically, in the notebook's own process (less trustworthy)"
+    return "automatically"
+
+
 def _label(question: Question) -> str:
-    return f"{question.name} {question.test}"
+    return f"{question.name} {question.test}".strip()
 
 
 def _embedded(picture: Picture) -> dict[str, str]:

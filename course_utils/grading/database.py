@@ -9,13 +9,15 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbgrader import utils
 from nbgrader.api import Base, Gradebook, MissingEntry
+from nbgrader.api import Notebook as SourceNotebook
 from nbgrader.coursedir import CourseDirectory
 from sqlalchemy import make_url, select, text
 from sqlalchemy.exc import DatabaseError
 
 from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.cells import grade_id
-from course_utils.grading.assignment.course import course_directory, read_source
+from course_utils.grading.assignment.course import course_directory, read_sources
+from course_utils.grading.assignment.questions import test_name
 
 # Mark of tests that nbgrader writes at the release.
 AUTOTEST = "AUTOTEST"
@@ -133,31 +135,37 @@ def differences_from_release(course: Path, assignment: str) -> list[str]:
     not count, because their solutions are in the source only, and neither do automatic tests of
     nbgrader, which are written at the release.
     """
+    differences = []
     with open_gradebook(course) as gradebook:
-        try:
-            notebook = gradebook.find_notebook(assignment, assignment)
-        except MissingEntry:
-            return []
-        with_points = [*notebook.grade_cells, *notebook.task_cells]
-        points = {cell.name: cell.max_score for cell in with_points}
-        released = {
-            cell.name: (cell.source.strip() if cell.locked else None, points.get(cell.name))
-            for cell in notebook.source_cells
-        }
+        for name, source in read_sources(course, assignment).items():
+            with contextlib.suppress(MissingEntry):
+                released = gradebook.find_notebook(name, assignment)
+                found = _differences(source, released)
+                differences += [test_name(assignment, name, cell) for cell in found]
+    return differences
+
+
+def _differences(source: NotebookNode, notebook: SourceNotebook) -> list[str]:
+    """Return ids of cells that are not in a notebook as they were released."""
+    with_points = [*notebook.grade_cells, *notebook.task_cells]
+    points = {cell.name: cell.max_score for cell in with_points}
+    released = {
+        cell.name: (cell.source.strip() if cell.locked else None, points.get(cell.name))
+        for cell in notebook.source_cells
+    }
+    cells = {name: cell for cell in source.cells if (name := grade_id(cell))}
     written = {
-        cell.metadata.nbgrader["grade_id"]: (
+        name: (
             cell.source.strip() if utils.is_locked(cell) else None,
             float(cell.metadata.nbgrader["points"]) if _has_points(cell) else None,
         )
-        for cell in read_source(course, assignment).cells
-        if grade_id(cell) and AUTOTEST not in cell.source
+        for name, cell in cells.items()
     }
-    generated = {
-        grade_id(cell) for cell in read_source(course, assignment).cells if AUTOTEST in cell.source
-    }
-    names = dict.fromkeys([*written, *released])
+    generated = {name for name, cell in cells.items() if AUTOTEST in cell.source}
     return [
-        name for name in names if name not in generated and written.get(name) != released.get(name)
+        name
+        for name in dict.fromkeys([*written, *released])
+        if name not in generated and written.get(name) != released.get(name)
     ]
 
 

@@ -8,7 +8,7 @@ import logging
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,19 @@ from nbgrader.utils import capture_log
 from sqlalchemy import Engine, Transaction, create_engine
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import Session
-from traitlets import Instance
+from traitlets import Instance, List
 from traitlets.config import LazyConfigValue
 
 from course_utils.errors import AssignmentError
 from course_utils.fingerprint import digest_of_json
 from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.assignment.check import _id
-from course_utils.grading.assignment.course import CONFIG, course_directory, read_settings
+from course_utils.grading.assignment.course import (
+    CONFIG,
+    course_directory,
+    notebooks,
+    read_settings,
+)
 from course_utils.grading.database import advice_on, open_gradebook, said_in_a_sentence
 from course_utils.grading.nbgrader_steps import display, points
 from course_utils.grading.nbgrader_steps.copies import traces_file
@@ -86,7 +91,7 @@ def results(course: Path, assignment: str) -> list[Result]:
             if not _is_graded(coursedir, submission):
                 continue
             penalty = submission.late_submission_penalty or 0.0
-            graded = _read(graded_path(coursedir, submission.student.id, assignment))
+            graded = _read(graded_paths(coursedir, submission.student.id, assignment))
             found.append(
                 Result(
                     student=submission.student.id,
@@ -98,8 +103,10 @@ def results(course: Path, assignment: str) -> list[Result]:
                         for notebook in submission.notebooks
                         for grade in notebook.grades
                     ),
-                    notes=lecturer_notes(graded),
-                    reviews=_reviews(graded),
+                    notes=[note for each in graded.values() for note in lecturer_notes(each)],
+                    reviews=[
+                        f"{test}: {why}" for each in graded.values() for test, why in reviews(each)
+                    ],
                 )
             )
     return found
@@ -110,34 +117,43 @@ def _is_graded(coursedir: CourseDirectory, submission: SubmittedAssignment) -> b
 
     nbgrader creates a submission first, and removes the graded notebook if it cannot go on.
     """
-    if graded_path(coursedir, submission.student.id, submission.name).is_file():
+    paths = graded_paths(coursedir, submission.student.id, submission.name)
+    if all(path.is_file() for path in paths):
         return True
     grades = (grade for notebook in submission.notebooks for grade in notebook.grades)
     return any(grade.manual_score is not None for grade in grades)
 
 
+def graded_notebooks(course: Path, student: str, assignment: str) -> dict[str, NotebookNode]:
+    """Read the graded notebooks of a submission: name -> notebook; those that are there."""
+    return _read(graded_paths(course_directory(course), student, assignment))
+
+
 def read_graded(course: Path, student: str, assignment: str) -> NotebookNode:
-    """Read a graded submission; return an empty notebook if it has not been graded."""
-    return _read(graded_path(course_directory(course), student, assignment))
+    """Read the graded notebook of a submission; return an empty one if it has not been graded.
+
+    Of several, the first one is read.
+    """
+    return next(iter(graded_notebooks(course, student, assignment).values()), new_notebook())
 
 
-def _read(path: Path) -> NotebookNode:
-    return nbformat.read(path, as_version=4) if path.is_file() else new_notebook()
+def graded_paths(coursedir: CourseDirectory, student: str, assignment: str) -> list[Path]:
+    """Return the paths of the graded notebooks of a submission."""
+    folder = Path(coursedir.format_path(coursedir.autograded_directory, student, assignment))
+    return [folder / f"{name}.ipynb" for name in notebooks(coursedir, assignment)]
 
 
-def graded_path(coursedir: CourseDirectory, student: str, assignment: str) -> Path:
-    """Return the path of a graded notebook."""
-    folder = coursedir.format_path(coursedir.autograded_directory, student, assignment)
-    return Path(folder) / f"{assignment}.ipynb"
+def _read(paths: Iterable[Path]) -> dict[str, NotebookNode]:
+    return {path.stem: nbformat.read(path, as_version=4) for path in paths if path.is_file()}
 
 
-def _reviews(graded: NotebookNode) -> list[str]:
-    """Return the reasons for a review from the tests of a graded notebook.
+def reviews(graded: NotebookNode) -> list[tuple[str, str]]:
+    """Return the reasons for a review from a graded notebook, each with the id of its test.
 
     Outputs of other cells come from the student, whatever their metadata say.
     """
     return [
-        f"{_id(cell)}: {output.data['text/plain']}"
+        (_id(cell), output.data["text/plain"])
         for cell in filter(is_test, graded.cells)
         for output in cell.get("outputs", ())
         if output.get("metadata", {}).get(LECTURER)
@@ -150,20 +166,20 @@ class _AutogradeReceived(Autograde):
     The base class would search for it, with the student's name as a pattern.
     """
 
-    submission = Instance(Submission)
+    submissions = List(Instance(Submission))
 
     def init_notebooks(self) -> None:
-        path = self.submission.path
-        self.assignments = {str(path.parent): [str(path)]}
+        paths = [str(submission.path) for submission in self.submissions]
+        self.assignments = {str(self.submissions[0].path.parent): paths}
 
 
 class _FeedbackOnOne(GenerateFeedback):
-    """Writes the feedback on one graded notebook."""
+    """Writes the feedback on one graded submission."""
 
-    path = Instance(Path)
+    paths = List(Instance(Path))
 
     def init_notebooks(self) -> None:
-        self.assignments = {str(self.path.parent): [str(self.path)]}
+        self.assignments = {str(self.paths[0].parent): list(map(str, self.paths))}
 
 
 class Writer:
@@ -192,6 +208,7 @@ class Writer:
         # nbgrader takes submissions from the copies of them that are graded.
         self._copies = CourseDirectory(config=config)
         self._copies.submitted_directory = folder_for_copies(self._copies, self)
+        self._notebooks = notebooks(self._copies, assignment)
         # The messages of nbgrader go only into the log of each submission.
         log = self._api.log
         log.handlers, log.propagate = [logging.NullHandler()], False
@@ -200,8 +217,8 @@ class Writer:
         # One engine serves all submissions, because it caches the statements that it has compiled.
         self._engine = create_engine(self._api.coursedir.db_url)
 
-    def receive(self, student: str) -> Submission:
-        """Read and repair a submission.
+    def receive(self, student: str) -> list[Submission]:
+        """Read and repair the notebooks of a submission.
 
         Raises
         ------
@@ -210,17 +227,20 @@ class Writer:
         """
         coursedir = self._api.coursedir
         place = self._copy(student)
-        path = place / f"{self._assignment}.ipynb"
         converter = Autograde(coursedir=self._copies, parent=self._api)
         exporter = converter.exporter_class(parent=converter, config=converter.config)
         submitted = coursedir.format_path(coursedir.submitted_directory, student, self._assignment)
         exporter.stage(Path(submitted), place, self._assignment)
         for step in converter.sanitize_preprocessors:
             exporter.register_preprocessor(step)
-        resources = converter.init_single_notebook_resources(str(path))
-        with self._transaction():
-            exporter.from_filename(str(path), resources)
-        return exporter.submission
+        received = []
+        for name in self._notebooks:
+            path = str(place / f"{name}.ipynb")
+            resources = converter.init_single_notebook_resources(path)
+            with self._transaction():
+                exporter.from_filename(path, resources)
+            received.append(exporter.submission)
+        return received
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Transaction]:
@@ -235,7 +255,7 @@ class Writer:
         step = self._copies.submitted_directory
         return Path(self._copies.format_path(step, student, self._assignment))
 
-    def inputs(self, student: str, submission: Submission) -> list[Any]:
+    def inputs(self, student: str, submissions: list[Submission]) -> list[Any]:
         """Return everything that the result of a submission depends on."""
         with Session(self._engine) as session:
             found = _find(session, self._assignment, student)
@@ -243,9 +263,8 @@ class Writer:
             due = [
                 assignment.duedate if assignment else None, found.extension if found else None
             ]  # fmt: skip
-        cells = [[cell.cell_type, cell.source] for cell in submission.notebook.cells]
-        content = submission.job.digest if submission.job else digest_of_json(cells)
-        return [content, submission.time, self._settings, *map(str, due)]
+        contents = {each.path.name: _digest(each) for each in submissions}
+        return [contents, submissions[0].time, self._settings, *map(str, due)]
 
     def saved(self, student: str) -> dict[str, Any] | None:
         """Return what the gradebook holds of a submission; None if it does not have it.
@@ -260,41 +279,41 @@ class Writer:
             found = _find(session, self._assignment, student)
             if found is None:
                 return None
-            grades = sorted(
-                (grade for notebook in found.notebooks for grade in notebook.grades),
-                key=lambda grade: grade.name,
-            )
-            penalties = [notebook.late_submission_penalty for notebook in found.notebooks]
-            points = [[grade.name, grade.auto_score] for grade in grades]
-            entered = [[grade.name, grade.manual_score, grade.extra_credit] for grade in grades]
-            comments = sorted(
-                [comment.name, comment.manual_comment]
-                for notebook in found.notebooks
-                for comment in notebook.comments
-            )
-            return {
-                "automatic": [points, penalties, str(found.timestamp)],
-                "by hand": [entered, comments],
-            }
+            automatic, by_hand = {}, {}
+            for notebook in found.notebooks:
+                grades = sorted(notebook.grades, key=lambda grade: grade.name)
+                points = [[grade.name, grade.auto_score] for grade in grades]
+                entered = [[grade.name, grade.manual_score, grade.extra_credit] for grade in grades]
+                comments = sorted([each.name, each.manual_comment] for each in notebook.comments)
+                automatic[notebook.name] = [points, notebook.late_submission_penalty]
+                by_hand[notebook.name] = [entered, comments]
+            return {"automatic": [automatic, str(found.timestamp)], "by hand": by_hand}
 
     def has_results(self, student: str) -> bool:
-        """Tell whether the graded notebook and what is compared with others are there."""
+        """Tell whether the graded notebooks and what is compared with others are there."""
         coursedir = self._api.coursedir
-        traces = traces_file(Path(coursedir.root), self._assignment, student)
-        return graded_path(coursedir, student, self._assignment).is_file() and traces.is_file()
+        root = Path(coursedir.root)
+        traces = [traces_file(root, f"{self._assignment}/{n}", student) for n in self._notebooks]
+        graded = graded_paths(coursedir, student, self._assignment)
+        return all(path.is_file() for path in (*graded, *traces))
 
     def has_feedback(self, student: str) -> bool:
-        """Tell whether the page of the feedback is there."""
+        """Tell whether the pages of the feedback are there."""
         coursedir = self._api.coursedir
         place = coursedir.format_path(coursedir.feedback_directory, student, self._assignment)
-        return (Path(place) / f"{self._assignment}.html").is_file()
+        return all((Path(place) / f"{name}.html").is_file() for name in self._notebooks)
 
     def forget(self, student: str) -> None:
         """Remove the result of a student's submission, except what the lecturer has entered."""
         points.forget(self._api.coursedir, self._assignment, student)
 
-    def write(self, submission: Submission) -> str:
-        """Grade a submission from the result of its examination; return nbgrader's log.
+    def write(self, submissions: list[Submission]) -> str:
+        """Grade a submission from the results of its examination; return nbgrader's log.
+
+        Parameters
+        ----------
+        submissions : list of Submission
+            The notebooks of one submission.
 
         The gradebook then contains the submission completely, or not at all after an error.
 
@@ -304,7 +323,7 @@ class Writer:
             If nbgrader fails; the message contains its last lines.
         """
         converter = _AutogradeReceived(
-            coursedir=self._copies, parent=self._api, submission=submission, force=True
+            coursedir=self._copies, parent=self._api, submissions=submissions, force=True
         )
         with self._transaction() as transaction:
             said = capture_log(converter)
@@ -322,9 +341,8 @@ class Writer:
             If nbgrader fails; the message contains its last lines.
         """
         coursedir = self._api.coursedir
-        graded = coursedir.format_path(coursedir.autograded_directory, student, self._assignment)
-        path = Path(graded) / f"{self._assignment}.ipynb"
-        converter = _FeedbackOnOne(coursedir=coursedir, parent=self._api, path=path, force=True)
+        paths = graded_paths(coursedir, student, self._assignment)
+        converter = _FeedbackOnOne(coursedir=coursedir, parent=self._api, paths=paths, force=True)
         with self._transaction():
             said = capture_log(converter)
         if not said["success"]:
@@ -349,6 +367,13 @@ def one_transaction(engine: Engine) -> Iterator[Transaction]:
                 yield transaction
         finally:
             nbgrader.api.create_engine = create_engine
+
+
+def _digest(submission: Submission) -> str:
+    """Return the digest of a notebook, and of all that its examination depends on."""
+    if submission.job:
+        return submission.job.digest
+    return digest_of_json([[cell.cell_type, cell.source] for cell in submission.notebook.cells])
 
 
 def _find(session: Session, assignment: str, student: str) -> SubmittedAssignment | None:

@@ -75,6 +75,17 @@ def unpack(
         raise SubmissionError(f"An answer could not be read: {type(error).__name__}.") from error
 
 
+def foreign_kinds(value: Any) -> set[str]:
+    """Return the names of the types in an answer that could not be passed."""
+    if isinstance(value, Foreign):
+        return {type(value).__name__}
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, list | tuple | set):
+        return {kind for item in value for kind in foreign_kinds(item)}
+    return set()
+
+
 def _packed(value: Any, is_model: Callable[[Any], bool], depth: int) -> Any:
     def inside(item: Any) -> Any:
         return _packed(item, is_model, depth + 1)

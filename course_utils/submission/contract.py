@@ -13,3 +13,5 @@ ANSWER_MIME = "application/vnd.course.answer+json"
 GRADE_MIME = "application/vnd.course.grade+json"
 # Key in an output's metadata that hides the output from students.
 LECTURER = "course_lecturer"
+# Key in the metadata of a graded test: whether it earned its points by nbgrader's rule.
+ORDINARY = "course_ordinary"

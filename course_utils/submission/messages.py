@@ -152,10 +152,14 @@ class Order(Message):
     content : str or list of str
         The cells; the folder for the predictions and the name of a network; the test's source; or
         the names.
+    ordinary : bool
+        Whether the test earns points by nbgrader's rule. Then lists that it gives to a function are
+        changed by it, as in a notebook.
     """
 
     command: Literal["prepare", "predict", "examine", "forget"]
     content: str | list[str]
+    ordinary: bool = False
 
 
 class TestOutcome(Message):
@@ -164,17 +168,26 @@ class TestOutcome(Message):
     Attributes
     ----------
     printed : str
+    complained : str
+        What the test wrote to standard error.
     grade : dict, optional
         The MIME bundle of the test's `Grade`.
+    value : str, optional
+        The value of the test's last expression, as a notebook displays it, if it is no `Grade`.
     error : tuple of str, optional
         Name and message of an exception.
+    foreign : tuple of str
+        After an error: the types of the answers that could not be passed to the test.
     """
 
     __test__ = False  # for pytest, which takes classes with this name for tests
 
     printed: str
+    complained: str = ""
     grade: dict[str, Any] | None = None
+    value: str | None = None
     error: tuple[str, str] | None = None
+    foreign: tuple[str, ...] = ()
 
 
 class Question(Message):

@@ -48,8 +48,9 @@ def _answer(question: Question) -> Answer:
             value = value(*positional, **named)
     except Exception as error:
         return Answer(error=(type(error).__name__, str(error)[:500]))
-    # An array that the function changes in place must change for the caller too.
-    changed = [each if isinstance(each, np.ndarray) else None for each in positional]
+    # An argument that the function changes in place must change for the caller too.
+    mutable = (np.ndarray, list, dict, set)
+    changed = [each if isinstance(each, mutable) else None for each in positional]
     return Answer(value=_packed(value), arguments=_packed(changed))
 
 

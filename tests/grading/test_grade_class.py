@@ -117,7 +117,7 @@ def states(outcomes: list[Outcome]) -> dict[str, str]:
 def test_settings_of_the_course_and_of_the_command_reach_the_examination(course):
     with (course / "nbgrader_config.py").open("a") as config:
         config.write("c.Examine.timeout = 7\n")
-    received = Writer(course, NAME, {"retrain": 1.0}).receive("ada").job
+    received = Writer(course, NAME, {"retrain": 1.0}).receive("ada")[0].job
     assert (received.timeout, received.retrain) == (7 * examine_step.RETRAIN_PATIENCE, True)
 
 

@@ -499,7 +499,7 @@ class Intake:
     def check(self, content: bytes) -> str:
         """Check that a notebook has all cells after its repair, and is valid."""
         self._path.write_bytes(content)
-        received = self._writer.receive("ada")
+        (received,) = self._writer.receive("ada")
         nbformat.validate(received.notebook)
         found = [
             cell.metadata.nbgrader.grade_id

@@ -20,6 +20,6 @@ def result(fraction):
     return new_output("execute_result", data=data, execution_count=1)
 
 
-def answer_cell(source, grade_id="a"):
+def answer_cell(source, grade_id="a", **metadata):
     about = {"grade_id": grade_id, "grade": False, "solution": True, "locked": False}
-    return new_code_cell(source, metadata={"nbgrader": about})
+    return new_code_cell(source, metadata={"nbgrader": about} | metadata)

@@ -6,16 +6,21 @@ from pathlib import Path
 
 from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.check import check
-from course_utils.grading.assignment.course import nbgrader, released_path
+from course_utils.grading.assignment.course import (
+    course_directory,
+    nbgrader,
+    notebooks,
+    released_path,
+)
 
 
-def build(course: Path, assignment: str) -> Path:
+def build(course: Path, assignment: str) -> list[Path]:
     """Build the version that students receive, with ``nbgrader generate_assignment``.
 
     Returns
     -------
-    Path
-        The notebook that students receive.
+    list of Path
+        The notebooks that students receive.
 
     Raises
     ------
@@ -25,7 +30,8 @@ def build(course: Path, assignment: str) -> Path:
     _raise_for(check(course, assignment))
     nbgrader(course, "generate_assignment", assignment, "--force")
     _raise_for(check(course, assignment))
-    return released_path(course, assignment)
+    names = notebooks(course_directory(course), assignment)
+    return [released_path(course, assignment, name) for name in names]
 
 
 def _raise_for(problems: list[str]) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import re
+from collections.abc import Iterable
 
 from nbformat import NotebookNode
+from nbformat.v4 import nbformat_minor
 from nbgrader import utils
 
 
@@ -13,6 +17,13 @@ def grade_id(cell: NotebookNode) -> str | None:
     metadata = cell.metadata.get("nbgrader")
     grade_id = metadata.get("grade_id") if isinstance(metadata, dict) else None
     return grade_id if isinstance(grade_id, str) else None
+
+
+def give_ids(notebook: NotebookNode) -> None:
+    """Give an id to every cell of a lecturer's notebook; older formats have none."""
+    notebook.nbformat_minor = nbformat_minor
+    for number, cell in enumerate(notebook.cells, 1):
+        cell.setdefault("id", f"lecturers-{number}")
 
 
 def is_test(cell: NotebookNode) -> bool:
@@ -25,3 +36,46 @@ SECRETS = re.compile(
     r"### BEGIN (?P<kind>SOLUTION|HIDDEN TESTS|MARK SCHEME)\n(?P<text>.*?)### END (?P=kind)",
     re.DOTALL,
 )
+
+# The package from which tests take what makes a `Grade`.
+GRADERS = "course_utils.grading"
+
+
+def ordinary_tests(cells: Iterable[NotebookNode], given: Iterable[str] = ()) -> set[str]:
+    """Return the ids of the tests that earn points by nbgrader's rule.
+
+    All other tests return a `Grade`: they use a name that a test, or a cell that the examiner runs
+    before the tests, imports from `course_utils.grading`.
+
+    Parameters
+    ----------
+    cells : iterable of NotebookNode
+        The cells of the assignment.
+    given : iterable of str
+        Sources of the cells that the examiner runs before the tests.
+    """
+    tests = {grade_id(cell) or "": cell.source for cell in cells if is_test(cell)}
+    graders: set[str] = set()
+    for source in [*tests.values(), *given]:
+        for node in nodes(source):
+            if isinstance(node, ast.Import | ast.ImportFrom) and GRADERS in ast.unparse(node):
+                graders |= {(each.asname or each.name).split(".")[0] for each in node.names}
+    return {
+        name
+        for name, source in tests.items()
+        if GRADERS not in source
+        and not any(isinstance(n, ast.Name) and n.id in graders for n in nodes(source))
+    }
+
+
+def is_python(source: str) -> bool:
+    """Tell whether a cell is plain Python, without magics and shell commands."""
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        ast.parse(source)
+        return True
+    return False
+
+
+def nodes(source: str) -> list[ast.AST]:
+    """Return all parts of a cell; none if it is not valid Python."""
+    return list(ast.walk(ast.parse(source))) if is_python(source) else []

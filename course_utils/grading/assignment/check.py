@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils.grading.assignment.course import read_released, read_source, released_path
+from course_utils.grading.assignment.cells import grade_id, is_python, is_test, ordinary_tests
+from course_utils.grading.assignment.course import (
+    course_directory,
+    read_released,
+    read_sources,
+    released_path,
+    source_folder,
+)
 from course_utils.grading.assignment.leaks import leaks, secrets
 
 BEGIN_SOLUTION, END_SOLUTION = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -18,6 +26,10 @@ END_HIDDEN = "### END HIDDEN TESTS"
 # Lines that mark the gaps in a released notebook; `nbgrader_config.py` sets the same.
 GAPS = ("# YOUR CODE HERE", "YOUR ANSWER HERE")
 
+# The file from which nbgrader makes tests of the lines that match.
+AUTOTESTS = "autotests.yml"
+AUTOTEST = re.compile(r"^\s*#.*AUTOTEST", re.MULTILINE)
+
 # Line that gives students the name of a value to compute.
 PLACEHOLDER = re.compile(r"^(\w+) = None$")
 
@@ -25,20 +37,79 @@ PLACEHOLDER = re.compile(r"^(\w+) = None$")
 def check(course: Path, assignment: str) -> list[str]:
     """Return the mistakes in an assignment, one sentence each; empty if there are none.
 
-    The released notebook is checked too if it has been built.
+    The released notebooks are checked too if they have been built.
     """
-    source = read_source(course, assignment)
-    problems = [p for cell in source.cells for p in _cell_problems(cell)]
-    graded = [c for c in source.cells if c.metadata.get("nbgrader", {}).get("grade")]
-    if not graded:
+    sources = read_sources(course, assignment)
+    problems = []
+    for name, source in sources.items():
+        found = [*problems_of_grading(source), *_autotest_problems(course, assignment, source)]
+        if follows_the_rules_of_the_course(source):
+            ordinary = ordinary_tests(source.cells)
+            for cell in source.cells:
+                found += _cell_problems(cell, grade_id(cell) in ordinary)
+            found += _rubric_problems(source)
+        if released_path(course, assignment, name).is_file():
+            released = read_released(course, assignment, name)
+            if follows_the_rules_of_the_course(source):
+                found += stub_problems(source, released)
+            text = nbformat.writes(released)
+            found += [f"released: {p[:60]}..." for p in leaks(secrets(source, released), text)]
+        problems += found if len(sources) == 1 else [f"{name}: {problem}" for problem in found]
+    if not any(_is_graded(cell) for source in sources.values() for cell in source.cells):
         problems.append("no cell is graded")
-    problems += _rubric_problems(source)
-    if released_path(course, assignment).is_file():
-        released = read_released(course, assignment)
-        problems += stub_problems(source, released)
-        text = nbformat.writes(released)
-        problems += [f"released: {p[:60]}..." for p in leaks(secrets(source, released), text)]
     return [f"{assignment}: {problem}" for problem in problems]
+
+
+def follows_the_rules_of_the_course(source: NotebookNode) -> bool:
+    """Tell whether a notebook has questions of the course's kind.
+
+    These have a question and an objective in their metadata, or tests that return a `Grade`. In any
+    other notebook, all that nbgrader allows is right.
+    """
+    tests = {grade_id(cell) for cell in filter(is_test, source.cells)}
+    return tests > ordinary_tests(source.cells) or any("course" in c.metadata for c in source.cells)
+
+
+def problems_of_grading(source: NotebookNode) -> list[str]:
+    """Return why cells of the lecturer's notebook cannot be graded, one sentence each."""
+    kernel = source.metadata.get("kernelspec", {})
+    language = kernel.get("language", "python")
+    problems = []
+    if language.lower() != "python":
+        problems.append(f"is written in {language}, and only Python can be graded")
+    ids = [name for cell in source.cells if (name := grade_id(cell))]
+    for name in sorted({name for name in ids if ids.count(name) > 1}):
+        problems.append(f"{name}: two cells have this id")
+    ordinary = ordinary_tests(source.cells)
+    for cell in source.cells:
+        points = cell.metadata.get("nbgrader", {}).get("points", 0)
+        if not isinstance(points, int | float) or not 0 <= points < math.inf:
+            problems.append(f"{_id(cell)}: {points!r} is no number of points")
+        if is_test(cell) and grade_id(cell) not in ordinary and not is_python(cell.source):
+            problems.append(
+                f"{_id(cell)}: returns a Grade, so it runs outside the notebook, where only plain "
+                "Python can be run: no magics"
+            )
+    return problems
+
+
+def _autotest_problems(course: Path, assignment: str, source: NotebookNode) -> list[str]:
+    with_autotests = [
+        c for c in source.cells if AUTOTEST.search(c.source) and c.cell_type == "code"
+    ]
+    problems = [
+        f"{c.get('id')}: has an AUTOTEST, but is no test" for c in with_autotests if not is_test(c)
+    ]
+    folder = source_folder(course_directory(course), assignment)
+    places = (folder / AUTOTESTS, course / AUTOTESTS)
+    if with_autotests and not any(place.is_file() for place in places):
+        problems.append(f"has an AUTOTEST, which needs {AUTOTESTS} here or in {course}")
+    return problems
+
+
+def _is_graded(cell: NotebookNode) -> bool:
+    about = cell.metadata.get("nbgrader", {})
+    return bool(about.get("grade") or about.get("task"))
 
 
 def stub_problems(source: NotebookNode, released: NotebookNode) -> list[str]:
@@ -63,7 +134,7 @@ def stub_problems(source: NotebookNode, released: NotebookNode) -> list[str]:
     return problems
 
 
-def _cell_problems(cell: NotebookNode) -> list[str]:
+def _cell_problems(cell: NotebookNode, is_ordinary: bool) -> list[str]:
     graded = cell.metadata.get("nbgrader", {})
     problems = []
     if cell.get("outputs") or cell.get("execution_count"):
@@ -74,8 +145,7 @@ def _cell_problems(cell: NotebookNode) -> list[str]:
             problems.append(f"{_id(cell)}: names no question or no objective in its metadata")
         if graded.get("points", 0) <= 0:
             problems.append(f"{_id(cell)}: has no points")
-    is_test = graded.get("grade") and not graded.get("solution")
-    if is_test and not cell.source.rstrip().endswith(END_HIDDEN):
+    if is_test(cell) and not is_ordinary and not cell.source.rstrip().endswith(END_HIDDEN):
         problems.append(f"{_id(cell)}: does not end in a hidden test, which returns the grade")
     if _is_answer(cell) and cell.cell_type == "code" and BEGIN_SOLUTION not in cell.source:
         problems.append(f"{_id(cell)}: marks no solution")

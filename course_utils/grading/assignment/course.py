@@ -14,6 +14,7 @@ from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config, PyFileConfigLoader
 
 from course_utils.errors import AssignmentError
+from course_utils.grading.assignment.cells import give_ids
 from course_utils.notebook_format import Repairs, reads
 
 CONFIG = "nbgrader_config.py"
@@ -170,50 +171,102 @@ def assignments(course: Path) -> list[str]:
     return sorted(names_of(coursedir, step, folder)[1] for folder in folders)
 
 
-def read_source(course: Path, assignment: str) -> NotebookNode:
-    """Read the lecturer's notebook of an assignment.
+def source_folder(coursedir: CourseDirectory, assignment: str) -> Path:
+    """Return the folder of the lecturer's notebooks, and other files, of an assignment."""
+    return Path(coursedir.format_path(coursedir.source_directory, ".", assignment))
+
+
+def notebooks(coursedir: CourseDirectory, assignment: str) -> list[str]:
+    """Return the names of an assignment's notebooks, without their ending, in order."""
+    folder = source_folder(coursedir, assignment)
+    return sorted(path.stem for path in folder.glob("*.ipynb") if not path.name.startswith("."))
+
+
+def read_sources(course: Path, assignment: str) -> dict[str, NotebookNode]:
+    """Read the lecturer's notebooks of an assignment.
+
+    Returns
+    -------
+    dict of NotebookNode
+        Name of a notebook -> the notebook, in order.
 
     Raises
     ------
     AssignmentError
-        If there is no such assignment, or its notebook cannot be read.
+        If there is no such assignment, or one of its notebooks cannot be read.
     """
-    return _read(course, assignment)[0]
-
-
-def source_repairs(course: Path, assignment: str) -> str:
-    """Return what is wrong with the form of the lecturer's notebook; empty if nothing is.
-
-    Grading reads such a notebook, but ``nbgrader generate_assignment`` may refuse it.
-    """
-    return str(_read(course, assignment)[1])
-
-
-def _read(course: Path, assignment: str) -> tuple[NotebookNode, Repairs]:
-    path = source_path(course, assignment)
-    if not path.is_file():
+    coursedir = course_directory(course)
+    names = notebooks(coursedir, assignment)
+    if not names:
         known = ", ".join(assignments(course))
         raise AssignmentError(f"There is no assignment {assignment!r}: choose one of {known}.")
+    folder = source_folder(coursedir, assignment)
+    return {name: read_lecturers_notebook(folder / f"{name}.ipynb") for name in names}
+
+
+def read_source(course: Path, assignment: str) -> NotebookNode:
+    """Read the lecturer's only or first notebook of an assignment.
+
+    Raises
+    ------
+    AssignmentError
+        As for `read_sources`.
+    """
+    return next(iter(read_sources(course, assignment).values()))
+
+
+def read_lecturers_notebook(path: Path) -> NotebookNode:
+    """Read a notebook of the lecturer's; each of its cells has an id.
+
+    Raises
+    ------
+    AssignmentError
+        If it cannot be read.
+    """
+    return _read(path)[0]
+
+
+def source_repairs(course: Path, assignment: str) -> dict[str, str]:
+    """Return what is wrong with the form of the lecturer's notebooks: name -> sentences.
+
+    Grading reads such a notebook, but ``nbgrader generate_assignment`` may refuse it.
+
+    Raises
+    ------
+    AssignmentError
+        If one of them cannot be read.
+    """
+    coursedir = course_directory(course)
+    folder = source_folder(coursedir, assignment)
+    names = notebooks(coursedir, assignment)
+    repairs = {name: str(_read(folder / f"{name}.ipynb")[1]) for name in names}
+    return {name: sentences for name, sentences in repairs.items() if sentences}
+
+
+def _read(path: Path) -> tuple[NotebookNode, Repairs]:
     try:
-        return reads(path.read_bytes())
+        notebook, repairs = reads(path.read_bytes())
     except Exception as error:
         raise AssignmentError(f"{path} cannot be read: {error}") from error
+    give_ids(notebook)
+    return notebook, repairs
 
 
 def source_path(course: Path, assignment: str) -> Path:
-    """Return the path of the lecturer's notebook of an assignment."""
-    coursedir = course_directory(course)
-    folder = coursedir.format_path(coursedir.source_directory, ".", assignment)
-    return Path(folder) / f"{assignment}.ipynb"
+    """Return the path of the lecturer's notebook that is named like its assignment."""
+    return source_folder(course_directory(course), assignment) / f"{assignment}.ipynb"
 
 
-def released_path(course: Path, assignment: str) -> Path:
-    """Return the path at which nbgrader writes the notebook that students receive."""
+def released_path(course: Path, assignment: str, notebook: str | None = None) -> Path:
+    """Return the path at which nbgrader writes a notebook that students receive.
+
+    Without a name, it is the notebook that is named like its assignment.
+    """
     coursedir = course_directory(course)
     folder = coursedir.format_path(coursedir.release_directory, ".", assignment)
-    return Path(folder) / f"{assignment}.ipynb"
+    return Path(folder) / f"{notebook or assignment}.ipynb"
 
 
-def read_released(course: Path, assignment: str) -> NotebookNode:
-    """Read the notebook that students receive."""
-    return reads(released_path(course, assignment).read_bytes())[0]
+def read_released(course: Path, assignment: str, notebook: str | None = None) -> NotebookNode:
+    """Read a notebook that students receive; see `released_path`."""
+    return reads(released_path(course, assignment, notebook).read_bytes())[0]

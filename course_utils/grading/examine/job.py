@@ -6,7 +6,7 @@ import fnmatch
 import functools
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,13 @@ from course_utils import env
 from course_utils.data.catalogue import SPECS
 from course_utils.data.ladder import load
 from course_utils.fingerprint import digest, digest_of_json, digest_of_library
+from course_utils.grading.assignment.cells import ordinary_tests
 from course_utils.runtime import versions
+
+# Key of the provenance for the tests whose results the notebook could have changed.
+LIVE = "live_tests"
+# Key of the provenance for the tests that the lecturer's own answers do not pass.
+FAILED = "failed_by_the_lecturer"
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,11 @@ class Job:
     with_my_rights : bool
         Whether the submission runs with the lecturer's rights, without a sandbox.
     lecturers : list of NotebookNode
-        Cells of the lecturer's notebook. They are run once on each machine, without any submission,
-        so that its cache holds what their tests compute.
+        Cells of the lecturer's notebook. They are run once on each machine, without any submission:
+        its cache then holds what their tests compute, and it is known which tests need the
+        notebook's own process.
+    lecturers_files : dict of bytes
+        The assignment's own files, as in `files`.
     """
 
     cells: list[NotebookNode]
@@ -51,6 +60,24 @@ class Job:
     retrain: bool
     with_my_rights: bool = field(default_factory=lambda: env.WITH_MY_RIGHTS.is_on)
     lecturers: list[NotebookNode] = field(default_factory=list)
+    lecturers_files: dict[str, bytes] = field(default_factory=dict)
+
+    @cached_property
+    def ordinary(self) -> set[str]:
+        """The ids of the tests that return no `Grade`, and earn points by nbgrader's rule."""
+        return ordinary_tests(self.cells, self.given)
+
+    @property
+    def lecturers_own(self) -> Job:
+        """The job of the lecturer's notebook."""
+        return replace(
+            self,
+            cells=self.lecturers,
+            files=self.lecturers_files,
+            retrain=False,
+            lecturers=[],
+            lecturers_files={},
+        )
 
     @cached_property
     def digest(self) -> str:
@@ -65,8 +92,14 @@ class Job:
         return {
             "notebook": digest_of_json(cells),
             "settings": digest_of_json(settings),
+            "lecturer": digest_of_json(self._deciding),
             "files": {name: digest(content) for name, content in sorted(self.files.items())},
         }
+
+    @property
+    def _deciding(self) -> list[str]:
+        """The texts of the lecturer's cells, if they decide where tests run."""
+        return [cell.source for cell in self.lecturers] if self.ordinary else []
 
     def provenance(self) -> dict[str, Any]:
         """Return digests and versions of everything that the submission's score depends on.
@@ -81,6 +114,23 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """What became of the tests in the lecturer's own notebook.
+
+    Attributes
+    ----------
+    live : list of str
+        Ids of the tests that need the notebook's own process. They run there for every student, so
+        no submission can choose the way of a test.
+    failed : dict of str
+        Id of a test that the lecturer's own answers do not pass -> what it says.
+    """
+
+    live: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Examined:
     """The result of examining a submission.
 
@@ -91,7 +141,7 @@ class Examined:
     notes : list of tuple
         Problems, each as a sentence for the student and one for the lecturer.
     provenance : dict
-        Result of `Job.provenance`.
+        Result of `Job.provenance`, and lists of tests under `LIVE` and `FAILED`.
     """
 
     cells: list[NotebookNode]

@@ -29,9 +29,12 @@ from course_utils.grading.sandbox.limits import (
 )
 from course_utils.grading.sandbox.watch import Clock, Usage
 from course_utils.runtime import cache_dir
+from course_utils.submission.contract import LECTURER
 from course_utils.submission.messages import Answer, Order, PredictorOrder, Question, Reply
 
 ENDED = "The notebook's kernel ended before this test."
+# Told to the lecturer, because such a test may have failed for no other reason.
+FOREIGN = "an answer is of a type that the test cannot get from the notebook: {}"
 EXAMINER_ENDED = "the program that runs the tests has ended."
 
 
@@ -107,7 +110,7 @@ class TestRunner:
             shutil.copyfile(path, folder / path.name)
 
     def examine(
-        self, source: str, ask: Callable[[Question], Answer], seconds: float
+        self, source: str, ordinary: bool, ask: Callable[[Question], Answer], seconds: float
     ) -> list[NotebookNode]:
         """Run a test and return its cell's outputs.
 
@@ -115,22 +118,33 @@ class TestRunner:
         ----------
         source : str
             The test's code.
+        ordinary : bool
+            Whether it earns points by nbgrader's rule, and not by a `Grade`.
         ask : callable
             Passes a question to the student's notebook and returns the answer.
         seconds : float
             Longest time without a message from the examiner.
         """
-        reply = self._order(Order(command="examine", content=source), ask, seconds)
+        order = Order(command="examine", content=source, ordinary=ordinary)
+        reply = self._order(order, ask, seconds)
         outcome = reply.outcome if reply else None
         if outcome is None:
-            return [_error("TestStopped", "The test was stopped before it had finished.")]
-        outputs = []
-        if outcome.printed:
-            outputs.append(new_output("stream", name="stdout", text=outcome.printed))
-        if outcome.grade is not None:
-            outputs.append(new_output("execute_result", data=outcome.grade, execution_count=1))
+            return [test_stopped()]
+        outputs = [
+            new_output("stream", name=name, text=text)
+            for name, text in (("stdout", outcome.printed), ("stderr", outcome.complained))
+            if text
+        ]
+        value = {"text/plain": outcome.value} if outcome.value is not None else None
+        if data := outcome.grade or value:
+            outputs.append(new_output("execute_result", data=data, execution_count=1))
         if outcome.error is not None:
             outputs.append(_error(*outcome.error))
+        if outcome.foreign:
+            text = FOREIGN.format(", ".join(outcome.foreign)[:200])
+            outputs.append(
+                new_output("display_data", data={"text/plain": text}, metadata={LECTURER: True})
+            )
         return outputs
 
     def forget(self, names: list[str]) -> None:
@@ -271,6 +285,11 @@ class TestRunner:
         programs = [self._examiner, *self._predictors.values()]
         computed, waited = zip(*(program.sandbox.usage() for program in programs))
         return Usage(sum(computed), sum(waited))
+
+
+def test_stopped() -> NotebookNode:
+    """Return the output of a test that did not come to its end."""
+    return _error("TestStopped", "The test was stopped before it had finished.")
 
 
 def _nobody(question: Question) -> Answer:

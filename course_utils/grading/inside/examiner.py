@@ -12,13 +12,14 @@ import contextlib
 import io
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from IPython.core.displayhook import DisplayHook
 
 from course_utils.data import Dataset
 from course_utils.errors import SubmissionError
@@ -28,7 +29,7 @@ from course_utils.grading.sandbox.layout import HANDED_IN, link_cache
 from course_utils.grading.sandbox.limits import MAX_PRINTED
 from course_utils.submission import predictions
 from course_utils.submission import trained as trained_networks
-from course_utils.submission.codec import pack, unpack
+from course_utils.submission.codec import foreign_kinds, pack, unpack
 from course_utils.submission.messages import (
     Answer,
     Order,
@@ -37,6 +38,8 @@ from course_utils.submission.messages import (
     Reply,
     TestOutcome,
 )
+
+semicolon_at_end_of_expression = DisplayHook.semicolon_at_end_of_expression
 
 # Exceptions of a student's function that a test meets as what they are. None of them ends an
 # iteration, which would silently end a loop in the test.
@@ -64,6 +67,17 @@ class Names(dict):
         return self._ask(Question(name=name))
 
 
+@dataclass(frozen=True)
+class _Ran:
+    """What a cell printed, its last expression's value, that value as text, and its error."""
+
+    printed: str
+    complained: str
+    value: Any
+    shown: str
+    error: Exception | None
+
+
 class Examiner:
     """Runs the tests of one submission.
 
@@ -79,10 +93,12 @@ class Examiner:
         self._names = Names(self._ask)
         self._given: set[str] = set()
         self._asked: dict[str, Any] = {}
+        self._is_ordinary = False
+        self._foreign: set[str] = set()
 
     def serve(self) -> None:
         """Carry out the grader's orders until it closes the connection."""
-        orders: dict[str, Callable[[Any], Reply]] = {
+        commands: dict[str, Callable[[Any], Reply]] = {
             "prepare": self._prepare,
             "predict": self._predict,
             "examine": self._examine,
@@ -91,13 +107,13 @@ class Examiner:
         with contextlib.suppress(EOFError):
             while True:
                 order = Order.from_bytes(self._connection.recv_bytes())
-                self._send(orders[order.command](order.content))
+                self._is_ordinary = order.ordinary
+                self._send(commands[order.command](order.content))
 
     def _prepare(self, cells: list[str]) -> Reply:
         """Run the lecturer's own cells; reply with the first problem, if any."""
         for source in cells:
-            _, error = self._run(source)[1:]
-            if error:
+            if error := self._run(source).error:
                 return Reply(problem=f"{type(error).__name__}: {error}")
         self._given = set(self._names)
         return Reply()
@@ -120,14 +136,24 @@ class Examiner:
     def _examine(self, source: str) -> Reply:
         """Run a test; reply with its output, and with its grade or its error."""
         self._asked.clear()
-        printed, value, error = self._run(source)
+        self._foreign.clear()
+        ran = self._run(source)
         grade = said = None
-        if error is not None:
-            said = type(error).__name__, str(error)[:1000]
-        elif isinstance(value, Grade):
+        if ran.error is not None:
+            said = type(ran.error).__name__, str(ran.error)[:1000]
+        elif isinstance(ran.value, Grade):
             # The message may quote an answer of any length.
-            grade = replace(value, message=value.message[:MAX_PRINTED])._repr_mimebundle_()
-        return Reply(outcome=TestOutcome(printed=printed[:MAX_PRINTED], grade=grade, error=said))
+            grade = replace(ran.value, message=ran.value.message[:MAX_PRINTED])._repr_mimebundle_()
+        return Reply(
+            outcome=TestOutcome(
+                printed=ran.printed[:MAX_PRINTED],
+                complained=ran.complained[:MAX_PRINTED] if self._is_ordinary else "",
+                grade=grade,
+                value=ran.shown[:MAX_PRINTED] if self._is_ordinary and ran.shown else None,
+                error=said,
+                foreign=tuple(sorted(self._foreign)) if said else (),
+            )
+        )
 
     def _forget(self, names: list[str]) -> Reply:
         """Forget these names, because a cell of the student's notebook has redefined them.
@@ -138,10 +164,11 @@ class Examiner:
             self._names.pop(name, None)
         return Reply()
 
-    def _run(self, source: str) -> tuple[str, Any, Exception | None]:
-        """Run a cell; return what it printed, its last expression's value, and its error."""
-        printed, value, error = io.StringIO(), None, None
-        with contextlib.redirect_stdout(printed):
+    def _run(self, source: str) -> _Ran:
+        """Run a cell."""
+        printed, complained, value, error = io.StringIO(), io.StringIO(), None, None
+        shown = ""
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complained):
             try:
                 tree = ast.parse(source)
                 last = tree.body[-1] if tree.body else None
@@ -151,9 +178,12 @@ class Examiner:
                 if isinstance(last, ast.Expr):
                     expression = compile(ast.Expression(last.value), "<test>", "eval")
                     value = eval(expression, self._names)
+                    # As in a notebook, a semicolon hides the value.
+                    if value is not None and not semicolon_at_end_of_expression(source):
+                        shown = repr(value)
             except Exception as raised:
                 error = raised
-        return printed.getvalue(), value, error
+        return _Ran(printed.getvalue(), complained.getvalue(), value, shown, error)
 
     def _ask(self, question: Question) -> Any:
         """Request a value from the student's notebook, once for each name in a test."""
@@ -173,11 +203,14 @@ class Examiner:
         return answer
 
     def _unpacked(self, text: str, name: str) -> Any:
-        return unpack(
+        value = unpack(
             text,
             model=lambda structure: self.predictors.build(structure, name),
             function=lambda _: RemoteFunction(name, self._call),
         )
+        if self._is_ordinary:
+            self._foreign |= foreign_kinds(value)
+        return value
 
     def _call(self, name: str, arguments: str, without: tuple[str, ...]) -> tuple[Any, list]:
         answer = self._answer_to(Question(name=name, arguments=arguments, without=without))
@@ -186,7 +219,10 @@ class Examiner:
             raise _error_type(kind)(message)
         if answer.value is None or answer.arguments is None:
             raise NameError(f"name {name!r} is not defined")
-        return self._unpacked(answer.value, name), unpack(answer.arguments)
+        changed = unpack(answer.arguments)
+        if not self._is_ordinary:
+            changed = [each if isinstance(each, np.ndarray) else None for each in changed]
+        return self._unpacked(answer.value, name), changed
 
     def _order(self, order: PredictorOrder) -> Connection | None:
         """Have the grader start a predictor, and return the connection to it; or forget one."""
@@ -212,9 +248,7 @@ class RemoteFunction:
     def __call__(self, *positional: Any, **named: Any) -> Any:
         value, changed = self._call(self.__name__, pack((positional, named)), self._without)
         for given, after in zip(positional, changed):
-            same_kind = isinstance(given, np.ndarray) and isinstance(after, np.ndarray)
-            if same_kind and given.shape == after.shape and given.flags.writeable:
-                np.copyto(given, after, casting="unsafe")
+            _change(given, after)
         return value
 
     def without(self, *forbidden: str) -> RemoteFunction:
@@ -238,3 +272,15 @@ def run(to_grader: int, folder: str, cache: str) -> None:
 def _error_type(name: str) -> type[Exception]:
     """Return one of Python's usual exceptions, or one that only has this name."""
     return ERRORS.get(name) or type(name if name.isidentifier() else "Error", (Exception,), {})
+
+
+def _change(given: Any, after: Any) -> None:
+    """Give an argument the content that the function has given its copy of it."""
+    if isinstance(given, np.ndarray) and isinstance(after, np.ndarray):
+        if given.shape == after.shape and given.flags.writeable:
+            np.copyto(given, after, casting="unsafe")
+    elif isinstance(given, list) and isinstance(after, list):
+        given[:] = after
+    elif isinstance(given, dict | set) and type(after) is type(given):
+        given.clear()
+        given.update(after)

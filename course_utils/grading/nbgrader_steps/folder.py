@@ -64,7 +64,7 @@ def survey(
     folder: Path,
     given: Iterable[Path] = (),
     most_bytes: int = MAX_FILES_BYTES,
-    assignment: str = "",
+    notebooks: Iterable[str] = (),
 ) -> Contents:
     """List a folder, and decide what of it is graded; no link is followed, and nothing is changed.
 
@@ -77,11 +77,11 @@ def survey(
         The assignment's own files, which replace the student's: path in the folder.
     most_bytes : int
         Limit on the bytes of all files together.
-    assignment : str
-        Its name, which files of nbgrader have.
+    notebooks : iterable of str
+        Names of the assignment's notebooks, which files of nbgrader have, too.
     """
     found, given = Contents(), set(given)
-    written = {Path(f"{assignment}{ending}") for ending in (".html", UNFINISHED)}
+    written = {Path(f"{name}{end}") for name in notebooks for end in (".html", UNFINISHED)}
     no_files = written | {parent for path in given for parent in path.parents}
     folders = [Path()]
     for place in folders:  # which grows: a folder's own folders come after all on its level

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -197,7 +197,11 @@ Reader = Callable[[bytes, str], tuple[NotebookNode, Repairs]]
 
 
 def find_notebook(
-    handed_in: HandedIn, wanted: str, released: Callable[[], Mapping[str, str]], read: Reader
+    handed_in: HandedIn,
+    wanted: str,
+    released: Callable[[], Mapping[str, str]],
+    read: Reader,
+    others: Collection[str] = (),
 ) -> tuple[File | None, list[str]]:
     """Return the notebook to grade, and sentences for student and lecturer about the choice.
 
@@ -212,8 +216,16 @@ def find_notebook(
     released : callable
         Returns the answers as they were released: id -> text. It is called if there is a choice.
     read : callable
+    others : collection of str
+        File names of the assignment's other notebooks. A file whose name says that it is one of
+        them is not taken, and neither is one whose name says nothing if it has no cell of this one.
     """
-    found = [file for file in handed_in.all if file.ending == ".ipynb"]
+    of_others = {Path(name).stem.lower() for name in others}
+    found = [
+        file
+        for file in handed_in.all
+        if file.ending == ".ipynb" and not _is_another(file, wanted, of_others)
+    ]
     if [file.path for file in found] == [Path(wanted)]:
         return found[0], []
     found.sort(key=lambda file: _order(file, wanted))
@@ -225,10 +237,20 @@ def find_notebook(
         candidates = [_candidate(file, given, read) for file in current[:MAX_NOTEBOOKS]]
         if not any(each.answers for each in candidates):
             candidates += [_candidate(file, given, read) for file in earlier[:MAX_NOTEBOOKS]]
+        if others:
+            stem = Path(wanted).stem.lower()
+            candidates = [c for c in candidates if c.cells or stem in c.file.stem.lower()]
     if not candidates:
         return None, [_what_is_there(handed_in, wanted), *handed_in.problems]
     best = max(candidates, key=lambda each: _rank(each, wanted))
     return best.file, [*_about_choice(best, candidates, wanted), *handed_in.problems]
+
+
+def _is_another(file: File, wanted: str, others: Collection[str]) -> bool:
+    """Tell whether the name of a file says that it is one of the assignment's other notebooks."""
+    name, stem = file.stem.lower(), Path(wanted).stem.lower()
+    named = [each for each in (*others, stem) if each in name]
+    return max(named, key=len, default=stem) != stem
 
 
 def _order(file: File, wanted: str) -> tuple[bool, bool, bool, int, str]:
@@ -291,7 +313,7 @@ def _what_is_there(handed_in: HandedIn, wanted: str) -> str:
 
 
 def find_files(
-    handed_in: HandedIn, names: Iterable[str], beside: Path
+    handed_in: HandedIn, names: Iterable[str], beside: Iterable[Path]
 ) -> tuple[dict[Path, File], list[str]]:
     """Return files that must lie elsewhere, and sentences for student and lecturer.
 
@@ -300,9 +322,9 @@ def find_files(
     handed_in : HandedIn
     names : iterable of str
         Names of networks and records that the tests ask for, without their endings.
-    beside : Path
-        Folder in the submission, or in an archive there, in which the notebook was found. What is
-        in it is meant to be beside the notebook.
+    beside : iterable of Path
+        Folders in the submission, or in an archive there, in which the notebooks were found. What
+        is in them is meant to be beside the notebooks.
 
     Returns
     -------
@@ -313,10 +335,10 @@ def find_files(
     there = {file.path for file in handed_in.plain}
     names = set(names)
     placed: dict[Path, File] = {}
-    if beside != Path():
+    for folder in sorted(set(beside) - {Path()}):
         for file in handed_in.all:
-            if beside in file.path.parents and file.ending != ".ipynb":
-                placed[file.path.relative_to(beside)] = file
+            if folder in file.path.parents and file.ending != ".ipynb":
+                placed[file.path.relative_to(folder)] = file
     placed = {path: file for path, file in placed.items() if path not in there}
     sentences: list[str] = []
     chosen: dict[tuple[str, str], File] = {}

@@ -24,7 +24,7 @@ from nbgrader.coursedir import CourseDirectory
 
 from course_utils.errors import SandboxError
 from course_utils.grading.assignment.cells import grade_id
-from course_utils.grading.assignment.course import names_of
+from course_utils.grading.assignment.course import names_of, notebooks, source_folder
 from course_utils.grading.examine import store
 from course_utils.grading.examine.job import Job, plain_files
 from course_utils.grading.examine.names import texts_in
@@ -62,7 +62,7 @@ MAX_PROBLEMS = 5
 
 @dataclass(frozen=True)
 class Submission:
-    """A submission, which is read, repaired and digested once.
+    """A notebook of a submission, which is read, repaired and digested once.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class SubmissionExporter(NotebookExporter):
     Attributes
     ----------
     submission : Submission
-        The submission that nbgrader converts at the moment.
+        The notebook that nbgrader converts at the moment.
     """
 
     submission: Submission
@@ -113,7 +113,8 @@ class SubmissionExporter(NotebookExporter):
         except SandboxError as error:
             self.log.error(str(error))
             raise NbGraderException(str(error)) from error
-        self._received = getattr(self.parent, "submission", None)
+        received = getattr(self.parent, "submissions", ())
+        self._received = {submission.path: submission for submission in received}
         self._staged: dict[Path, tuple[NotebookNode, Repairs]] = {}
         self._failed: dict[Path, Exception] = {}
         self._submitted: dict[Path, Path] = {}
@@ -129,7 +130,7 @@ class SubmissionExporter(NotebookExporter):
         return self.parent
 
     def _expect_all(self) -> None:
-        """Have nbgrader take every submission from a copy, and expect one notebook in each.
+        """Have nbgrader take every submission from a copy, and expect every notebook in each.
 
         nbgrader skips a submission without a notebook, and one that was graded before. It is to
         grade the first kind, and the second if it was interrupted then.
@@ -139,22 +140,23 @@ class SubmissionExporter(NotebookExporter):
         pattern = coursedir.format_path(
             coursedir.submitted_directory, coursedir.student_id, coursedir.assignment_id
         )
-        copies, notebooks = folder_for_copies(coursedir, self), {}
+        copies, expected = folder_for_copies(coursedir, self), {}
         for folder in sorted({*self._converter.assignments, *glob.glob(pattern)}):
             student, assignment = names_of(coursedir, coursedir.submitted_directory, folder)
             place = Path(coursedir.format_path(copies, student, assignment))
             place.mkdir(parents=True, exist_ok=True)
             self._submitted[place] = Path(folder)
-            notebooks[str(place)] = [str(place / f"{assignment}.ipynb")]
+            names = [f"{name}.ipynb" for name in notebooks(coursedir, assignment)]
+            expected[str(place)] = [str(place / name) for name in names]
             # nbgrader compares the times before it begins with a submission.
             write_time(Path(folder), place)
             graded = Path(
                 coursedir.format_path(coursedir.autograded_directory, student, assignment)
             )
-            if graded.is_dir() and not (graded / f"{assignment}.ipynb").exists():
+            if graded.is_dir() and not all((graded / name).exists() for name in names):
                 shutil.rmtree(graded)
         coursedir.submitted_directory = copies
-        self._converter.assignments = notebooks
+        self._converter.assignments = expected
 
     def _begin(self, assignment: str, student: str, notebooks: list[str]) -> None:
         """Remove the result of an earlier submission, and copy the one that comes next."""
@@ -178,15 +180,16 @@ class SubmissionExporter(NotebookExporter):
             If the copy cannot be made.
         """
         coursedir = self._converter.coursedir
-        source = Path(coursedir.format_path(coursedir.source_directory, ".", assignment))
-        notebook = source / f"{assignment}.ipynb"
+        source = source_folder(coursedir, assignment)
+        names = notebooks(coursedir, assignment)
+        paths = [source / f"{name}.ipynb" for name in names]
         expected = Expected(
-            assignment=assignment,
+            notebooks=names,
             given=plain_files(source, coursedir.ignore),
-            released=lambda: released_answers(coursedir, assignment),
-            names=names_in_tests(notebook, notebook.stat().st_mtime_ns),
+            released=lambda name: released_answers(coursedir, assignment, name),
+            names=set().union(*(names_in_tests(p, p.stat().st_mtime_ns) for p in paths)),
         )
-        self._staged[place] = stage(folder, place, expected, read_notebook)
+        self._staged |= stage(folder, place, expected, read_notebook)
 
     def from_filename(  # type: ignore[override]  # NotebookExporter also returns a text
         self, filename: str, resources: Any = None, **kw: Any
@@ -197,14 +200,14 @@ class SubmissionExporter(NotebookExporter):
             graded = self.from_notebook_node(self.submission.notebook, resources, **kw)
             path.with_suffix(UNFINISHED).unlink()
             return graded
-        self.submission = self._received or self._receive(path, resources)
+        self.submission = self._received.get(path) or self._receive(path, resources)
         return "", self.submission.resources | {"output_extension": UNFINISHED}
 
     def _receive(self, path: Path, resources: Any) -> Submission:
-        """Repair a submission with the steps of nbgrader's first pass."""
+        """Repair a notebook of a submission with the steps of nbgrader's first pass."""
         if path.parent in self._failed:
             raise self._failed[path.parent]
-        notebook, repairs = self._staged.pop(path.parent)
+        notebook, repairs = self._staged.pop(path)
         for sentence in repairs.losses:
             self.log.warning("%s", printable(f"{path.name}: {sentence}"))
             add_note(notebook, sentence, f"{path.name}: {sentence}")
@@ -258,11 +261,11 @@ def folder_for_copies(coursedir: CourseDirectory, owner: Any) -> str:
     return os.path.join(store.FOLDER, os.path.basename(made))
 
 
-def released_answers(coursedir: CourseDirectory, assignment: str) -> dict[str, str]:
-    """Return the answers of an assignment as they were released: id -> text."""
+def released_answers(coursedir: CourseDirectory, assignment: str, name: str) -> dict[str, str]:
+    """Return the answers in a notebook of an assignment as they were released: id -> text."""
     with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
         try:
-            notebook = gradebook.find_notebook(assignment, assignment)
+            notebook = gradebook.find_notebook(name, assignment)
         except MissingEntry:
             return {}
         answers = {cell.name for cell in notebook.solution_cells}

@@ -17,16 +17,29 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.preprocessors import SaveAutoGrades
 from nbgrader.preprocessors.base import NbGraderPreprocessor
+from nbgrader.utils import determine_grade
 from traitlets import Float
 
-from course_utils.grading.assignment.cells import is_test
+from course_utils.grading.assignment.cells import grade_id, is_test
+from course_utils.grading.assignment.course import notebooks
+from course_utils.grading.examine.job import FAILED, LIVE
+from course_utils.grading.examine.store import PROVENANCE
 from course_utils.grading.nbgrader_steps.copies import note_traces, traces_file
+from course_utils.grading.nbgrader_steps.notes import KEY
 from course_utils.printable import printable
-from course_utils.submission.contract import GRADE_MIME, LECTURER
+from course_utils.submission.contract import GRADE_MIME, LECTURER, ORDINARY
 
 # Reason for a review. Two students can get the same without copying if seed, recipe, layers and
 # machine are the same.
 NEARLY_THE_SAME = "{} is nearly the same as that of {}: copied, or made in the same way"
+
+# What is said of a test that ran in the notebook's own process.
+RAN_LIVE = (
+    "This test needs the notebook's own process, where the notebook can change its result. So the "
+    "result is less trustworthy than that of other tests."
+)
+LESS_TRUSTWORTHY = "Less trustworthy, because they ran in the notebook's own process"
+NOBODY = "Your own answers do not pass these tests, so perhaps nobody can"
 
 # Escape sequences with which IPython colours the names of errors.
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -59,7 +72,9 @@ def forget(coursedir: CourseDirectory, assignment: str, student: str) -> None:
         place = Path(coursedir.format_path(step, student, assignment))
         if place.is_dir():
             shutil.rmtree(place)
-    traces_file(Path(coursedir.root), assignment, student).unlink(missing_ok=True)
+    root = Path(coursedir.root)
+    for notebook in notebooks(coursedir, assignment):
+        traces_file(root, f"{assignment}/{notebook}", student).unlink(missing_ok=True)
 
 
 def _has_lecturers_work(notebook: SubmittedNotebook) -> bool:
@@ -82,12 +97,28 @@ def _keep_lecturers_work(submission: SubmittedAssignment) -> None:
 class GradeCells(NbGraderPreprocessor):
     """Turns the grade of each test cell into points, and its errors into a sentence.
 
-    nbgrader awards full marks for an empty output and none for a line on standard error. Here, a
-    test cell earns what its one `Grade` says, and nothing if it has no grade.
+    A test that uses a `Grade` earns what its one `Grade` says, and nothing if it has no grade.
+    Any other test earns points by nbgrader's rule: none after an error or a line on standard error,
+    a number if that is the value of its last expression, and else all of them.
     """
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        nb, resources = super().preprocess(nb, resources)
+        provenance = nb.metadata.get(PROVENANCE, {})
+        live = provenance.get(LIVE, [])
+        for cell in filter(is_test, nb.cells):
+            if grade_id(cell) in live:
+                cell.outputs.insert(0, _said(RAN_LIVE))
+        for sentence, tests in ((LESS_TRUSTWORTHY, live), (NOBODY, provenance.get(FAILED, []))):
+            if tests:
+                nb.metadata.setdefault(KEY, []).append(f"{sentence}: {', '.join(tests)}")
+        return nb, resources
 
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:
         if not is_test(cell):
+            return cell, resources
+        if cell.metadata.get(ORDINARY):
+            cell.outputs = _as_nbgrader_counts(cell)
             return cell, resources
         points = float(cell.metadata.nbgrader["points"])
         printed = [o for o in cell.outputs if o.output_type == "stream" and o.name == "stdout"]
@@ -117,7 +148,8 @@ class SaveGrades(SaveAutoGrades):
             if (grade := _grade_of(cell))
         }
         course = Path(self.parent.parent.coursedir.root)
-        self._same = note_traces(course, names["assignment"], names["student"], traces)
+        place = f"{names['assignment']}/{names['notebook']}"
+        self._same = note_traces(course, place, names["student"], traces)
         return super().preprocess(nb, resources)
 
     def _add_score(self, cell: NotebookNode, resources: Any) -> None:
@@ -127,11 +159,10 @@ class SaveGrades(SaveAutoGrades):
         grade_id = cell.metadata["nbgrader"]["grade_id"]
         same = self._same.get(grade_id, {})
         others = sorted({student for students in same.values() for student in students})
-        grade = _grade_of(cell)
         for name, students in same.items():
             reason = NEARLY_THE_SAME.format(name, ", ".join(students))
             cell.outputs.append(_for_lecturer(reason))
-        if others or (grade and grade[GRADE_MIME]["review"]):
+        if others or (is_test(cell) and _reviews(cell)):
             self._have_it_looked_at(grade_id, self.student_id)
         for other in others:
             self._have_it_looked_at(grade_id, other)
@@ -155,6 +186,42 @@ def _grade_of(cell: NotebookNode) -> NotebookNode | None:
     fraction = results[0].data[GRADE_MIME].get("fraction")
     whole = isinstance(fraction, int | float) and math.isfinite(fraction) and 0 <= fraction <= 1
     return results[0].data if whole else None
+
+
+def _as_nbgrader_counts(cell: NotebookNode) -> list[NotebookNode]:
+    """Return the outputs of a test without a `Grade`, with one sentence about what it earned.
+
+    nbgrader counts nothing else in them. A traceback could show the hidden part of a test.
+    """
+    printed = [o for o in cell.outputs if o.output_type == "stream"]
+    try:
+        earned, most = determine_grade(cell)
+    except ValueError:
+        return [*printed, _failed("The test returned more points than there are.")]
+    for output in cell.outputs:
+        if output.output_type == "error":
+            what = ANSI.sub("", f"{output.ename}: {output.evalue}").removesuffix(": ")[:300]
+            return [*printed, _failed(f"The test was not passed. {what}"), *_reviews(cell)]
+    if any(output.name == "stderr" for output in printed):
+        return [*printed, _said("The test was not passed: it wrote to standard error.")]
+    if earned == most:
+        return [*printed, _said("The test was passed.")]
+    data = {"text/plain": f"{earned!r}"}
+    return [*printed, new_output("execute_result", data=data, execution_count=1)]
+
+
+def _reviews(cell: NotebookNode) -> list[NotebookNode]:
+    """Return what the examination of a test tells the lecturer, as formgrader shows it."""
+    notes = [output for output in cell.outputs if output.get("metadata", {}).get(LECTURER)]
+    return [_for_lecturer(note.data["text/plain"]) for note in notes]
+
+
+def _said(sentence: str) -> NotebookNode:
+    return new_output("display_data", data={"text/plain": sentence})
+
+
+def _failed(line: str) -> NotebookNode:
+    return new_output("error", ename="NotPassed", evalue=line, traceback=[line])
 
 
 def _no_grade(cell: NotebookNode) -> NotebookNode:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
@@ -13,8 +12,8 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors.base import NbGraderPreprocessor
 
 from course_utils.grading.assignment.cells import SECRETS, grade_id
+from course_utils.grading.assignment.course import read_lecturers_notebook, source_folder
 from course_utils.grading.nbgrader_steps.notes import add_note, lecturer_notes, listed
-from course_utils.notebook_format import reads
 
 # Tags that change how a cell is executed. They are removed from students' cells.
 STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
@@ -102,8 +101,8 @@ class RepairCells(NbGraderPreprocessor):
 def lecturers_notebook(preprocessor: NbGraderPreprocessor, names: dict[str, str]) -> NotebookNode:
     """Read the lecturer's notebook of the submission that is being converted."""
     coursedir = preprocessor.parent.parent.coursedir
-    folder = coursedir.format_path(coursedir.source_directory, ".", names["assignment"])
-    return reads((Path(folder) / f"{names['notebook']}.ipynb").read_bytes())[0]
+    folder = source_folder(coursedir, names["assignment"])
+    return read_lecturers_notebook(folder / f"{names['notebook']}.ipynb")
 
 
 def _is_another(nb: NotebookNode, expected: dict[str, NotebookNode]) -> bool:

@@ -30,6 +30,7 @@ from course_utils.grading.nbgrader_steps.folder import (
     survey,
 )
 from course_utils.grading.nbgrader_steps.handed_in import (
+    File,
     HandedIn,
     Reader,
     find_files,
@@ -49,27 +50,29 @@ class Expected:
 
     Attributes
     ----------
-    assignment : str
+    notebooks : list of str
+        Names of its notebooks, without their ending.
     given : list of Path
         The assignment's own files, which replace the student's: path in the folder.
     released : callable
-        Returns the answers as they were released: id -> text.
+        Returns the answers in a notebook of this name as they were released: id -> text.
     names : set of str
         Names of networks and records for which the tests ask, without their endings.
     """
 
-    assignment: str
+    notebooks: list[str]
     given: list[Path]
-    released: Callable[[], Mapping[str, str]]
+    released: Callable[[str], Mapping[str, str]]
     names: set[str]
 
 
 def stage(
     folder: Path, place: Path, expected: Expected, read: Reader
-) -> tuple[NotebookNode, Repairs]:
-    """Make the copy of a submission; return its notebook, and what is wrong with the submission.
+) -> dict[Path, tuple[NotebookNode, Repairs]]:
+    """Make the copy of a submission; return its notebooks, and what is wrong with the submission.
 
-    The sentences are for student and lecturer. The notebook is empty if there is none.
+    The sentences are for student and lecturer. A notebook is empty if it was not handed in. What
+    is wrong with more than a notebook is said with the first one.
 
     Parameters
     ----------
@@ -80,6 +83,11 @@ def stage(
     expected : Expected
     read : callable
         What reads a notebook: content and name -> the notebook, and what is wrong with it.
+
+    Returns
+    -------
+    dict of tuple
+        Path of a notebook in the copy -> the notebook, and what is wrong with it.
 
     Raises
     ------
@@ -92,9 +100,8 @@ def stage(
     about_time = write_time(folder, place)
     found.files.pop(Path(TIMESTAMP), None)
     handed_in = HandedIn(folder, found.files)
-    wanted = f"{expected.assignment}.ipynb"
-    file, about_notebook = find_notebook(handed_in, wanted, expected.released, read)
-    beside = file.path.parent if file else Path()
+    chosen = {name: _find(handed_in, name, expected, read) for name in expected.notebooks}
+    beside = [file.path.parent for file, _ in chosen.values() if file]
     moved, about_files = find_files(handed_in, expected.names, beside)
     for path in found.files:
         if path.suffix != ".ipynb":
@@ -108,19 +115,37 @@ def stage(
         (place / path).parent.mkdir(parents=True, exist_ok=True)
         (place / path).write_bytes(other.read())
     encodings = [_in_utf_8(place / f"{name}.json") for name in sorted(expected.names)]
-    content = file.read() if file else b""
-    (place / wanted).write_bytes(content)
-    notebook, repairs = read(content, wanted) if file else (new_notebook(), Repairs())
-    about = [*about_notebook, *about_files, *encodings]
-    repairs.losses[:0] = filter(None, [*sentences(found.left_out), about_time, *about])
-    return notebook, repairs
+    about_all = [*sentences(found.left_out), about_time], [*about_files, *encodings]
+    staged: dict[Path, tuple[NotebookNode, Repairs]] = {}
+    for name, (file, about_notebook) in chosen.items():
+        path = place / f"{name}.ipynb"
+        content = file.read() if file else b""
+        path.write_bytes(content)
+        notebook, repairs = read(content, path.name) if file else (new_notebook(), Repairs())
+        before, after = ([], []) if staged else about_all
+        repairs.losses[:0] = filter(None, [*before, *about_notebook, *after])
+        staged[path] = notebook, repairs
+    return staged
+
+
+def _find(
+    handed_in: HandedIn, name: str, expected: Expected, read: Reader
+) -> tuple[File | None, list[str]]:
+    """Return the file of one of the assignment's notebooks, and sentences about the choice."""
+    return find_notebook(
+        handed_in,
+        f"{name}.ipynb",
+        lambda: expected.released(name),
+        read,
+        [f"{other}.ipynb" for other in expected.notebooks if other != name],
+    )
 
 
 def _survey(folder: Path, expected: Expected) -> Contents:
     """List a submission; a link in its place, or in that of its student, is not followed."""
     if link := _link(folder):
         return Contents(left_out={Path(link.name): LINK})
-    return survey(folder, expected.given, assignment=expected.assignment)
+    return survey(folder, expected.given, notebooks=expected.notebooks)
 
 
 def _link(folder: Path) -> Path | None:

@@ -32,9 +32,9 @@ def test_a_source_with_slips_is_read_and_they_are_named(tmp_path):
     content = json.dumps({"cells": [cell], "nbformat": 4, "nbformat_minor": 5, "metadata": {}})
     (folder / "a9.ipynb").write_bytes(content.encode("utf-8-sig"))
     assert read_source(tmp_path, "a9").cells[0].source == "x = 1"
-    assert source_repairs(tmp_path, "a9") == (
-        "Repaired in its format: a byte-order mark, or UTF-16 (1), cells without execution_count "
-        "(1), cells without outputs (1), invalid cell ids (1)."
-    )
+    assert source_repairs(tmp_path, "a9") == {
+        "a9": "Repaired in its format: a byte-order mark, or UTF-16 (1), cells without "
+        "execution_count (1), cells without outputs (1), invalid cell ids (1)."
+    }
     nbformat.write(new_notebook(), folder / "a9.ipynb")
-    assert source_repairs(tmp_path, "a9") == ""
+    assert source_repairs(tmp_path, "a9") == {}

@@ -163,7 +163,8 @@ def test_many_archives_together_have_no_more_room(tmp_path):
     in_folder(folder, files)
     names = {f"q{number}" for number in range(12)}
     start = time.process_time()
-    _, repairs = stage(folder, copied, Expected("a1", [], lambda: RELEASED, names), read_notebook)
+    expected = Expected(["a1"], [], lambda _: RELEASED, names)
+    ((_, repairs),) = stage(folder, copied, expected, read_notebook).values()
     assert time.process_time() - start < 20
     assert "only 200 MB are read in total" in " ".join(repairs.losses)
     size = sum(path.stat().st_size for path in copied.rglob("*"))
@@ -200,20 +201,20 @@ def test_a_crowd_of_notebooks_is_not_read_to_its_end(tmp_path, monkeypatch):
 )  # fmt: skip
 def test_networks_and_records_go_where_the_tests_look(tmp_path, files, placed):
     there = in_folder(tmp_path, dict.fromkeys(files, "x"))
-    moved, said = find_files(there, {"q1", "q1-more", "epochs"}, Path())
+    moved, said = find_files(there, {"q1", "q1-more", "epochs"}, [])
     assert {str(path): str(file.path) for path, file in moved.items()} == placed
     assert all(f"{old} was taken for {new}." in said for new, old in placed.items())
 
 
 def test_what_lay_beside_the_notebook_lies_beside_it_again(tmp_path):
     there = in_folder(tmp_path, {"a/a1.ipynb": TWO, "a/data/x.csv": "1", "a/q1.json": "{}"})
-    moved, said = find_files(there, {"q1"}, Path("a"))
+    moved, said = find_files(there, {"q1"}, [Path(), Path("a")])
     assert set(map(str, moved)) == {"data/x.csv", "q1.json"}
     assert said == []
 
 
 def test_a_name_of_two_things_is_no_pattern(tmp_path, monkeypatch):
     there = in_folder(tmp_path, {"q[1] (1).keras": "x"})
-    moved, _ = find_files(there, {"q[1]", ".*"}, Path())
+    moved, _ = find_files(there, {"q[1]", ".*"}, [])
     assert set(map(str, moved)) == {"q[1].keras"}
     assert handed_in.MAX_NOTEBOOKS == limits.MAX_NOTEBOOKS

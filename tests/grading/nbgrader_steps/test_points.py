@@ -7,6 +7,11 @@ from graded_cells import graded_cell, result
 from nbformat.v4 import new_output
 
 from course_utils.grading.nbgrader_steps import points
+from course_utils.submission.contract import ORDINARY
+
+
+def shown(text):
+    return new_output("execute_result", data={"text/plain": text}, execution_count=1)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +35,29 @@ def test_a_test_cell_earns_what_its_one_grade_says(outputs, score):
 
     cell, _ = points.GradeCells().preprocess_cell(graded_cell(outputs=outputs), {}, 0)
     assert determine_grade(cell) == (score, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "score", "said"),
+    [
+        ([], 4.0, "was passed"),
+        ([new_output("stream", name="stdout", text="fine")], 4.0, "was passed"),
+        ([shown("2.5")], 2.5, "2.5"),
+        ([shown("'well done'")], 4.0, "was passed"),
+        ([shown("5")], 0.0, "more points than there are"),
+        ([new_output("error", ename="E", evalue="so", traceback=["secret"])], 0.0, "passed. E: so"),
+        ([new_output("stream", name="stderr", text="noise")], 0.0, "standard error"),
+    ],
+)
+def test_a_test_without_a_grade_earns_what_nbgrader_gives(outputs, score, said):
+    from nbgrader.utils import determine_grade
+
+    cell = graded_cell(outputs=outputs)
+    cell.metadata[ORDINARY] = True
+    cell, _ = points.GradeCells().preprocess_cell(cell, {}, 0)
+    assert determine_grade(cell) == (score, 4.0)
+    assert said in str(cell.outputs)
+    assert "secret" not in str(cell.outputs)
 
 
 def test_a_traceback_of_a_hidden_test_is_cut_to_its_last_line():
