@@ -99,5 +99,15 @@ browser:
 postgresql:
 	$(call debian-package,postgres /usr/lib/postgresql/*/bin/postgres,postgresql)
 
+# Ubuntu since 23.10 lets bubblewrap create user namespaces only with a profile for AppArmor.
+APPARMOR_RULE := /proc/sys/kernel/apparmor_restrict_unprivileged_userns
+PROFILE := /etc/apparmor.d/bwrap
+
 sandbox:
 	$(call debian-package,bwrap,bubblewrap libseccomp2)
+	@if grep -qsx 1 $(APPARMOR_RULE) && ! bwrap --unshare-user --ro-bind / / true 2>/dev/null; then \
+	    echo "Installing $(PROFILE), with which bubblewrap can create user namespaces."; \
+	    as_root=; if [ "$$(id -u)" -ne 0 ]; then as_root=sudo; fi; \
+	    $$as_root install -m 644 course_utils/grading/sandbox/bwrap.apparmor $(PROFILE); \
+	    $$as_root apparmor_parser -r $(PROFILE); \
+	fi

@@ -1,8 +1,8 @@
 """Record the comparisons that the chapter "Your own design" quotes.
 
 ``python -m benchmarks.own_design`` trains fast/final and its variants, which differ by one change
-each, and writes one run record per network and seed to ``book/records/own_design``. Recorded runs
-are not repeated, so the program can be killed and started again.
+each, and writes one run record per network and seed to ``course_utils/zoo/records/own_design``.
+Recorded runs are not repeated, so the program can be killed and started again.
 """
 
 from __future__ import annotations

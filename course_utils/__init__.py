@@ -10,6 +10,7 @@ import lazy_loader
 
 # Names whose modules do not import Keras.
 _WITHOUT_KERAS = {
+    "RECORDS",
     "Augmentation",
     "CourseError",
     "Dataset",

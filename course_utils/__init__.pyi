@@ -5,6 +5,7 @@ from .data import Dataset, load_cifar10, load_mnist
 from .data.augmentation import augment
 from .errors import CourseError
 from .evaluation import Evaluation, evaluate
+from .paths import RECORDS
 from .plotting import (
     accuracy_chart,
     confused_pairs,
@@ -25,6 +26,7 @@ from .thresholds import load_thresholds
 from .training import History, train
 
 __all__ = [
+    "RECORDS",
     "Augmentation",
     "CourseError",
     "Dataset",

@@ -6,7 +6,7 @@ import contextlib
 import io
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +14,13 @@ import psutil
 
 from course_utils import runtime
 from course_utils.data import SPECS, find_sources
-from course_utils.errors import CourseError, SandboxError
+from course_utils.errors import CourseError, DataError, SandboxError
 
 PYTHONS = ((3, 11), (3, 13))
 TOOLS = ("papermill", "jupyter-book", "nbgrader")
 MEMORY_GB = 4
 DISK_GB = 3
+ONLY_GRADING = "Only grading needs it."
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -43,13 +44,16 @@ def checks() -> Iterator[Check]:
     """Check this machine, and yield each result."""
     yield _python()
     yield from _packages()
-    yield from _backend()
+    backend = list(_backend())
+    yield from backend
     yield _memory()
     yield _disk("disk, here", Path.cwd())
     yield _disk("disk, cache", runtime.cache_dir())
     for dataset in SPECS:
         yield from _data(dataset)
-    yield _sandbox()
+    if not any(check.advice for check in backend):  # the module of the weights imports Keras
+        yield _weights()
+    yield from _sandbox()
     yield _browser()
 
 
@@ -115,17 +119,50 @@ def _data(dataset: str) -> Iterator[Check]:
         yield Check(f"{dataset}, {rung.rung}", found, advice)
 
 
-def _sandbox() -> Check:
-    from course_utils.grading.sandbox import cgroups
-    from course_utils.grading.sandbox.bubblewrap import Sandbox
+def _weights() -> Check:
+    from course_utils.transfer import weights
 
+    subject = "ImageNet weights"
     try:
-        Sandbox().close()
+        found = weights.local_weights(weights.MOBILENET)
+    except DataError as error:
+        return Check(subject, "damaged", str(error))
+    if found:
+        return Check(subject, str(found))
+    advice = f"Only transfer learning needs them. {weights.how_to_get(weights.MOBILENET)}"
+    return Check(subject, "not on this machine", advice)
+
+
+def _sandbox() -> Iterator[Check]:
+    """Check all that a sandbox needs; sandboxes are tried only where their programs are there."""
+    from course_utils.grading.sandbox import bubblewrap, cgroups, obstacles, seccomp
+
+    programs = {
+        "bubblewrap": bubblewrap.find_bubblewrap,
+        "libseccomp": lambda: seccomp.library()._name,
+    }
+    found = [_program(subject, find) for subject, find in programs.items()]
+    yield from found
+    if any(check.advice for check in found):
+        return
+    needs_them = obstacles.needs_user_namespace()
+    try:
+        bubblewrap.Sandbox().close()
     except SandboxError as error:
-        return Check("sandbox", "none", f"Only grading needs it. {error}")
+        subject = "user namespaces" if needs_them else "sandbox"
+        yield Check(subject, "not allowed", f"{ONLY_GRADING} {error}")
+        return
+    yield Check("user namespaces", "allowed" if needs_them else "not needed by root here")
     limited = ", ".join(sorted(cgroups.controllers()))
     groups = f"control groups for {limited}" if limited else "without control groups"
-    return Check("sandbox", f"bubblewrap, {groups}")
+    yield Check("sandbox", f"bubblewrap, {groups}")
+
+
+def _program(subject: str, find: Callable[[], str]) -> Check:
+    try:
+        return Check(subject, find())
+    except SandboxError as error:
+        return Check(subject, "not found", f"{ONLY_GRADING} {error}")
 
 
 def _browser() -> Check:

@@ -57,7 +57,7 @@ def digest_of_files(files: Iterable[Path], base: Path) -> str:
 
 
 def digest_of_library(without: Collection[str] = ()) -> str:
-    """Return the digest of this library's files.
+    """Return the digest of this library's files, without the records of runs.
 
     Parameters
     ----------
@@ -69,6 +69,7 @@ def digest_of_library(without: Collection[str] = ()) -> str:
         path
         for path in sorted(base.rglob("*"))
         if path.suffix in LIBRARY_SUFFIXES
+        and paths.RECORDS not in path.parents
         and not {*path.relative_to(base).parts} & {*without, "__pycache__"}
     ]
     return digest_of_files(files, base)

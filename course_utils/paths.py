@@ -10,5 +10,5 @@ PACKAGE = Path(__file__).resolve().parent
 # Folder that holds the library: a checkout of the course, if it is not installed elsewhere.
 CHECKOUT = PACKAGE.parent
 
-# Records of the runs whose numbers the book shows.
-RECORDS = CHECKOUT / "book" / "records"
+# Records of the runs whose numbers the book shows, in one folder for each experiment.
+RECORDS = PACKAGE / "zoo" / "records"

@@ -10,7 +10,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from course_utils import env
+from course_utils import env, paths
 from course_utils.batch.notebooks import executed_content
 from course_utils.data import find_sources
 from course_utils.data.catalogue import SPECS
@@ -44,10 +44,12 @@ def environment(data_path: str | None, folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        The library's digest, the versions of packages, the backend, the GPUs and the data.
+        The digests of the library and of the recorded runs, the versions of packages, the backend,
+        the GPUs and the data.
     """
     return {
         "library": digest_of_library(without=NOT_IN_NOTEBOOKS),
+        "records": digest_of_files(sorted(paths.RECORDS.rglob("*.json")), paths.RECORDS),
         "versions": package_versions(),
         "backend": chosen_backend(),
         # An empty variable, which hides all GPUs, differs from one that is not set.
@@ -69,8 +71,7 @@ def notebook_key(
     notebook : NotebookNode
         The source.
     folder : Path
-        The folder of the source. A notebook may import the Python files in this folder and read
-        the run records in its subfolder ``records``.
+        The folder of the source. A notebook may import the Python files in this folder.
     parameters : mapping
         The parameters that papermill injects.
     shared : mapping
@@ -80,7 +81,7 @@ def notebook_key(
     return digest_of_json(
         {
             "notebook": content,
-            "beside": digest_of_files(_files_beside(folder), folder),
+            "beside": digest_of_files(sorted(folder.glob("*.py")), folder),
             "thresholds": load_thresholds() if "load_thresholds" in str(content) else None,
             "parameters": dict(parameters),
             "shared": dict(shared),
@@ -108,7 +109,3 @@ def _data_key(dataset: str, data_path: str | None) -> str:
     except OSError as error:
         return str(error)
     return digest_of_json(content)
-
-
-def _files_beside(folder: Path) -> list[Path]:
-    return sorted([*folder.glob("*.py"), *(folder / "records").rglob("*.json")])

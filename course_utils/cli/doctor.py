@@ -9,7 +9,7 @@ from course_utils.printable import escape
 
 @app.command()
 def doctor() -> None:
-    """Check this machine: Python, packages, device, memory, disk, data, sandbox, browser."""
+    """Check this machine: packages, device, memory, disk, data, weights, sandbox, browser."""
     from course_utils.doctor import checks
 
     console = new_console()

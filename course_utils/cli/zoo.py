@@ -123,7 +123,8 @@ def zoo_reproduce(
     ] = None,
     data: DataOption = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the records. Default: book/records/networks.")
+        Path | None,
+        typer.Option(help="Folder of the records. Default: course_utils/zoo/records/networks."),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Repeat recorded runs too.")] = False,
     missing: Annotated[

@@ -115,6 +115,17 @@ def find_weights(cut: str = LAST) -> Path:
     '.h5'
     """
     network = network_of(cut)
+    return local_weights(network) or _download(network)
+
+
+def local_weights(network: Pretrained) -> Path | None:
+    """Return the file with a network's ImageNet weights on this machine; None if there is none.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
+    """
     if network is MOBILENET:
         for folder in _folders():
             path = folder / WEIGHTS_NAME
@@ -122,7 +133,8 @@ def find_weights(cut: str = LAST) -> Path:
                 if sha256(path) != WEIGHTS_SHA256:
                     raise DataError(f"{path} is damaged: its checksum is wrong; copy it again.")
                 return path
-    return _published(network)
+    path = _in_keras_folder(network)
+    return path if path.is_file() else None
 
 
 def network_of(cut: str) -> Pretrained:
@@ -149,23 +161,28 @@ def _folders() -> Iterator[Path]:
             yield start / rung
 
 
-def _published(network: Pretrained) -> Path:
-    """Return the file that `keras.applications` uses; download it if it is not there.
+def _in_keras_folder(network: Pretrained) -> Path:
+    """Return the path at which Keras keeps the weights, so that Keras and the course share them."""
+    return keras_home() / "models" / network.file_name
 
-    It stands in Keras' own folder, so that Keras and the course share it.
-    """
-    path = keras_home() / "models" / network.file_name
-    if path.is_file():
-        return path
+
+def how_to_get(network: Pretrained) -> str:
+    """Return what to do where a network's weights are missing, as a sentence."""
     local = (
         f"put {WEIGHTS_NAME} into data/weights, name the folder above it in {env.DATA.name}, or "
         if network is MOBILENET
         else ""
     )
-    missing = (
+    return (
         f"{network.application}'s ImageNet weights are not available: {local}connect to the "
         "internet."
     )
+
+
+def _download(network: Pretrained) -> Path:
+    """Download the file that `keras.applications` uses."""
+    path = _in_keras_folder(network)
+    missing = how_to_get(network)
     if download.is_off():
         raise DataError(missing)
     try:

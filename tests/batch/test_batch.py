@@ -18,7 +18,7 @@ from course_utils import paths
 from course_utils.batch import run_notebooks
 from course_utils.batch.book import book_cache_path, drop_from_book_cache, store_in_book_cache
 from course_utils.batch.executors import local
-from course_utils.batch.key import NOT_IN_NOTEBOOKS, data_keys, notebook_key
+from course_utils.batch.key import NOT_IN_NOTEBOOKS, data_keys, environment, notebook_key
 from course_utils.batch.notebooks import INJECTED_TAG, find_notebooks, read_notebook
 from course_utils.batch.report import judge
 from course_utils.batch.run import fit_for_book
@@ -217,10 +217,21 @@ def test_the_key_depends_on_code_parameters_library_versions_backend_data_and_fi
     ]
     (tmp_path / "helper.py").write_text("x = 1")
     keys.append(key())
-    (tmp_path / "records").mkdir()
-    (tmp_path / "records" / "run.json").write_text("{}")
-    keys.append(key())
     assert len(set(keys)) == len(keys)
+
+
+def test_recorded_runs_count_for_notebooks_and_not_as_a_part_of_the_library(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path)
+    monkeypatch.setattr(paths, "RECORDS", tmp_path / "zoo" / "records")
+    (paths.RECORDS / "networks").mkdir(parents=True)
+    shared, library = environment("stand-in", tmp_path), digest_of_library()
+    record = paths.RECORDS / "networks" / "run.json"
+    record.write_text("{}")
+    recorded = environment("stand-in", tmp_path)
+    assert recorded != shared
+    record.with_suffix(".log").write_text("epoch 1")
+    assert environment("stand-in", tmp_path) == recorded
+    assert digest_of_library() == library
 
 
 def test_the_key_does_not_depend_on_text(key):

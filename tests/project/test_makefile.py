@@ -1,8 +1,9 @@
-"""How the Makefile sets up .venv, tried with a Python that only notes what it is asked to do."""
+"""How the Makefile and `.ci/run` set things up, tried with programs that only note their calls."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -102,3 +103,72 @@ def test_without_python_there_is_one_clear_sentence(make, tmp_path):
     first = process.stderr.splitlines()[0]
     assert first.startswith("No Python 3.11, 3.12 or 3.13 with venv was found: install one")
     assert not (tmp_path / ".venv").exists()
+
+
+# What machines need for grading
+
+
+@pytest.fixture
+def ordinary_user(tmp_path):
+    """Return a function that runs a command as an ordinary user; returns (process, what sudo ran).
+
+    The user's programs are those that the test gives; sudo notes what it is asked to do.
+    """
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    log = tmp_path / "log"
+    log.touch()
+
+    def run(*command, cwd=ROOT, **programs):
+        programs = {"id": "echo 1000", "sudo": f'echo "$@" >> {log}'} | programs
+        for name, text in programs.items():
+            (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+            (folder / name).chmod(0o755)
+        environment = {"PATH": f"{folder}:/usr/bin:/bin"}
+        process = subprocess.run(
+            command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+        )
+        return process, log.read_text(encoding="utf-8").splitlines()
+
+    return run
+
+
+INSTALLED = [
+    "install -m 644 course_utils/grading/sandbox/bwrap.apparmor /etc/apparmor.d/bwrap",
+    "apparmor_parser -r /etc/apparmor.d/bwrap",
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "bwrap", "expected"),
+    [("1", "exit 1", INSTALLED), ("1", "exit 0", []), ("0", "exit 1", []), ("", "exit 1", [])],
+    ids=["forbidden", "profile is there", "no rule", "no AppArmor"],
+)
+def test_apparmors_profile_is_installed_where_bubblewrap_needs_it(
+    ordinary_user, tmp_path, rule, bwrap, expected
+):
+    file = tmp_path / "rule"
+    if rule:
+        file.write_text(f"{rule}\n")
+    process, asked = ordinary_user("make", "sandbox", f"APPARMOR_RULE={file}", bwrap=bwrap)
+    assert process.returncode == 0, process.stderr
+    assert asked == expected
+
+
+def test_the_commands_are_those_that_the_profile_names():
+    text = (ROOT / "course_utils/grading/sandbox/bwrap.apparmor").read_text(encoding="utf-8")
+    named = re.findall(r"^#\s+sudo (.*)", text, flags=re.MULTILINE)
+    assert [command.replace("course_utils/grading/sandbox/", "") for command in INSTALLED] == named
+
+
+@pytest.mark.parametrize(
+    ("sudo", "asked"),
+    [("true", ["browser", "postgresql", "sandbox", "test"]), ("exit 1", ["test"])],
+    ids=["sudo", "no sudo"],
+)
+def test_ci_installs_as_root_or_with_sudo(ordinary_user, tmp_path, sudo, asked):
+    made = tmp_path / "made"
+    programs = {"make": f'echo "$@" >> {made}', "apt-get": "exit 1", "sudo": sudo}
+    process, _ = ordinary_user(ROOT / ".ci/run", **programs)
+    assert process.returncode == 0, process.stderr
+    assert made.read_text(encoding="utf-8").split() == asked

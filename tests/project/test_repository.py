@@ -104,6 +104,41 @@ def test_first_code_cell_holds_the_parameters(path):
     assert "".join(code[0]["source"]) == PARAMETERS
 
 
+@each_notebook
+def test_a_chapter_installs_the_course_before_it_needs_it(path):
+    """The cell is the one of the assignments; `test_assignments_in_book` checks its address."""
+    header = read_notebook(ROOT / "assignments/source/header.ipynb")
+    code = [cell for cell in read_notebook(path)["cells"] if cell["cell_type"] == "code"]
+    assert code[1]["source"] == header["cells"][0]["source"]
+    assert "from course_utils import" in "".join(code[2]["source"])
+
+
+INSTALLING = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+
+code, found = sys.argv[1:]
+if not found:
+    sys.meta_path[:] = [each for each in sys.meta_path if "editable" not in str(each)]
+    sys.path[:] = [each for each in sys.path if "python3" in each]
+shell = InteractiveShell.instance()
+shell.register_magic_function(lambda line: print("pip", line), magic_name="pip")
+shell.run_cell(code).raise_error()
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("found", ["", "found"], ids=["missing", "installed"])
+def test_the_course_is_installed_only_where_it_is_missing(found, tmp_path):
+    header = read_notebook(ROOT / "assignments/source/header.ipynb")
+    code = "".join(header["cells"][0]["source"])
+    command = [sys.executable, "-c", INSTALLING, code, found]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("" if found else 'pip install -q "git+https://github.com/')
+    assert bool(done.stdout) != bool(found)
+
+
 # Files
 
 
