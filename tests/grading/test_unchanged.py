@@ -19,7 +19,7 @@ from course_utils.grading.assignment.course import course_directory, source_path
 from course_utils.grading.class_grading import GRADED, RENEWED, UNCHANGED, grade_class
 from course_utils.grading.database import differences_from_release, open_gradebook
 from course_utils.grading.examine import store
-from course_utils.grading.gradebook import graded_path, results
+from course_utils.grading.gradebook import graded_paths, results
 
 pytestmark = pytest.mark.sandbox
 
@@ -100,7 +100,7 @@ def test_an_extension_is_given_and_stays(course):
         gradebook.grant_extension(NAME, "ada", hours=2)
     assert_becomes(course, {"ada"}, 5.0)
     # Grading again removes no extension.
-    (graded_path(course_directory(course), "ada", NAME)).unlink()
+    graded_paths(course_directory(course), "ada", NAME)[0].unlink()
     assert_becomes(course, {"ada"}, 5.0)
 
 

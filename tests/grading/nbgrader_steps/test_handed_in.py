@@ -171,6 +171,40 @@ def test_many_archives_together_have_no_more_room(tmp_path):
     assert size < limits.MAX_FILES_BYTES + 2**26
 
 
+def second_notebook(answer: str) -> str:
+    """Return the second notebook of an assignment, which has other cells."""
+    cell = new_code_cell(answer, metadata={"nbgrader": {"grade_id": "r1"}})
+    return json.dumps(new_notebook(cells=[cell]))
+
+
+@pytest.mark.parametrize(
+    ("files", "first", "second"),
+    [
+        ({"part1.ipynb": ONE, "part10.ipynb": second_notebook("r1 = 1")}, "q1 = 1", "r1 = 1"),
+        (
+            {"Copy of part1.ipynb": ONE, "x/part10 (1).IPYNB": second_notebook("r1 = 1")},
+            "q1 = 1", "r1 = 1",
+        ),
+        ({"Untitled.ipynb": second_notebook("r1 = 1"), "a.ipynb": ONE}, "q1 = 1", "r1 = 1"),
+        ({"all.zip": zipped({"a.ipynb": ONE, "part10.ipynb": UNTOUCHED})}, "q1 = 1", "q1 = None"),
+        ({"a.ipynb": second_notebook("r1 = 1")}, None, "r1 = 1"),
+        ({"part1.ipynb": ONE}, "q1 = 1", None),
+        ({"part10 (2).ipynb": second_notebook("r1 = 1")}, None, "r1 = 1"),
+    ],
+)  # fmt: skip
+def test_each_of_several_notebooks_is_found(tmp_path, files, first, second):
+    folder, copied = tmp_path / "submitted", tmp_path / "copy"
+    in_folder(folder, files)
+    answers = {"part1": RELEASED, "part10": {"r1": "r1 = None"}}
+    staged = stage(folder, copied, Expected(list(answers), [], answers.get, set()), read_notebook)
+    assert list(staged) == [copied / "part1.ipynb", copied / "part10.ipynb"]
+    for (path, (read, repairs)), expected in zip(staged.items(), (first, second), strict=True):
+        assert [cell.source for cell in read.cells][:1] == ([expected] if expected else [])
+        missing = f"The notebook {path.name} was not handed in." in " ".join(repairs.losses)
+        assert missing == (expected is None)
+        assert path.is_file()
+
+
 def test_a_crowd_of_notebooks_is_not_read_to_its_end(tmp_path, monkeypatch):
     read = []
 
