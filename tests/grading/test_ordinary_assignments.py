@@ -17,7 +17,7 @@ from stock import EXAMPLES, Scores, hand_in_to, make_both, scores, stock_scores
 
 from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.course import nbgrader
-from course_utils.grading.class_grading import FAILED, UNCHANGED, grade_class
+from course_utils.grading.class_grading import FAILED, GRADED, RENEWED, UNCHANGED, grade_class
 from course_utils.grading.class_report import collect, write_class_report
 from course_utils.grading.examine.store import PROVENANCE
 from course_utils.grading.gradebook import graded_notebooks, results
@@ -202,6 +202,23 @@ def test_a_notebook_that_was_not_handed_in_earns_nothing_and_is_named(ps1):
 
 def test_a_graded_assignment_is_not_graded_again(ps1):
     assert {outcome.state for outcome in grade_class(ps1.course, "ps1")} == {UNCHANGED}
+
+
+def test_of_several_notebooks_each_is_found_and_made_again(ps1, tmp_path):
+    course = shutil.copytree(ps1.course, tmp_path / "course")
+    hand_in_to((course,), "renamed", "ps1", {})
+    folder = course / "submitted" / "renamed" / "ps1"
+    (folder / "problem1.ipynb").rename(folder / "problem1 (1).ipynb")
+    (folder / "problem2.ipynb").rename(folder / "Untitled.ipynb")
+    page, graded = (course / step / "renamed" / "ps1" for step in ("feedback", "autograded"))
+    states = [grade_class(course, "ps1", only="renamed")[0].state]
+    for missing in (page / "problem2.html", graded / "problem2.ipynb"):
+        missing.unlink()
+        states.append(grade_class(course, "ps1", only="renamed")[0].state)
+        assert missing.is_file()
+    assert states == [GRADED, RENEWED, GRADED]
+    assert scores(course, "ps1", "renamed") == ps1.by_course["solved"]
+    assert "handed in as Untitled.ipynb" in (page / "problem2.html").read_text()
 
 
 def write_kinds(folder: Path) -> Path:
