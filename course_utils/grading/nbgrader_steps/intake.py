@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import glob
 import os
+import re
 import shutil
 import tempfile
 import weakref
@@ -55,6 +56,9 @@ from course_utils.notebook_format import (
 
 # How the names of folders with copies of submissions begin, in the folder of the results.
 COPIES = "received-"
+
+# Names of networks and records, without their endings.
+FILE_NAME = re.compile(r"[\w .()+-]{1,100}")
 
 # Sentences about single cells that a note contains.
 MAX_PROBLEMS = 5
@@ -274,7 +278,7 @@ def released_answers(coursedir: CourseDirectory, assignment: str, name: str) -> 
 
 @functools.lru_cache
 def names_in_tests(path: Path, modified: int) -> set[str]:
-    """Return the texts in the tests of a lecturer's notebook, such as names of networks.
+    """Return the texts in a lecturer's notebook that can be names of networks and records.
 
     Parameters
     ----------
@@ -283,7 +287,8 @@ def names_in_tests(path: Path, modified: int) -> set[str]:
         Time of its last change, in nanoseconds, so that a changed notebook is read again.
     """
     notebook, _ = reads(path.read_bytes())
-    return texts_in(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    texts = texts_in(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return set(filter(FILE_NAME.fullmatch, texts))
 
 
 def read_notebook(content: bytes, name: str) -> tuple[NotebookNode, Repairs]:
