@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import glob
 import os
 import re
@@ -101,7 +102,12 @@ def submissions_by_student(
     }
     if not kept:
         place = Path(coursedir.root, step)
-        raise AssignmentError(f"Nothing was handed in for {assignment} in {place}.")
+        if student in left_out:
+            raise AssignmentError(f"The setting student_id_exclude leaves {student} out.")
+        by = f" by {student}" if student else ""
+        also = difflib.get_close_matches(student or "", found) or sorted(found)[:3]
+        others = f" Others did: {', '.join(also)}." if student and found else ""
+        raise AssignmentError(f"Nothing was handed in{by} for {assignment} in {place}.{others}")
     return kept
 
 

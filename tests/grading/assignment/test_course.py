@@ -9,7 +9,12 @@ import pytest
 from nbformat.v4 import new_notebook
 
 from course_utils.errors import AssignmentError
-from course_utils.grading.assignment.course import course_folder, read_source, source_repairs
+from course_utils.grading.assignment.course import (
+    course_folder,
+    read_source,
+    source_repairs,
+    submissions,
+)
 
 
 def test_unknown_assignment_names_those_that_exist(tmp_path):
@@ -38,3 +43,21 @@ def test_a_source_with_slips_is_read_and_they_are_named(tmp_path):
     }
     nbformat.write(new_notebook(), folder / "a9.ipynb")
     assert source_repairs(tmp_path, "a9") == {}
+
+
+def test_a_student_who_handed_in_nothing_is_named_with_those_who_did(tmp_path):
+    folder = tmp_path / "source" / "a9"
+    folder.mkdir(parents=True)
+    nbformat.write(new_notebook(), folder / "a9.ipynb")
+    with pytest.raises(AssignmentError, match=r"^Nothing was handed in for a9 in .*submitted\.$"):
+        submissions(tmp_path, "a9")
+    for student in ("ada", "bob", "eve"):
+        (tmp_path / "submitted" / student / "a9").mkdir(parents=True)
+    for asked, told in (("bobb", "Others did: bob."), ("nobody", "Others did: ada, bob, eve.")):
+        with pytest.raises(AssignmentError, match=f"handed in by {asked} for a9 .* {told}$"):
+            submissions(tmp_path, "a9", asked)
+    (tmp_path / "nbgrader_config.py").write_text(
+        'c = get_config()\nc.CourseDirectory.student_id_exclude = "eve"\n'
+    )
+    with pytest.raises(AssignmentError, match="student_id_exclude leaves eve out"):
+        submissions(tmp_path, "a9", "eve")
