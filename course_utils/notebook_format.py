@@ -292,7 +292,9 @@ def with_unique_ids(notebook: NotebookNode) -> NotebookNode:
 
 def tags(found: Any) -> list[str]:
     """Return the valid tags, each once; nbformat takes a minute to refuse a long list."""
-    texts = [joined(tag) for tag in found if isinstance(tag, str)] if is_list(found) else []
+    texts = (
+        [joined(tag) for tag in found if isinstance(tag, str)] if isinstance(found, list) else []
+    )
     return list(dict.fromkeys(tag for tag in texts if re.fullmatch("[^,]+", tag)))
 
 
@@ -321,13 +323,8 @@ def joined(found: str | list[str]) -> str:
 def is_text(found: Any) -> TypeGuard[str | list[str]]:
     """Tell whether a value is a text or a list of texts."""
     return isinstance(found, str) or (
-        is_list(found) and all(isinstance(line, str) for line in found)
+        isinstance(found, list) and all(isinstance(line, str) for line in found)
     )
-
-
-def is_list(found: Any) -> bool:
-    """Tell whether a value is a list."""
-    return isinstance(found, list)
 
 
 def _cell_metadata(found: Any, cell: NotebookNode, repairs: Repairs) -> NotebookNode:
@@ -337,7 +334,7 @@ def _cell_metadata(found: Any, cell: NotebookNode, repairs: Repairs) -> Notebook
         kept["tags"] = tags(kept["tags"])
     for key in list(kept):
         cell.metadata = NotebookNode({key: kept[key]})
-        if not _fits(cell, f"{cell.cell_type}_cell"):
+        if not is_valid(cell, f"{cell.cell_type}_cell"):
             repairs.slips[f"invalid metadata {key}"] += 1
             del kept[key]
     return kept
@@ -345,8 +342,8 @@ def _cell_metadata(found: Any, cell: NotebookNode, repairs: Repairs) -> Notebook
 
 def _outputs(found: Any, repairs: Repairs) -> list[NotebookNode]:
     """Return the valid outputs of a cell; the others are displays that running makes anew."""
-    outputs = nbformat.from_dict(found) if is_list(found) else []
-    kept = [output for output in outputs if _fits(output, "output")]
+    outputs = nbformat.from_dict(found) if isinstance(found, list) else []
+    kept = [output for output in outputs if is_valid(output, "output")]
     if len(kept) < len(outputs):
         repairs.slips["invalid outputs"] += len(outputs) - len(kept)
     return kept
@@ -362,15 +359,15 @@ def _notebook_metadata(found: Any, repairs: Repairs) -> NotebookNode:
     for key, value in nbformat.from_dict(metadata).items():
         empty = new_notebook()
         empty.metadata[key] = value
-        if _fits(empty):
+        if is_valid(empty):
             kept[key] = value
         else:
             repairs.slips[f"invalid metadata {key}"] += 1
     return kept
 
 
-def _fits(part: Any, name: str | None = None) -> bool:
-    """Tell whether a notebook, or the part of this name, is valid in the newest version."""
+def is_valid(part: Any, name: str | None = None) -> bool:
+    """Tell whether a notebook, or a part such as ``"output"``, is valid in the newest version."""
     try:
         nbformat.validate(part, ref=name, version=4, version_minor=nbformat.v4.nbformat_minor)
     except (nbformat.ValidationError, RecursionError):

@@ -31,7 +31,7 @@ from course_utils.grading.assignment.course import (
     read_released,
     released_path,
     source_path,
-    submissions,
+    submissions_by_student,
 )
 from course_utils.grading.gradebook import Result, open_gradebook, read_graded, results
 from course_utils.grading.sandbox.bubblewrap import Sandbox
@@ -86,7 +86,7 @@ def grade(
     course: Path, assignment: str, *, student: str | None = None, again: bool = False
 ) -> list[Result]:
     """Grade what was handed in, and write the feedback, with nbgrader's own commands."""
-    for folder in submissions(course, assignment, student):
+    for folder in submissions_by_student(course, assignment, student).values():
         complete(folder)
     options = [f"--student={student}"] if student else []
     nbgrader(course, "autograde", assignment, *options, *(["--force"] if again else []))

@@ -66,17 +66,6 @@ def check_name(course: Path) -> None:
         )
 
 
-def submissions(course: Path, assignment: str, student: str | None = None) -> list[Path]:
-    """Return the folders of an assignment's submissions, of all students or of one.
-
-    Raises
-    ------
-    AssignmentError
-        If there are none.
-    """
-    return list(submissions_by_student(course, assignment, student).values())
-
-
 def submissions_by_student(
     course: Path, assignment: str, student: str | None = None
 ) -> dict[str, Path]:

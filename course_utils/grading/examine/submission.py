@@ -14,7 +14,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from filelock import FileLock
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook, new_output
@@ -42,6 +41,7 @@ from course_utils.grading.examine.test_runner import ENDED, TestRunner, test_sto
 from course_utils.grading.sandbox import gpus
 from course_utils.grading.sandbox.limits import LAST_SECONDS, MAX_PRINTED, WATCH_SECONDS
 from course_utils.grading.sandbox.watch import Clock
+from course_utils.notebook_format import is_valid
 from course_utils.runtime import cache_dir
 from course_utils.submission.contract import ANSWER_MIME, ORDINARY, PREDICTIONS_FOLDER
 from course_utils.submission.messages import Answer, Question
@@ -398,7 +398,7 @@ def _mention(texts: Iterable[str], names: Iterable[str]) -> bool:
 
 def _plain_output(output: NotebookNode) -> NotebookNode | None:
     """Return an output of a live test without all that only the examiner may say."""
-    if not _is_valid(output):
+    if not is_valid(output, "output"):
         return None
     if output.output_type == "stream":
         return new_output("stream", name=output.name, text=output.text[:MAX_PRINTED])
@@ -415,12 +415,4 @@ def _bring_to_the_schema(cell: NotebookNode) -> None:
     """Drop what a kernel's messages said in a form that no notebook can have."""
     if type(cell.execution_count) is not int or cell.execution_count < 0:
         cell.execution_count = None
-    cell.outputs = [output for output in cell.outputs if _is_valid(output)]
-
-
-def _is_valid(output: NotebookNode) -> bool:
-    try:
-        nbformat.validate(output, ref="output", version=4)
-    except (nbformat.ValidationError, RecursionError):
-        return False
-    return True
+    cell.outputs = [output for output in cell.outputs if is_valid(output, "output")]

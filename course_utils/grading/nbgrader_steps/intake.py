@@ -46,7 +46,6 @@ from course_utils.notebook_format import (
     Repairs,
     attachments,
     cells_of,
-    is_list,
     parse,
     read_cell,
     reads,
@@ -356,7 +355,7 @@ def _add_metadata(cell: NotebookNode, found: dict[str, Any]) -> None:
         if "nbgrader" in metadata:
             name = grade_id(NotebookNode(metadata=metadata))
             cell.metadata |= {"nbgrader": NotebookNode(grade_id=name)} if name else {}
-        if is_list(metadata.get("tags")):
+        if isinstance(metadata.get("tags"), list):
             cell.metadata["tags"] = tags(metadata["tags"])
     if cell.cell_type != "code" and isinstance(found.get("attachments"), dict):
         cell["attachments"] = attachments(found["attachments"])

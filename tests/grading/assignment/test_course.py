@@ -13,7 +13,7 @@ from course_utils.grading.assignment.course import (
     course_folder,
     read_source,
     source_repairs,
-    submissions,
+    submissions_by_student,
 )
 
 
@@ -50,14 +50,14 @@ def test_a_student_who_handed_in_nothing_is_named_with_those_who_did(tmp_path):
     folder.mkdir(parents=True)
     nbformat.write(new_notebook(), folder / "a9.ipynb")
     with pytest.raises(AssignmentError, match=r"^Nothing was handed in for a9 in .*submitted\.$"):
-        submissions(tmp_path, "a9")
+        submissions_by_student(tmp_path, "a9")
     for student in ("ada", "bob", "eve"):
         (tmp_path / "submitted" / student / "a9").mkdir(parents=True)
     for asked, told in (("bobb", "Others did: bob."), ("nobody", "Others did: ada, bob, eve.")):
         with pytest.raises(AssignmentError, match=f"handed in by {asked} for a9 .* {told}$"):
-            submissions(tmp_path, "a9", asked)
+            submissions_by_student(tmp_path, "a9", asked)
     (tmp_path / "nbgrader_config.py").write_text(
         'c = get_config()\nc.CourseDirectory.student_id_exclude = "eve"\n'
     )
     with pytest.raises(AssignmentError, match="student_id_exclude leaves eve out"):
-        submissions(tmp_path, "a9", "eve")
+        submissions_by_student(tmp_path, "a9", "eve")
