@@ -15,6 +15,7 @@ from benchmarks import (
     fuzzing,
     grading,
     grading_class,
+    grading_growth,
     kills,
     loading,
     precision,
@@ -34,6 +35,7 @@ MEASUREMENTS = {
     "fuzzing": fuzzing.measure,
     "grading": grading.measure,
     "grading_class": grading_class.measure,
+    "grading_growth": grading_growth.measure,
     "kills": kills.measure,
     "book": book.measure,
 }

@@ -63,7 +63,7 @@ def measure() -> Table:
     with tempfile.TemporaryDirectory() as folder:
         stock, queue = Path(folder) / "stock", Path(folder) / "queue"
         make_course(stock, NAME)
-        _hand_in_a_class(stock)
+        hand_in_a_class(stock, CLASS)
         shutil.copytree(stock, queue)
         config = stock / "nbgrader_config.py"
         config.write_text(config.read_text() + STOCK)
@@ -150,10 +150,10 @@ def _start_kernel(manager: type[AsyncKernelManager]) -> float:
     return ready[0] - start
 
 
-def _hand_in_a_class(course: Path) -> None:
+def hand_in_a_class(course: Path, size: int) -> None:
     """Submit the lecturer's answers for each student, with slightly different networks."""
-    for number in range(CLASS):
-        folder = course / "submitted" / f"student-{number:02}" / NAME
+    for number in range(size):
+        folder = course / "submitted" / f"student-{number:03}" / NAME
         shutil.copytree(ASSIGNMENTS / "solutions" / NAME, folder)
         notebook = nbformat.read(source_path(ASSIGNMENTS, NAME), as_version=4)
         own = copy.deepcopy(notebook)
