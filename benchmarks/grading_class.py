@@ -12,7 +12,6 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from unittest import mock
 
 import keras
 import nbformat
@@ -24,11 +23,10 @@ from nbgrader.api import Gradebook
 from benchmarks.grading import ASSIGNMENTS, make_course
 from benchmarks.tables import Table
 from course_utils import load_cifar10
-from course_utils.grading.assignment.course import nbgrader, source_path
+from course_utils.grading.assignment.course import CONFIG, nbgrader, source_path
 from course_utils.grading.class_grading import FAILED, grade_class
 from course_utils.grading.examine.kernel import SandboxKernelManager
 from course_utils.grading.examine.submission import staged
-from course_utils.grading.gradebook import Writer
 from course_utils.grading.inside.predictor import predict
 from course_utils.grading.sandbox import fork_server
 from course_utils.runtime import available_cores, setup
@@ -50,6 +48,19 @@ c.Autograde.autograde_preprocessors = [
 ]
 c.Execute.timeout = 180
 """
+# Pages of the feedback that are empty: nbgrader writes the feedback with another command.
+WITHOUT_FEEDBACK = """
+from nbconvert.exporters import Exporter
+
+class NoPage(Exporter):
+    file_extension = ".html"
+
+    def from_notebook_node(self, nb, resources=None, **settings):
+        return "", super().from_notebook_node(nb, resources, **settings)[1]
+
+c.GenerateFeedback.exporter_class = NoPage
+c.GenerateFeedback.preprocessors = []
+"""
 
 # Points by student and test.
 Scores = dict[str, dict[str, float | None]]
@@ -58,31 +69,29 @@ Scores = dict[str, dict[str, float | None]]
 def measure() -> Table:
     """Grade in both ways, nbgrader's first; the scores must be the same.
 
-    Both leave out the feedback, which nbgrader writes with another command.
+    Neither renders the feedback.
     """
     with tempfile.TemporaryDirectory() as folder:
         stock, queue = Path(folder) / "stock", Path(folder) / "queue"
         make_course(stock, NAME)
         hand_in_a_class(stock, CLASS)
         shutil.copytree(stock, queue)
-        config = stock / "nbgrader_config.py"
-        config.write_text(config.read_text() + STOCK)
+        for course, settings in ((stock, STOCK), (queue, WITHOUT_FEEDBACK)):
+            config = course / CONFIG
+            config.write_text(config.read_text() + settings)
         seconds = {}
         start = time.perf_counter()
         nbgrader(stock, "autograde", NAME)
         seconds["stock"] = time.perf_counter() - start
         print(seconds, flush=True)
         start = time.perf_counter()
-        with mock.patch.multiple(
-            Writer, write_feedback=lambda *_: "", has_feedback=lambda *_: True
-        ):
-            outcomes = grade_class(queue, NAME)
-            seconds["queue"] = time.perf_counter() - start
-            print(seconds, flush=True)
-            assert not any(outcome.state == FAILED for outcome in outcomes), outcomes
-            start = time.perf_counter()
-            grade_class(queue, NAME)
-            seconds["again"] = time.perf_counter() - start
+        outcomes = grade_class(queue, NAME)
+        seconds["queue"] = time.perf_counter() - start
+        print(seconds, flush=True)
+        assert not any(outcome.state == FAILED for outcome in outcomes), outcomes
+        start = time.perf_counter()
+        grade_class(queue, NAME)
+        seconds["again"] = time.perf_counter() - start
         differences = _differences(_scores(stock), _scores(queue))
     ratio = seconds["stock"] / seconds["queue"]
     rows = [

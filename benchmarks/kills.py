@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import signal
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from unittest import mock
 
 from distributed import Client, LocalCluster
 
@@ -97,17 +97,28 @@ def _killer(program: str) -> Iterator[tuple[Callable[[], bool], str | None]]:
     if program == "fork server":
         yield lambda: _kill(fork_server.shared()._process.pid), None
         return
-    pids: list[int] = []
-    start = fork_server.ForkServer.start
+    started = _Started(program)
+    fork_server.log.addHandler(started)
+    fork_server.log.setLevel(logging.DEBUG)
+    try:
+        yield lambda: bool(started.pids) and _kill(started.pids[-1]), None
+    finally:
+        fork_server.log.setLevel(logging.NOTSET)
+        fork_server.log.removeHandler(started)
 
-    def recorded(self: fork_server.ForkServer, function: str, *arguments: object) -> int:
-        pid = start(self, function, *arguments)
-        if f".{program}:" in function:
-            pids.append(pid)
-        return pid
 
-    with mock.patch.object(fork_server.ForkServer, "start", recorded):
-        yield lambda: bool(pids) and _kill(pids[-1]), None
+class _Started(logging.Handler):
+    """Remembers the processes of one program, from the log of the fork server."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__()
+        self.pids: list[int] = []
+        self._program = program
+
+    def emit(self, record: logging.LogRecord) -> None:
+        function, pid = record.args or ("", 0)
+        if f".{self._program}:" in str(function):
+            self.pids.append(int(pid))
 
 
 def _later(kill: Callable[[], bool], seconds: float) -> bool:

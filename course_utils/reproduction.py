@@ -120,10 +120,10 @@ def reported_and_measured(*patterns: str, folder: Path = RECORDS) -> pd.DataFram
     Returns
     -------
     pandas.DataFrame
-        Columns: design, summary, reported, reported_epochs, parameters, the columns of
-        `summarise` (with ``measured`` in place of ``accuracy``), and difference. All accuracies
-        are fractions between 0 and 1. Unknown values are NaN, and ``runs`` is 0 if there is no
-        record.
+        Columns: design, parent (empty if it has none), summary, reported, reported_epochs,
+        parameters, the columns of `summarise` (with ``measured`` in place of ``accuracy``), and
+        difference. All accuracies are fractions between 0 and 1. Unknown values are NaN, and
+        ``runs`` is 0 if there is no record.
 
     Raises
     ------
@@ -141,6 +141,7 @@ def reported_and_measured(*patterns: str, folder: Path = RECORDS) -> pd.DataFram
     table = pd.DataFrame(
         {
             "design": [design.name for design in designs],
+            "parent": [design.parent for design in designs],
             "summary": [design.summary for design in designs],
             "reported": [design.reported.get("test_accuracy", np.nan) for design in designs],
             "reported_epochs": [design.reported_epochs or np.nan for design in designs],

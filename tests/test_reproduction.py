@@ -21,6 +21,12 @@ SMALL = "fast/mnist-200"  # seconds on the drawn digits
 ORDER = ("zoo", "reproduce", SMALL, "--seeds", "3", "--data", "stand-in", "--out")
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Keep the tests from the trainings in the user's cache, which may be paused."""
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+
+
 def course(*arguments, **environment):
     command = [sys.executable, "-m", "course_utils.cli", *map(str, arguments)]
     return subprocess.run(
@@ -54,11 +60,10 @@ def test_a_killed_call_goes_on_where_it_was(tmp_path):
 
 @pytest.mark.process
 def test_a_killed_training_goes_on_after_its_last_epoch(tmp_path):
-    states, record = States(tmp_path / "training"), tmp_path / "record.json"
+    states, record = States(tmp_path / "cache" / "training"), tmp_path / "record.json"
     place = states.place(SMALL, 0)
     order = ("zoo", "train", SMALL, "--epochs", "40", "--data", "stand-in", "--resume", "--record")
     command = [sys.executable, "-m", "course_utils.cli", *order, record]
-    environment = os.environ | {"COURSE_CACHE": str(tmp_path)}
 
     def epochs():
         state = read_state(place)
@@ -66,14 +71,14 @@ def test_a_killed_training_goes_on_after_its_last_epoch(tmp_path):
 
     before = 0
     for _ in range(2):
-        killed = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        killed = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         wait_for(lambda seen=before: epochs() > seen, seconds=200)
         killed.kill()
         killed.wait()
         before = epochs()
         assert before < 40
         assert not states.is_open(SMALL, 0)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert f"epoch {before + 1:>2}/40" in done.stdout
     assert "epoch  1/40" not in done.stdout
@@ -85,23 +90,22 @@ def test_a_killed_training_goes_on_after_its_last_epoch(tmp_path):
 
 @pytest.mark.process
 def test_runs_in_the_background_have_the_lowest_priority_and_can_be_paused(tmp_path):
-    environment = os.environ | {"COURSE_CACHE": str(tmp_path)}
     command = [sys.executable, "-m", "course_utils.cli", "zoo", "reproduce", SMALL, "--missing"]
     command += ["--data", "stand-in", "--out", tmp_path / "records"]
     order = ["zoo", "reproduce", SMALL, "--out", tmp_path / "records"]
-    course(*order, "--pause", COURSE_CACHE=str(tmp_path))
-    states = States(tmp_path / "training")
-    started = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    course(*order, "--pause")
+    states = States(tmp_path / "cache" / "training")
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: states.is_open(SMALL, 0), seconds=300)
         (child,) = psutil.Process(started.pid).children()
         assert child.nice() == 19
         assert child.environ()["COURSE_THREADS"] == "1"
-        told = course(*order, "--status", COURSE_CACHE=str(tmp_path)).stdout
+        told = course(*order, "--status").stdout
         assert "1 running" in told
         assert "paused" in told
         assert started.poll() is None
-        course(*order, "--unpause", COURSE_CACHE=str(tmp_path))
+        course(*order, "--unpause")
         printed, _ = started.communicate(timeout=200)
     finally:
         started.kill()
@@ -113,11 +117,10 @@ def test_runs_in_the_background_have_the_lowest_priority_and_can_be_paused(tmp_p
 @pytest.mark.process
 @pytest.mark.train
 def test_a_training_ends_with_its_parent_even_if_only_the_parent_is_killed(tmp_path):
-    states = States(tmp_path / "training")
+    states = States(tmp_path / "cache" / "training")
     states.set_paused(True)  # The training then cannot end by itself.
     command = [sys.executable, "-m", "course_utils.cli", *ORDER, tmp_path / "records"]
-    environment = os.environ | {"COURSE_CACHE": str(tmp_path)}
-    parent = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    parent = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     wait_for(lambda: states.is_open(SMALL, 0), seconds=200)
     (child,) = psutil.Process(parent.pid).children()
     assert "course_utils.reproduction_child" in child.cmdline()
@@ -244,7 +247,7 @@ def test_the_cheapest_network_is_first():
 
 
 def test_progress_says_what_is_finished_begun_and_left(tmp_path):
-    states = States(tmp_path / "training")
+    states = States(tmp_path / "cache" / "training")
     runs = reproduction.plan(["dl/1", "proyectos/0", "proyectos/1", "dl/5"], 1, tmp_path)
     record = networks_record("dl/1").model_copy(update={"recipe": zoo.recipe("dl/1")})
     record.save(runs[0].record)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import nbgrader.api
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from nbgrader.api import Assignment, MissingEntry, SubmittedAssignment
@@ -22,9 +21,9 @@ from nbgrader.apps import NbGraderAPI
 from nbgrader.converters import Autograde, GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.utils import capture_log
-from sqlalchemy import Engine, Transaction, create_engine
+from sqlalchemy import Engine, Transaction, create_engine, event
 from sqlalchemy.exc import SAWarning
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 from traitlets import Instance, List
 from traitlets.config import LazyConfigValue
 
@@ -354,19 +353,20 @@ class Writer:
 def one_transaction(engine: Engine) -> Iterator[Transaction]:
     """Commit everything that nbgrader writes in the block at its end, or nothing.
 
-    nbgrader opens the gradebook and commits many times for one submission. In the block, all of its
-    sessions join one transaction, which their commits do not end. For that, nbgrader must open this
-    connection instead of its own, and neither nbgrader nor SQLAlchemy has a setting for it.
+    nbgrader opens the gradebook and commits many times for one submission. In the block, all
+    sessions join one transaction, which their commits do not end.
     """
     with engine.connect() as connection, connection.begin() as transaction:
-        # nbgrader treats the connection as its own engine and disposes of it.
-        connection.dispose = lambda: None  # type: ignore[attr-defined]
-        nbgrader.api.create_engine = lambda *_, **__: connection
+
+        def join(session: Session, _: SessionTransaction) -> None:
+            session.bind = connection
+
+        event.listen(Session, "after_transaction_create", join)
         try:
             with warnings.catch_warnings(action="ignore", category=SAWarning):
                 yield transaction
         finally:
-            nbgrader.api.create_engine = create_engine
+            event.remove(Session, "after_transaction_create", join)
 
 
 def _digest(submission: Submission) -> str:

@@ -46,8 +46,8 @@ class Design:
     ----------
     name : str
         The name in the zoo, ``document/network``.
-    summary : str
-        One sentence about the network.
+    about : str
+        What the network is; if it has a parent, how it differs from it. See `summary`.
     build : callable
         A function that returns a new, uncompiled `keras.Model`. If `starts_from` names a network,
         it takes a trained model of that network.
@@ -67,6 +67,8 @@ class Design:
         A contradiction in the document, and the correction.
     dataset : str
         The data set that it is for, a key of the catalogue such as ``"cifar10"``.
+    parent : str
+        The network of which it is a variant; empty if it is described by itself.
     starts_from : str
         The network whose trained weights it starts from; empty if it starts anew.
     features : Features, optional
@@ -75,7 +77,7 @@ class Design:
     """
 
     name: str
-    summary: str
+    about: str
     build: Callable[..., keras.Model]
     recipe: Recipe
     parameters: int
@@ -85,8 +87,14 @@ class Design:
     note: str = ""
     misprint: str = ""
     dataset: str = DEFAULT
+    parent: str = ""
     starts_from: str = ""
     features: Features | None = None
+
+    @property
+    def summary(self) -> str:
+        """One sentence about the network, which begins with the name of its parent."""
+        return f"{self.parent} {self.about}".strip()
 
     @property
     def expected_epochs(self) -> int:

@@ -58,7 +58,7 @@ LAST_PARAMETERS: ParameterCounts = {"parameters": 559_978, "frozen": 896}
 DESIGNS = [
     Design(
         name="dl/1",
-        summary="Two convolutions and a max-pooling.",
+        about="Two convolutions and a max-pooling.",
         build=partial(network, (32,), batch_normalisation=False),
         recipe=ADAM,
         parameters=92_074,
@@ -67,7 +67,8 @@ DESIGNS = [
     ),
     Design(
         name="dl/2",
-        summary="dl/1 with a second block of 64 filters.",
+        parent="dl/1",
+        about="with a second block of 64 filters.",
         build=partial(network, (32, 64), batch_normalisation=False),
         recipe=ADAM,
         parameters=106_538,
@@ -76,7 +77,8 @@ DESIGNS = [
     ),
     Design(
         name="dl/3",
-        summary="dl/2 with BatchNorm after each convolution.",
+        parent="dl/2",
+        about="with BatchNorm after each convolution.",
         build=partial(network, (32, 64)),
         recipe=ADAM,
         parameters=107_306,
@@ -86,7 +88,8 @@ DESIGNS = [
     ),
     Design(
         name="dl/4",
-        summary="dl/3 with dropout of 0.2 after each block.",
+        parent="dl/3",
+        about="with dropout of 0.2 after each block.",
         build=partial(network, (32, 64), dropout=(0.2, 0.2)),
         recipe=ADAM,
         parameters=107_306,
@@ -100,7 +103,8 @@ DESIGNS = [
     ),
     Design(
         name="dl/5",
-        summary="dl/4 with a third block of 64 filters.",
+        parent="dl/4",
+        about="with a third block of 64 filters.",
         build=partial(network, (32, 64, 64), dropout=(0.2, 0.2, 0.2)),
         recipe=ADAM,
         parameters=150_954,
@@ -110,7 +114,8 @@ DESIGNS = [
     ),
     Design(
         name="dl/6",
-        summary="dl/5 with 128 filters in the third block and two dense layers.",
+        parent="dl/5",
+        about="with 128 filters in the third block and two dense layers.",
         build=partial(network, (32, 64, 128), dropout=(0.2, 0.2, 0.2), dense=(128, 64)),
         recipe=ADAM,
         **LAST_PARAMETERS,
@@ -119,7 +124,8 @@ DESIGNS = [
     ),
     Design(
         name="dl/7",
-        summary="dl/6 with dropout that rises from block to block: 0.2, 0.3, 0.4.",
+        parent="dl/6",
+        about="with dropout that rises from block to block: 0.2, 0.3, 0.4.",
         build=LAST,
         recipe=ADAM,
         **LAST_PARAMETERS,
@@ -129,7 +135,8 @@ DESIGNS = [
     ),
     Design(
         name="dl/8",
-        summary="dl/7 in batches of 256 images.",
+        parent="dl/7",
+        about="in batches of 256 images.",
         build=LAST,
         recipe=ADAM.replace(batch_size=256),
         **LAST_PARAMETERS,
@@ -138,7 +145,8 @@ DESIGNS = [
     ),
     Design(
         name="dl/9",
-        summary="dl/8, stopped when the validation loss no longer falls.",
+        parent="dl/8",
+        about="stopped when the validation loss no longer falls.",
         build=LAST,
         recipe=ADAM.replace(
             batch_size=256,
@@ -152,7 +160,8 @@ DESIGNS = [
     ),
     Design(
         name="dl/10",
-        summary="dl/9 with augmentation, batches of 516 images and more patience.",
+        parent="dl/9",
+        about="with augmentation, batches of 516 images and more patience.",
         build=LAST,
         recipe=ADAM.replace(
             batch_size=516,

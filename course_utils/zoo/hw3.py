@@ -117,7 +117,7 @@ BASE_PARAMETERS = 435_434
 DESIGNS = [
     Design(
         name="hw3/base",
-        summary="Three blocks of two convolutions, two dense layers; the model all others vary.",
+        about="Three blocks of two convolutions, two dense layers; the model all others vary.",
         build=network,
         recipe=RECIPE,
         parameters=BASE_PARAMETERS,
@@ -126,7 +126,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/2-blocks",
-        summary="Two blocks of 32 and 16 filters, one dense layer of 64.",
+        about="Two blocks of 32 and 16 filters, one dense layer of 64.",
         build=partial(network, filters=(32, 16), dense=(64,), poolings=1),
         recipe=RECIPE,
         parameters=83_338,
@@ -135,7 +135,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/4-blocks",
-        summary="A fourth block of 256 filters; dense layers of 512, 128 and 32.",
+        about="A fourth block of 256 filters; dense layers of 512, 128 and 32.",
         build=partial(network, filters=(32, 64, 128, 256), dense=(512, 128, 32), poolings=1),
         recipe=RECIPE,
         parameters=1_767_178,
@@ -144,7 +144,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/kernel-5",
-        summary="Kernels of 5x5 in place of 3x3.",
+        about="Kernels of 5x5 in place of 3x3.",
         build=partial(network, kernel=5),
         recipe=RECIPE,
         parameters=944_874,
@@ -153,7 +153,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/double",
-        summary="Twice as many filters.",
+        about="Twice as many filters.",
         build=partial(network, filters=(64, 128, 256)),
         recipe=RECIPE,
         parameters=1_424_906,
@@ -161,7 +161,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/half",
-        summary="Half as many filters.",
+        about="Half as many filters.",
         build=partial(network, filters=(16, 32, 64)),
         recipe=RECIPE,
         parameters=154_970,
@@ -169,7 +169,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/quarter",
-        summary="A quarter as many filters.",
+        about="A quarter as many filters.",
         build=partial(network, filters=(8, 16, 32)),
         recipe=RECIPE,
         parameters=68_306,
@@ -178,7 +178,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/valid-padding",
-        summary="Padding in the last convolution only; one max-pooling less.",
+        about="Padding in the last convolution only; one max-pooling less.",
         build=valid_padding,
         recipe=RECIPE,
         parameters=337_130,
@@ -186,7 +186,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/dropout-0.1",
-        summary="Dropout of 0.1 after each block and each dense layer.",
+        about="Dropout of 0.1 after each block and each dense layer.",
         build=partial(network, dropout=0.1),
         recipe=RECIPE,
         parameters=BASE_PARAMETERS,
@@ -194,7 +194,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/dropout-0.2",
-        summary="Dropout of 0.2 after each block and each dense layer.",
+        about="Dropout of 0.2 after each block and each dense layer.",
         build=partial(network, dropout=0.2),
         recipe=RECIPE,
         parameters=BASE_PARAMETERS,
@@ -203,7 +203,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/dropout-0.3",
-        summary="Dropout of 0.3 after each block and each dense layer.",
+        about="Dropout of 0.3 after each block and each dense layer.",
         build=partial(network, dropout=0.3),
         recipe=RECIPE,
         parameters=BASE_PARAMETERS,
@@ -211,7 +211,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/l1l2",
-        summary="An L1 penalty of 0.00001 and an L2 penalty of 0.0001 on the kernels.",
+        about="An L1 penalty of 0.00001 and an L2 penalty of 0.0001 on the kernels.",
         build=partial(network, l1_l2=(1e-5, 1e-4)),
         recipe=RECIPE,
         parameters=BASE_PARAMETERS,
@@ -220,7 +220,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/l1l2-strong",
-        summary="L1 and L2 penalties of 0.3: nothing is learnt.",
+        about="L1 and L2 penalties of 0.3: nothing is learnt.",
         build=partial(network, l1_l2=(0.3, 0.3)),
         recipe=RECIPE,
         parameters=BASE_PARAMETERS,
@@ -228,7 +228,7 @@ DESIGNS = [
     ),
     Design(
         name="hw3/transfer-features",
-        summary="A head on the features of a frozen MobileNet.",
+        about="A head on the features of a frozen MobileNet.",
         build=on_features,
         recipe=RECIPE.replace(epochs=8, early_stopping=None),
         parameters=2_442_378,
@@ -240,7 +240,8 @@ DESIGNS = [
     ),
     Design(
         name="hw3/transfer-finetune",
-        summary="hw3/transfer-features, trained on with the last blocks of its MobileNet.",
+        parent="hw3/transfer-features",
+        about="trained on with the last blocks of its MobileNet.",
         build=fine_tuned,
         recipe=RECIPE.replace(
             learning_rate=3e-4,

@@ -117,7 +117,7 @@ WIDE_PARAMETERS = 1_172_410
 DESIGNS = [
     Design(
         name="hw5/simple",
-        summary="Two convolutions and a dense layer, dropout, weight vectors of 3 at most.",
+        about="Two convolutions and a dense layer, dropout, weight vectors of 3 at most.",
         build=simple,
         recipe=sgd(epochs=25, batch_size=32),
         parameters=4_210_090,
@@ -126,7 +126,7 @@ DESIGNS = [
     ),
     Design(
         name="hw5/large",
-        summary="Six convolutions in three blocks, two dense layers, dropout throughout.",
+        about="Six convolutions in three blocks, two dense layers, dropout throughout.",
         build=large,
         recipe=sgd(epochs=25, batch_size=64),
         parameters=LARGE_PARAMETERS,
@@ -136,7 +136,8 @@ DESIGNS = [
     ),
     Design(
         name="hw5/large-100",
-        summary="hw5/large trained for 100 epochs.",
+        parent="hw5/large",
+        about="trained for 100 epochs.",
         build=large,
         recipe=sgd(epochs=100, batch_size=64),
         parameters=LARGE_PARAMETERS,
@@ -145,7 +146,8 @@ DESIGNS = [
     ),
     Design(
         name="hw5/large-less-dropout",
-        summary="hw5/large with dropout at its beginning and its end only.",
+        parent="hw5/large",
+        about="with dropout at its beginning and its end only.",
         build=partial(large, dropout_everywhere=False),
         recipe=sgd(epochs=25, batch_size=64),
         parameters=LARGE_PARAMETERS,
@@ -154,7 +156,7 @@ DESIGNS = [
     ),
     Design(
         name="hw5/wide",
-        summary="Three blocks of 48, 96 and 192 filters, without dropout.",
+        about="Three blocks of 48, 96 and 192 filters, without dropout.",
         build=wide,
         recipe=ADAM,
         parameters=WIDE_PARAMETERS,
@@ -163,7 +165,8 @@ DESIGNS = [
     ),
     Design(
         name="hw5/wide-aug",
-        summary="hw5/wide, trained on for 200 epochs with zoom and flips.",
+        parent="hw5/wide",
+        about="trained on for 200 epochs with zoom and flips.",
         build=wide_from,
         recipe=ADAM.replace(epochs=200, augmentation=ZOOMED_AND_FLIPPED),
         parameters=WIDE_PARAMETERS,
@@ -173,7 +176,7 @@ DESIGNS = [
     ),
     Design(
         name="hw5/wide-aug-dropout",
-        summary="The layers of hw5/wide with dropout, trained anew with zoom and flips.",
+        about="The layers of hw5/wide with dropout, trained anew with zoom and flips.",
         build=partial(wide, dropout=True),
         recipe=ADAM.replace(augmentation=ZOOMED_AND_FLIPPED),
         parameters=WIDE_PARAMETERS,
@@ -182,7 +185,7 @@ DESIGNS = [
     ),
     Design(
         name="hw5/batchnorm",
-        summary="Three blocks with BatchNorm and dropout, shifts and flips.",
+        about="Three blocks with BatchNorm and dropout, shifts and flips.",
         build=batchnorm,
         recipe=sgd(
             epochs=50,

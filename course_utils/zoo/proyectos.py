@@ -101,7 +101,7 @@ DENSE_262_056 = (
 DESIGNS = [
     Design(
         name="proyectos/0",
-        summary="One convolution, one max-pooling, one dense layer of 32.",
+        about="One convolution, one max-pooling, one dense layer of 32.",
         build=partial(SINGLE, filters=(32,), dropout=()),
         recipe=ADAM.replace(epochs=20),
         parameters=263_402,
@@ -110,7 +110,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/1",
-        summary="proyectos/0 with a second convolution and max-pooling.",
+        parent="proyectos/0",
+        about="with a second convolution and max-pooling.",
         build=partial(SINGLE, filters=(32, 32), dropout=()),
         recipe=ADAM,
         parameters=76_042,
@@ -119,7 +120,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/2",
-        summary="proyectos/1 with a third convolution and max-pooling.",
+        parent="proyectos/1",
+        about="with a third convolution and max-pooling.",
         build=partial(SINGLE, filters=(32, 32, 32), dropout=()),
         recipe=ADAM,
         parameters=36_138,
@@ -128,7 +130,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/3",
-        summary="proyectos/2 with a fourth convolution and max-pooling, for 100 epochs.",
+        parent="proyectos/2",
+        about="with a fourth convolution and max-pooling, for 100 epochs.",
         build=partial(SINGLE, filters=(32, 32, 32, 32), dropout=()),
         recipe=ADAM.replace(epochs=100),
         parameters=33_098,
@@ -137,7 +140,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/4",
-        summary="proyectos/3 with 32, 64, 128 and 256 filters, stopped early.",
+        parent="proyectos/3",
+        about="with 32, 64, 128 and 256 filters, stopped early.",
         build=partial(SINGLE, dropout=()),
         recipe=PATIENT.replace(early_stopping=stopping(10, "val_accuracy")),
         parameters=421_546,
@@ -146,7 +150,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/5",
-        summary="proyectos/4 with dropout of 0.2 after each max-pooling.",
+        parent="proyectos/4",
+        about="with dropout of 0.2 after each max-pooling.",
         build=partial(SINGLE, dropout=(0.2, 0.2, 0.2, 0.2)),
         recipe=PATIENT,
         parameters=421_546,
@@ -155,7 +160,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/6",
-        summary="proyectos/5 with a dense layer of 64.",
+        parent="proyectos/5",
+        about="with a dense layer of 64.",
         build=partial(EQUAL_DROPOUT, doubled=0),
         recipe=PATIENT,
         parameters=454_666,
@@ -164,7 +170,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/7",
-        summary="proyectos/6 with two convolutions in the first block.",
+        parent="proyectos/6",
+        about="with two convolutions in the first block.",
         build=partial(EQUAL_DROPOUT, doubled=1),
         recipe=PATIENT,
         parameters=463_914,
@@ -173,7 +180,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/8",
-        summary="proyectos/7 with two convolutions in every block.",
+        parent="proyectos/7",
+        about="with two convolutions in every block.",
         build=EQUAL_DROPOUT,
         recipe=PATIENT,
         parameters=1_238_506,
@@ -183,7 +191,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/9a",
-        summary="proyectos/8 with dropout of 0.3.",
+        parent="proyectos/8",
+        about="with dropout of 0.3.",
         build=partial(network, dropout=(0.3, 0.3, 0.3, 0.3), dense=(64,)),
         recipe=PATIENT,
         parameters=1_238_506,
@@ -195,7 +204,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/9b",
-        summary="proyectos/8 with dropout that rises: 0.25, 0.3, 0.4, 0.5.",
+        parent="proyectos/8",
+        about="with dropout that rises: 0.25, 0.3, 0.4, 0.5.",
         build=partial(network, dense=(64,)),
         recipe=PATIENT,
         parameters=1_238_506,
@@ -205,7 +215,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/10",
-        summary="proyectos/9b with a second dense layer of 64.",
+        parent="proyectos/9b",
+        about="with a second dense layer of 64.",
         build=partial(network, dense=(64, 64)),
         recipe=PATIENT,
         parameters=1_242_666,
@@ -215,7 +226,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/11",
-        summary="proyectos/10 with dense layers of 512.",
+        parent="proyectos/10",
+        about="with dense layers of 512.",
         build=network,
         recipe=PATIENT,
         parameters=1_964_842,
@@ -225,7 +237,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/12",
-        summary="proyectos/11 with BatchNorm at the end of the first block.",
+        parent="proyectos/11",
+        about="with BatchNorm at the end of the first block.",
         build=partial(network, batch_normalisation=True),
         recipe=PATIENT,
         parameters=1_964_970,
@@ -236,7 +249,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/13",
-        summary="proyectos/12 with BatchNorm between the dense layers, too.",
+        parent="proyectos/12",
+        about="with BatchNorm between the dense layers, too.",
         build=NORMALISED,
         recipe=PATIENT,
         **NORMALISED_PARAMETERS,
@@ -249,7 +263,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/14",
-        summary="proyectos/13 with He's uniform initialisation of the convolutions.",
+        parent="proyectos/13",
+        about="with He's uniform initialisation of the convolutions.",
         build=HE_UNIFORM,
         recipe=PATIENT,
         **NORMALISED_PARAMETERS,
@@ -259,7 +274,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/15",
-        summary="proyectos/14 in batches of 128 images, with more patience.",
+        parent="proyectos/14",
+        about="in batches of 128 images, with more patience.",
         build=HE_UNIFORM,
         recipe=SMALLER_BATCHES,
         **NORMALISED_PARAMETERS,
@@ -269,7 +285,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/15b",
-        summary="proyectos/15 at half the learning rate.",
+        parent="proyectos/15",
+        about="at half the learning rate.",
         build=HE_UNIFORM,
         recipe=SMALLER_BATCHES.replace(learning_rate=5e-4),
         **NORMALISED_PARAMETERS,
@@ -281,7 +298,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/16",
-        summary="proyectos/15 with augmentation, 300 epochs of 100 batches, never stopped.",
+        parent="proyectos/15",
+        about="with augmentation, 300 epochs of 100 batches, never stopped.",
         build=HE_UNIFORM,
         recipe=SMALLER_BATCHES.replace(
             epochs=300,
@@ -307,7 +325,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/17",
-        summary="proyectos/15 with an L2 penalty on all layers, trained by SGD with momentum.",
+        parent="proyectos/15",
+        about="with an L2 penalty on all layers, trained by SGD with momentum.",
         build=PENALISED,
         recipe=SGD.replace(epochs=300, early_stopping=stopping(patience=30)),
         **NORMALISED_PARAMETERS,
@@ -317,7 +336,8 @@ DESIGNS = [
     ),
     Design(
         name="proyectos/18",
-        summary="proyectos/17 with augmentation, until 90% are right; the best weights are kept.",
+        parent="proyectos/17",
+        about="with augmentation, until 90% are right; the best weights are kept.",
         build=PENALISED,
         recipe=SGD.replace(
             batch_size=400,

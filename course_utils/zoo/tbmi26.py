@@ -83,7 +83,7 @@ def final() -> keras.Model:
 DESIGNS = [
     Design(
         name="tbmi26/mnist-200",
-        summary="The first lab: one hidden layer of 200 units on MNIST.",
+        about="The first lab: one hidden layer of 200 units on MNIST.",
         build=partial(fully_connected, widths=(200,), shape=(28, 28, 1)),
         recipe=SGD.replace(epochs=10),
         parameters=159_010,
@@ -93,7 +93,7 @@ DESIGNS = [
     ),
     Design(
         name="tbmi26/fully-connected",
-        summary="Two hidden layers of 3,072 and 1,000 tanh units.",
+        about="Two hidden layers of 3,072 and 1,000 tanh units.",
         build=fully_connected,
         recipe=SGD,
         parameters=12_523_266,
@@ -102,7 +102,7 @@ DESIGNS = [
     ),
     Design(
         name="tbmi26/cnn",
-        summary="Three convolutions with max-pooling and one dense layer.",
+        about="Three convolutions with max-pooling and one dense layer.",
         build=cnn,
         recipe=SGD,
         parameters=81_834,
@@ -111,7 +111,7 @@ DESIGNS = [
     ),
     Design(
         name="tbmi26/dropout",
-        summary="The CNN with dropout of 0.2 after each max-pooling.",
+        about="The CNN with dropout of 0.2 after each max-pooling.",
         build=partial(cnn, dropout=0.2),
         recipe=SGD,
         parameters=81_834,
@@ -120,7 +120,7 @@ DESIGNS = [
     ),
     Design(
         name="tbmi26/batchnorm",
-        summary="The CNN with batch normalisation before each ReLU of its convolutions.",
+        about="The CNN with batch normalisation before each ReLU of its convolutions.",
         build=partial(cnn, batch_normalisation=True),
         recipe=SGD,
         parameters=82_698,
@@ -129,7 +129,7 @@ DESIGNS = [
     ),
     Design(
         name="tbmi26/final",
-        summary="Convolution, BatchNorm, ReLU, max-pooling and dropout, three times; then dense.",
+        about="Convolution, BatchNorm, ReLU, max-pooling and dropout, three times; then dense.",
         build=final,
         recipe=Recipe(
             optimizer="adam",

@@ -38,6 +38,21 @@ def test_every_network_is_for_a_data_set_of_the_catalogue():
     assert {zoo.design(name).dataset for name in zoo.names()} <= set(SPECS)
 
 
+def test_a_variant_names_its_parent_once():
+    designs = [zoo.design(name) for name in zoo.names()]
+    seen = [""]
+    for design in designs:
+        assert design.parent in seen  # which comes before its variants
+        assert design.summary.startswith(design.parent)
+        assert not design.about.startswith(tuple(zoo.names()))
+        seen.append(design.name)
+    parents = {d.name: d.parent for d in designs if d.name.startswith("proyectos/")}
+    assert parents["proyectos/0"] == ""
+    assert parents["proyectos/9b"] == "proyectos/8"
+    assert parents["proyectos/17"] == "proyectos/15"
+    assert zoo.design("dl/2").summary == "dl/1 with a second block of 64 filters."
+
+
 def test_the_cnn_by_hand():
     assert CNN == 81_834
 

@@ -43,7 +43,9 @@ def _prepare_tensorflow() -> None:
     # TensorFlow sorts all of its kernels when the first one is looked up.
     get_registered_kernels_for_op("NoOp")
     # TensorFlow wraps each eager operation in a function, and searches all kernels for a oneDNN
-    # version of it. That doubles the time until a network is loaded, and no setting turns it off.
+    # version of it. That doubles the time until a network is loaded. TensorFlow switches this on in
+    # `Context.ensure_initialized`, whatever `tf.config` and the environment say, so the call that
+    # does so is replaced: see "What is replaced at run time" in ARCHITECTURE.md.
     as_function = pywrap_tfe.TFE_ContextOptionsSetRunEagerOpAsFunction
     pywrap_tfe.TFE_ContextOptionsSetRunEagerOpAsFunction = lambda options, _: as_function(
         options, False

@@ -10,6 +10,7 @@ import atexit
 import errno
 import importlib
 import itertools
+import logging
 import os
 import resource
 import select
@@ -53,6 +54,9 @@ QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LE
          "HDF5_USE_FILE_LOCKING": "FALSE"}  # fmt: skip
 
 FROM_SERVER: TypeAdapter[Started | Ended] = TypeAdapter(Started | Ended)
+
+# Every program that is started, with its process id; nothing else is logged here.
+log = logging.getLogger(__name__)
 
 _starting = threading.Lock()
 _servers: dict[str, ForkServer] = {}
