@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import random
 import signal
 import statistics
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from distributed import Client, LocalCluster
@@ -25,109 +27,143 @@ from course_utils.grading.sandbox import fork_server
 
 NAME = "a0-mnist"
 KILLS = 50
+# Calls in which the program has ended before it is killed do not count; there are at most so many.
+CALLS = 3 * KILLS
 PROGRAMS = ("kernel", "predictor", "examiner", "fork server", "worker")
+START_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A program to kill.
+
+    Attributes
+    ----------
+    get_ready : callable
+        Is called before each call of ``course grade``.
+    find : callable
+        Returns the process id, as soon as the program runs.
+    scheduler : str, optional
+        Address of the scheduler whose workers grade.
+    """
+
+    get_ready: Callable[[], object]
+    find: Callable[[], int]
+    scheduler: str | None = None
 
 
 def measure() -> Table:
-    """Kill each program of `PROGRAMS` in as many calls of ``course grade``."""
+    """Kill each program of `PROGRAMS` so many times, in as many calls of ``course grade``."""
+    # A worker logs the traceback of each examination that fails.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     rows = []
     for program in PROGRAMS:
-        with tempfile.TemporaryDirectory() as folder, _killer(program) as (kill, scheduler):
-            rows.append(_row(program, Path(folder), kill, scheduler))
+        with tempfile.TemporaryDirectory() as folder, _target(program) as target:
+            rows.append([program, *_row(Path(folder), target)])
         print(rows[-1], flush=True)
-    headings = ["killed", "calls", "killed in time", "graded", "not graded", "graded by the next "
-                "call", "other scores"]  # fmt: skip
+    headings = [f"program, {NAME}", "kills", "graded", "not graded", "graded by the next call",
+                "other scores"]  # fmt: skip
     return Table("Kills at random moments", headings, rows)
 
 
-def _row(program: str, course: Path, kill: Callable[[], bool], scheduler: str | None) -> list[str]:
-    """Grade again and again, and kill a program each time."""
+def _row(course: Path, target: _Target) -> list[str]:
+    """Grade again and again, and kill the program each time."""
     hand_in(course, NAME)
-
-    def grade(again: bool) -> str:
-        (outcome,) = grade_class(course, NAME, again=again, scheduler=scheduler)
-        return outcome.state
-
-    def score() -> float:
-        (graded,) = results(course, NAME)
-        return graded.score
-
-    seconds = []
-    for _ in range(3):
-        started = time.monotonic()
-        grade(again=True)
-        seconds.append(time.monotonic() - started)
-    usual, right = statistics.median(seconds), score()
+    usual = statistics.median(_graded_alone(course, target) for _ in range(3))
+    right = _score(course)
     counts: Counter[str] = Counter()
-    for number in range(KILLS):
+    for number in range(CALLS):
         after = random.Random(number).uniform(0, usual)
+        target.get_ready()
         with ThreadPoolExecutor(1) as pool:
-            killed = pool.submit(_later, kill, after)
-            state = grade(again=True)
-        counts["in time"] += killed.result()
+            killed = pool.submit(_kill_later, target, after)
+            state = _grade(course, target, again=True)
+        if not killed.result():
+            continue
+        counts["kills"] += 1
         counts[state] += 1
-        counts["other scores"] += state != FAILED and score() != right
         if state == FAILED:
-            counts["next"] += grade(again=False) != FAILED
-            counts["other scores"] += score() != right
-    failed = counts[FAILED]
-    graded = KILLS - failed
-    return [
-        program, str(KILLS), str(counts["in time"]), str(graded), str(failed),
-        f"{counts['next']} of {failed}", str(counts["other scores"]),
-    ]  # fmt: skip
+            counts["scores of failed"] += _score(course) is not None
+            target.get_ready()
+            counts["next"] += _grade(course, target, again=False) != FAILED
+        counts["other scores"] += _score(course) != right
+        if counts["kills"] == KILLS:
+            break
+    kills, failed = counts["kills"], counts[FAILED]
+    others = counts["other scores"] + counts["scores of failed"]
+    return [str(kills), str(kills - failed), str(failed), f"{counts['next']} of {failed}",
+            str(others)]  # fmt: skip
+
+
+def _graded_alone(course: Path, target: _Target) -> float:
+    """Grade without a kill; return the seconds from the start of the program to the end."""
+    target.get_ready()
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(lambda: (target.find(), time.monotonic())[1])
+        assert _grade(course, target, again=True) != FAILED
+    return time.monotonic() - started.result()
+
+
+def _grade(course: Path, target: _Target, again: bool) -> str:
+    (outcome,) = grade_class(course, NAME, again=again, scheduler=target.scheduler)
+    if outcome.reason:
+        print(outcome.reason, flush=True)
+    return outcome.state
+
+
+def _score(course: Path) -> float | None:
+    """Return the score in the gradebook; None if there is none."""
+    found = results(course, NAME)
+    return found[0].score if found else None
 
 
 @contextmanager
-def _killer(program: str) -> Iterator[tuple[Callable[[], bool], str | None]]:
-    """Yield what kills the program that was started last, and a scheduler's address."""
+def _target(program: str) -> Iterator[_Target]:
     if program == "worker":
         cluster = LocalCluster(n_workers=1, dashboard_address=None)
         with cluster, Client(cluster) as client:
-
-            def kill_worker() -> bool:
-                ((address, pid),) = client.run(os.getpid).items()
-                killed = _kill(pid)
-                while not client.nthreads().keys() - {address}:
-                    time.sleep(0.1)
-                return killed
-
-            yield kill_worker, cluster.scheduler_address
-        return
-    if program == "fork server":
-        yield lambda: _kill(fork_server.shared()._process.pid), None
-        return
-    started = _Started(program)
-    fork_server.log.addHandler(started)
-    fork_server.log.setLevel(logging.DEBUG)
-    try:
-        yield lambda: bool(started.pids) and _kill(started.pids[-1]), None
-    finally:
-        fork_server.log.setLevel(logging.NOTSET)
-        fork_server.log.removeHandler(started)
+            yield _Target(
+                get_ready=lambda: client.wait_for_workers(1),
+                find=lambda: next(iter(client.run(os.getpid).values())),
+                scheduler=cluster.scheduler_address,
+            )
+    elif program == "fork server":
+        yield _Target(
+            get_ready=lambda: fork_server.shared().wait(),
+            find=lambda: fork_server.shared()._process.pid,
+        )
+    else:
+        started = _Started(program)
+        fork_server.log.addHandler(started)
+        fork_server.log.setLevel(logging.DEBUG)
+        try:
+            yield _Target(
+                get_ready=started.pids.queue.clear,
+                find=lambda: started.pids.get(timeout=START_SECONDS),
+            )
+        finally:
+            fork_server.log.setLevel(logging.NOTSET)
+            fork_server.log.removeHandler(started)
 
 
 class _Started(logging.Handler):
-    """Remembers the processes of one program, from the log of the fork server."""
+    """Collects the processes of one program, from the log of the fork server."""
 
     def __init__(self, program: str) -> None:
         super().__init__()
-        self.pids: list[int] = []
+        self.pids: queue.Queue[int] = queue.Queue()
         self._program = program
 
     def emit(self, record: logging.LogRecord) -> None:
         function, pid = record.args or ("", 0)
         if f".{self._program}:" in str(function):
-            self.pids.append(int(pid))
+            self.pids.put(int(pid))
 
 
-def _later(kill: Callable[[], bool], seconds: float) -> bool:
+def _kill_later(target: _Target, seconds: float) -> bool:
+    """Kill the program from outside, some time after its start; tell whether it was there."""
+    pid = target.find()
     time.sleep(seconds)
-    return kill()
-
-
-def _kill(pid: int) -> bool:
-    """Kill a process from outside; tell whether it was there."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
