@@ -52,10 +52,15 @@ def test_each_student_is_compared_with_all_others(tmp_path):
 
 
 def test_every_two_students_with_a_copy_are_found(tmp_path):
-    for student, network in {"ann": MISTAKES, "bob": MISTAKES[::-1], "cy": MISTAKES}.items():
-        note_traces(tmp_path, "a1", student, {"q1-test": {"net": [network, "0" * 64]}})
+    networks = {
+        "ann": [MISTAKES, WEIGHTS],
+        "bob": [MISTAKES[::-1], WEIGHTS[::-1]],
+        "cy": [MISTAKES, "0" * 64],
+    }
+    for student, network in networks.items():
+        note_traces(tmp_path, "a1", student, {"q1-test": {"net": network}})
     assert find_copies(tmp_path, "a1") == [Copy("q1-test", "net", ("ann", "cy"))]
-    note_traces(tmp_path, "a1", "bob", {"q1-test": {"net": [MISTAKES, "0" * 64]}})
+    note_traces(tmp_path, "a1", "bob", {"q1-test": {"net": networks["cy"]}})
     pairs = [copy.students for copy in find_copies(tmp_path, "a1")]
     assert pairs == [("ann", "bob"), ("ann", "cy"), ("bob", "cy")]
     assert find_copies(tmp_path, "a2") == []
