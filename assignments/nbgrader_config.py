@@ -17,7 +17,6 @@ def configure(c):
         ClearOutput,
         ClearSolutions,
         ComputeChecksums,
-        GetGrades,
         IncludeHeaderFooter,
         InstantiateTests,
         LockCells,
@@ -38,6 +37,7 @@ def configure(c):
         points,
         release,
         repair,
+        waiting,
     )
 
     check_name(Path(__file__).parent)
@@ -109,7 +109,7 @@ def configure(c):
     # Feedback: points, comments and figures; no hidden tests, no rubrics.
     c.GenerateFeedback.exporter_class = feedback.FeedbackExporter
     c.GenerateFeedback.preprocessors = [
-        GetGrades,
+        waiting.GetGradesAndWaiting,
         feedback.HideFromStudents,
         feedback.PageStyle,
     ]

@@ -36,8 +36,10 @@ OTHER_ENCODINGS = ("cp1252", "gb18030", "cp932", "cp949", "cp1251", "cp1250", "c
 # Bytes of lines with other characters than ASCII from which the encoding is guessed.
 GUESSED_FROM = 20_000
 
-# The ending of a notebook's name, also with a second ending, as browsers and editors add it.
-NOTEBOOK_ENDING = re.compile(r"\.ipynb(\.(txt|json|download))*$", re.IGNORECASE)
+# Second endings, which browsers and editors add to the name of a file.
+SECOND_ENDINGS = r"(\.(txt|json|download))*$"
+# The ending of a notebook's name.
+NOTEBOOK_ENDING = re.compile(r"\.ipynb" + SECOND_ENDINGS, re.IGNORECASE)
 
 # What is said about a text whose encoding was guessed.
 GUESSED = (
@@ -131,6 +133,11 @@ def parse(content: bytes, repairs: Repairs) -> Any:
     return json.loads(text.strip("\0\ufeff \t\r\n"), strict=False)
 
 
+def is_shadow(path: Path) -> bool:
+    """Tell whether macOS wrote a file beside another one, for what other systems do not keep."""
+    return path.name.startswith("._") or "__MACOSX" in path.parts
+
+
 def notebook_stem(path: Path) -> str | None:
     """Return the name of a notebook's file without its ending; None for other files.
 
@@ -143,7 +150,7 @@ def notebook_stem(path: Path) -> str | None:
     >>> [notebook_stem(Path(name)) for name in ("a.IPYNB", "a (1).ipynb.txt", "._a.ipynb")]
     ['a', 'a (1)', None]
     """
-    is_notebook = NOTEBOOK_ENDING.search(path.name) and not path.name.startswith("._")
+    is_notebook = NOTEBOOK_ENDING.search(path.name) and not is_shadow(path)
     return NOTEBOOK_ENDING.sub("", path.name) if is_notebook else None
 
 

@@ -56,13 +56,13 @@ def assignment_build(
 ) -> None:
     """Check assignments and build the versions for students."""
     from course_utils.grading.assignment.build import build
-    from course_utils.grading.assignment.check import check
+    from course_utils.grading.assignment.check import check_source
     from course_utils.grading.assignment.course import assignments, course_folder
     from course_utils.grading.nbgrader_steps.release import failing_tests
 
     course = course_folder()
     for name in names or assignments(course):
-        if problems := check(course, name) or failing_tests(course, name):
+        if problems := check_source(course, name) or failing_tests(course, name):
             raise AssignmentError("\n".join(problems))
         for path in build(course, name):
             new_console().print(f"built {path}", highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from nbformat import NotebookNode
 from course_utils.colours import REFERENCE
 from course_utils.errors import AssignmentError
 from course_utils.files import write_atomically
-from course_utils.grading.assignment.course import course_directory
+from course_utils.grading.assignment.course import course_directory, notebooks
 from course_utils.grading.assignment.questions import Question, questions, test_name
 from course_utils.grading.database import open_gradebook
 from course_utils.grading.examine.job import LIVE
 from course_utils.grading.examine.store import PROVENANCE
 from course_utils.grading.gradebook import Result, graded_notebooks, results, reviews
+from course_utils.grading.nbgrader_steps.copies import Copy, find_copies
 from course_utils.plotting import PALETTE, Picture, show
 from course_utils.submission.contract import GRADE_MIME
 
@@ -46,6 +47,8 @@ class ClassRecord:
         Name of a submitted network -> the grader's measurements, one dict per student.
     reviews : list of tuple
         Student, id of the test and reason of each answer that the lecturer should review.
+    copies : list of Copy
+        Networks and logs that are nearly the same, for every two students.
     by_hand : Counter
         Id of a test -> number of answers that wait for a grade by hand.
     live : set of str
@@ -57,6 +60,7 @@ class ClassRecord:
     parts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     measured: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     reviews: list[tuple[str, str, str]] = field(default_factory=list)
+    copies: list[Copy] = field(default_factory=list)
     by_hand: Counter[str] = field(default_factory=Counter)
     live: set[str] = field(default_factory=set)
 
@@ -75,6 +79,7 @@ def write_class_report(course: Path, assignment: str) -> Path:
         assignment=assignment,
         results=record.results,
         reviews=record.reviews,
+        copies=record.copies,
         by_hand=record.by_hand,
         questions=_rows(record),
         points=sum(question.points for question in record.asked),
@@ -119,7 +124,17 @@ def collect(course: Path, assignment: str) -> ClassRecord:
             for test, why in reviews(notebook):
                 record.reviews.append((result.student, test_name(assignment, name, test), why))
     record.reviews.sort()
+    record.copies = _copies(course, assignment)
     return record
+
+
+def _copies(course: Path, assignment: str) -> list[Copy]:
+    coursedir = course_directory(course)
+    return [
+        replace(copy, test=test_name(assignment, name, copy.test))
+        for name in notebooks(coursedir, assignment)
+        for copy in find_copies(Path(coursedir.root), f"{assignment}/{name}")
+    ]
 
 
 def figures(record: ClassRecord) -> list[Picture]:

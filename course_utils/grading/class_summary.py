@@ -19,7 +19,7 @@ def print_summary(outcomes: list[Outcome], results: list[Result], console: Conso
     for result in results:
         table.add_row(
             escape(result.student),
-            f"{result.score:.2f} of {result.points:g}",
+            result.standing,
             f"{result.late_penalty:.2f}",
             str(result.waiting),
             escape("\n".join(result.notes)),

@@ -15,13 +15,9 @@ from sqlalchemy import make_url, select, text
 from sqlalchemy.exc import DatabaseError
 
 from course_utils.errors import AssignmentError
-from course_utils.grading.assignment.cells import grade_id
+from course_utils.grading.assignment.cells import grade_id, has_autotest
 from course_utils.grading.assignment.course import course_directory, read_sources
 from course_utils.grading.assignment.questions import test_name
-
-# Mark of tests that nbgrader writes at the release.
-AUTOTEST = "AUTOTEST"
-
 
 # What to do about an error of the database: part of what the database says -> advice.
 ADVICE = {
@@ -161,7 +157,7 @@ def _differences(source: NotebookNode, notebook: SourceNotebook) -> list[str]:
         )
         for name, cell in cells.items()
     }
-    generated = {name for name, cell in cells.items() if AUTOTEST in cell.source}
+    generated = {name for name, cell in cells.items() if has_autotest(cell)}
     return [
         name
         for name in dict.fromkeys([*written, *released])

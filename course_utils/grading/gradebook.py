@@ -42,6 +42,7 @@ from course_utils.grading.nbgrader_steps import display, points
 from course_utils.grading.nbgrader_steps.copies import traces_file
 from course_utils.grading.nbgrader_steps.intake import Submission, folder_for_copies
 from course_utils.grading.nbgrader_steps.notes import lecturer_notes
+from course_utils.grading.nbgrader_steps.waiting import waiting, waiting_points
 from course_utils.printable import printable
 from course_utils.submission.contract import LECTURER
 
@@ -59,6 +60,8 @@ class Result:
         Points that were subtracted.
     waiting : int
         Number of graded cells that wait for the lecturer.
+    waiting_points : float
+        Largest possible score of those of them that have no points yet, such as written answers.
     notes : list of str
         Notes for the lecturer.
     reviews : list of str
@@ -70,8 +73,15 @@ class Result:
     points: float
     late_penalty: float
     waiting: int
+    waiting_points: float
     notes: list[str]
     reviews: list[str]
+
+    @property
+    def standing(self) -> str:
+        """The score as the lecturer reads it, with the points that wait."""
+        said = waiting(self.waiting_points)
+        return f"{self.score:.2f} of {self.points:g}" + (f", {said}" if said else "")
 
 
 def results(course: Path, assignment: str) -> list[Result]:
@@ -91,17 +101,15 @@ def results(course: Path, assignment: str) -> list[Result]:
                 continue
             penalty = submission.late_submission_penalty or 0.0
             graded = _read(graded_paths(coursedir, submission.student.id, assignment))
+            grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
             found.append(
                 Result(
                     student=submission.student.id,
                     score=submission.score - penalty,
                     points=submission.max_score,
                     late_penalty=penalty,
-                    waiting=sum(
-                        grade.needs_manual_grade
-                        for notebook in submission.notebooks
-                        for grade in notebook.grades
-                    ),
+                    waiting=sum(grade.needs_manual_grade for grade in grades),
+                    waiting_points=waiting_points(grades),
                     notes=[note for each in graded.values() for note in lecturer_notes(each)],
                     reviews=[
                         f"{test}: {why}" for each in graded.values() for test, why in reviews(each)

@@ -11,6 +11,7 @@ from small_notebooks import write_notebook
 from course_utils.batch import run_notebooks
 from course_utils.batch.notebooks import find_notebooks, parameter_names, read_source
 from course_utils.errors import NotebookError
+from course_utils.notebook_format import notebook_stem
 
 
 def slips(notebook):
@@ -129,3 +130,4 @@ def test_shadows_are_no_notebooks_and_other_endings_are(tmp_path):
     for name in ("._a.ipynb", "b.IPYNB", "c.ipynb.txt", "d.txt"):
         (tmp_path / name).touch()
     assert list(find_notebooks([tmp_path])) == ["b", "c"]
+    assert notebook_stem(tmp_path / "__MACOSX" / "b.ipynb") is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbgrader.coursedir import CourseDirectory
-from nbgrading import add_assignment, hand_in, make_course, solved, value_cells
+from nbgrading import add_assignment, copy_of, hand_in, make_course, solved, value_cells
 
 from course_utils.grading.assignment.course import nbgrader
 from course_utils.grading.class_grading import grade_class
@@ -43,9 +42,7 @@ def released(tmp_path_factory):
     return course
 
 
-@pytest.fixture
-def course(released, tmp_path):
-    return shutil.copytree(released, tmp_path / "course")
+course = copy_of("released")
 
 
 @pytest.fixture

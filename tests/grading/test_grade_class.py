@@ -24,6 +24,7 @@ from grade_and_die import BEFORE, points
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrading import (
     add_assignment,
+    copy_of,
     grade,
     hand_in,
     make_course,
@@ -98,9 +99,7 @@ def handed_in(tmp_path_factory):
     return course
 
 
-@pytest.fixture
-def course(handed_in, tmp_path):
-    return shutil.copytree(handed_in, tmp_path / "course")
+course = copy_of("handed_in")
 
 
 def command(course: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:

@@ -48,7 +48,9 @@ from nbgrading import (
 from small_notebooks import wait_for
 
 from course_utils.grading.assignment.course import read_released
+from course_utils.grading.class_report import collect, write_class_report
 from course_utils.grading.gradebook import read_graded
+from course_utils.grading.nbgrader_steps.copies import Copy
 
 NAME = "hostile"
 NETWORKS = ASSIGNMENTS / "solutions" / "a2-cnn"
@@ -264,6 +266,9 @@ def test_a_network_that_two_hand_in_is_looked_at(together):
     first, copied = (together["results"][name] for name in ("claims-more", "other-curves"))
     assert f"{NETWORK} is nearly the same as that of claims-more" in " ".join(copied.reviews)
     assert first.waiting == copied.waiting == 1
+    course, pair = together["course"], ("claims-more", "other-curves")
+    assert Copy("network-test", NETWORK, pair) in collect(course, NAME).copies
+    assert ", ".join(pair) in write_class_report(course, NAME).read_text()
     assert not any("nearly the same" in review for review in together["results"][HONEST[0]].reviews)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from nbgrading import add_assignment, make_course, new_cell
+from rich.console import Console
 from small_notebooks import KERNELSPEC
 from stock import EXAMPLES, Scores, hand_in_to, make_both, scores, stock_scores
 
@@ -19,10 +22,14 @@ from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.course import nbgrader
 from course_utils.grading.class_grading import FAILED, GRADED, RENEWED, UNCHANGED, grade_class
 from course_utils.grading.class_report import collect, write_class_report
+from course_utils.grading.class_summary import print_summary
 from course_utils.grading.examine.store import PROVENANCE
 from course_utils.grading.gradebook import graded_notebooks, results
 
 pytestmark = pytest.mark.sandbox
+
+# What the feedback says of points that wait.
+WAITING = re.compile(r"Points: (\d+) waiting</strong>")
 
 # Submissions: what students wrote instead of the lecturer's answers; None for nothing at all.
 HALF = {
@@ -191,6 +198,21 @@ def test_all_notebooks_are_in_the_report(ps1):
     assert record.by_hand["problem2: part-a"] == 2
     assert {question.test for question in record.asked} >= set(record.parts)
     assert {result.points for result in record.results} == {13}
+
+
+def test_points_that_wait_are_no_zeros(ps1):
+    """Terminal, class report and feedback say it in the same way."""
+    said = Console(file=io.StringIO(), width=200)
+    found = {result.student: result for result in results(ps1.course, "ps1")}
+    assert found["solved"].standing == "3.00 of 13, 10 waiting"
+    print_summary([], list(found.values()), said)
+    report = write_class_report(ps1.course, "ps1").read_text()
+    for result in found.values():
+        assert result.standing in said.file.getvalue()
+        assert result.standing in report
+    pages = (ps1.course / "feedback" / "solved" / "ps1").glob("*.html")
+    waiting = {page.stem: WAITING.findall(page.read_text()) for page in pages}
+    assert waiting == {"problem1": ["7"], "problem2": ["3"]}
 
 
 def test_a_notebook_that_was_not_handed_in_earns_nothing_and_is_named(ps1):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from nbgrader.api import Gradebook
-from nbgrading import add_assignment, hand_in, make_course, solved, value_cells
+from nbgrading import add_assignment, copy_of, hand_in, make_course, solved, value_cells
 
 from course_utils.errors import CacheError
 from course_utils.grading.assignment.course import (
@@ -55,9 +55,7 @@ def ungraded(tmp_path_factory):
     return course
 
 
-@pytest.fixture
-def course(ungraded, tmp_path):
-    return shutil.copytree(ungraded, tmp_path / "course")
+course = copy_of("ungraded")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import os
 import shutil
 import subprocess
@@ -13,9 +14,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from nbgrader.api import Gradebook
+from nbgrader.apps import NbGraderAPI
+from nbgrader.coursedir import CourseDirectory
 from nbgrading import add_assignment, hand_in, make_course, solved, value_cells
 
-from course_utils.grading.assignment.course import course_directory, source_path
+from course_utils.grading.assignment.course import course_directory, read_settings, source_path
 from course_utils.grading.class_grading import GRADED, RENEWED, UNCHANGED, grade_class
 from course_utils.grading.database import differences_from_release, open_gradebook
 from course_utils.grading.examine import store
@@ -156,6 +159,22 @@ def test_what_the_lecturer_enters_reaches_the_feedback(course):
     # The penalty is that of the points before, as in nbgrader, and nothing waits again.
     assert (ada.score, ada.waiting) == (3.5, 0)
     assert set(states(course).values()) == {UNCHANGED}
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # those of nbgrader
+def test_formgrader_releases_the_course_when_a_submission_is_graded(graded_once, tmp_path):
+    """It goes on running, so nothing may depend on when Python removes what is not used."""
+    course = shutil.copytree(graded_once, tmp_path / "course")
+    config = read_settings(course)
+    formgrader = NbGraderAPI(CourseDirectory(config=config), config=config)
+    gc.disable()
+    try:
+        said = formgrader.autograde(NAME, "ada")
+        with FileLock(course / ".examined" / "grading.lock", timeout=0, is_singleton=False):
+            assert said["success"], said
+    finally:
+        gc.enable()
+    assert scores(course) == {"ada": 4.5, "zoe": 5.0}
 
 
 def test_source_and_release_that_differ_are_named(course):

@@ -19,6 +19,7 @@ from pathlib import Path
 import keras
 import nbformat
 import numpy as np
+import pytest
 from nbformat import NotebookNode
 
 from course_utils import env
@@ -40,6 +41,16 @@ from course_utils.paths import CHECKOUT
 ASSIGNMENTS = CHECKOUT / "assignments"
 RIGHT, UNTOUCHED = "right", "untouched"
 DAMAGED = ("no-notebook", "cut-notebook", "another-assignment", "mixed-up")
+
+
+def copy_of(made: str):
+    """Return a fixture: a test's own copy of the course that another fixture makes."""
+
+    @pytest.fixture
+    def course(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+        return shutil.copytree(request.getfixturevalue(made), tmp_path / "course")
+
+    return course
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from course_utils.errors import AssignmentError
-from course_utils.grading.assignment.check import check
+from course_utils.grading.assignment.check import check_release
 from course_utils.grading.assignment.course import (
     course_directory,
     nbgrader,
@@ -17,6 +17,8 @@ from course_utils.grading.assignment.course import (
 def build(course: Path, assignment: str) -> list[Path]:
     """Build the version that students receive, with ``nbgrader generate_assignment``.
 
+    The assignment has been checked before (`check_source`).
+
     Returns
     -------
     list of Path
@@ -25,15 +27,10 @@ def build(course: Path, assignment: str) -> list[Path]:
     Raises
     ------
     AssignmentError
-        If the assignment has mistakes, or the version that was built has.
+        If the version that was built has mistakes.
     """
-    _raise_for(check(course, assignment))
     nbgrader(course, "generate_assignment", assignment, "--force")
-    _raise_for(check(course, assignment))
+    if problems := check_release(course, assignment):
+        raise AssignmentError("\n".join(problems))
     names = notebooks(course_directory(course), assignment)
     return [released_path(course, assignment, name) for name in names]
-
-
-def _raise_for(problems: list[str]) -> None:
-    if problems:
-        raise AssignmentError("\n".join(problems))

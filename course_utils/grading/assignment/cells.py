@@ -32,6 +32,15 @@ def is_test(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and utils.is_grade(cell) and not utils.is_solution(cell)
 
 
+# Line from which nbgrader makes a test at the release.
+AUTOTEST = re.compile(r"^\s*#.*AUTOTEST", re.MULTILINE)
+
+
+def has_autotest(cell: NotebookNode) -> bool:
+    """Tell whether nbgrader makes tests of lines of a cell at the release."""
+    return cell.cell_type == "code" and AUTOTEST.search(cell.source) is not None
+
+
 # Regions that nbgrader removes from the version that students receive.
 SECRETS = re.compile(
     r"### BEGIN (?P<kind>SOLUTION|HIDDEN TESTS|MARK SCHEME)\n(?P<text>.*?)### END (?P=kind)",

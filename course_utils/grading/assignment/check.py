@@ -9,7 +9,13 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils.grading.assignment.cells import grade_id, is_python, is_test, ordinary_tests
+from course_utils.grading.assignment.cells import (
+    grade_id,
+    has_autotest,
+    is_python,
+    is_test,
+    ordinary_tests,
+)
 from course_utils.grading.assignment.course import (
     course_directory,
     read_released,
@@ -26,9 +32,8 @@ END_HIDDEN = "### END HIDDEN TESTS"
 # Lines that mark the gaps in a released notebook; `nbgrader_config.py` sets the same.
 GAPS = ("# YOUR CODE HERE", "YOUR ANSWER HERE")
 
-# The file from which nbgrader makes tests of the lines that match.
+# The file with the templates of nbgrader's automatic tests.
 AUTOTESTS = "autotests.yml"
-AUTOTEST = re.compile(r"^\s*#.*AUTOTEST", re.MULTILINE)
 
 # Line that gives students the name of a value to compute.
 PLACEHOLDER = re.compile(r"^(\w+) = None$")
@@ -39,25 +44,56 @@ def check(course: Path, assignment: str) -> list[str]:
 
     The released notebooks are checked too if they have been built.
     """
+    return [*check_source(course, assignment), *check_release(course, assignment)]
+
+
+def check_source(course: Path, assignment: str) -> list[str]:
+    """Return the mistakes in the lecturer's notebooks, one sentence each."""
     sources = read_sources(course, assignment)
-    problems = []
-    for name, source in sources.items():
-        found = [*problems_of_grading(source), *_autotest_problems(course, assignment, source)]
-        if follows_the_rules_of_the_course(source):
-            ordinary = ordinary_tests(source.cells)
-            for cell in source.cells:
-                found += _cell_problems(cell, grade_id(cell) in ordinary)
-            found += _rubric_problems(source)
-        if released_path(course, assignment, name).is_file():
-            released = read_released(course, assignment, name)
-            if follows_the_rules_of_the_course(source):
-                found += stub_problems(source, released)
-            text = nbformat.writes(released)
-            found += [f"released: {p[:60]}..." for p in leaks(secrets(source, released), text)]
-        problems += found if len(sources) == 1 else [f"{name}: {problem}" for problem in found]
+    found = {name: _source_problems(course, assignment, each) for name, each in sources.items()}
+    problems = _named(assignment, found)
     if not any(_is_graded(cell) for source in sources.values() for cell in source.cells):
-        problems.append("no cell is graded")
-    return [f"{assignment}: {problem}" for problem in problems]
+        problems.append(f"{assignment}: no cell is graded")
+    return problems
+
+
+def check_release(course: Path, assignment: str) -> list[str]:
+    """Return the mistakes in the notebooks that students receive, one sentence each.
+
+    Notebooks that have not been built have none.
+    """
+    found = {
+        name: _release_problems(source, read_released(course, assignment, name))
+        if released_path(course, assignment, name).is_file()
+        else []
+        for name, source in read_sources(course, assignment).items()
+    }
+    return _named(assignment, found)
+
+
+def _named(assignment: str, found: dict[str, list[str]]) -> list[str]:
+    """Put before each problem where it is: the assignment and, of several, the notebook."""
+    return [
+        f"{assignment}: {problem}" if len(found) == 1 else f"{assignment}: {name}: {problem}"
+        for name, problems in found.items()
+        for problem in problems
+    ]
+
+
+def _source_problems(course: Path, assignment: str, source: NotebookNode) -> list[str]:
+    found = [*problems_of_grading(source), *_autotest_problems(course, assignment, source)]
+    if follows_the_rules_of_the_course(source):
+        ordinary = ordinary_tests(source.cells)
+        for cell in source.cells:
+            found += _cell_problems(cell, grade_id(cell) in ordinary)
+        found += _rubric_problems(source)
+    return found
+
+
+def _release_problems(source: NotebookNode, released: NotebookNode) -> list[str]:
+    found = stub_problems(source, released) if follows_the_rules_of_the_course(source) else []
+    text = nbformat.writes(released)
+    return found + [f"released: {p[:60]}..." for p in leaks(secrets(source, released), text)]
 
 
 def follows_the_rules_of_the_course(source: NotebookNode) -> bool:
@@ -94,9 +130,7 @@ def problems_of_grading(source: NotebookNode) -> list[str]:
 
 
 def _autotest_problems(course: Path, assignment: str, source: NotebookNode) -> list[str]:
-    with_autotests = [
-        c for c in source.cells if AUTOTEST.search(c.source) and c.cell_type == "code"
-    ]
+    with_autotests = list(filter(has_autotest, source.cells))
     problems = [
         f"{c.get('id')}: has an AUTOTEST, but is no test" for c in with_autotests if not is_test(c)
     ]

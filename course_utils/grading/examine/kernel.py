@@ -13,7 +13,7 @@ import zmq
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
-from traitlets import Bool, Dict
+from traitlets import Bool, Dict, Instance, List, default
 
 from course_utils import env
 from course_utils.data.ladder import places
@@ -44,6 +44,8 @@ class SandboxKernelManager(AsyncKernelManager):
     ----------
     environment : dict of str
         Variables that are added to the kernels' environment.
+    readable : list of Path
+        The folders with data that kernels see; default: `data_folders`.
     with_my_rights : bool
         Whether kernels run with the lecturer's rights, without a sandbox.
     started : SandboxProvisioner or None
@@ -51,6 +53,7 @@ class SandboxKernelManager(AsyncKernelManager):
     """
 
     environment = Dict()
+    readable = List(Instance(Path))
     with_my_rights = Bool(False)
     started: SandboxProvisioner | None = None
 
@@ -58,6 +61,10 @@ class SandboxKernelManager(AsyncKernelManager):
         super().__init__(**settings)
         assert self.kernel_spec  # the Python kernel is installed with this library
         self.kernel_spec.metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER}
+
+    @default("readable")
+    def _default_readable(self) -> list[Path]:
+        return data_folders()
 
     def client(self, **settings: Any) -> Any:
         client = super().client(**settings)
@@ -84,7 +91,9 @@ class SandboxProvisioner(LocalProvisioner):
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         self.sandbox = open_sandbox(
-            self.parent.with_my_rights, readable=data_folders(), handed_in=Path(kwargs["cwd"])
+            self.parent.with_my_rights,
+            readable=self.parent.readable,
+            handed_in=Path(kwargs["cwd"]),
         )
         self._sockets = self.sandbox.folder / WORK / "kernel"
         self._relay = Relay(self.sandbox.outside(self._sockets), MAX_SENT_BYTES, self.end)

@@ -225,6 +225,7 @@ class _Execution(BoundedExecute):
     def create_kernel_manager(self) -> SandboxKernelManager:
         manager = self._manager = super().create_kernel_manager()
         manager.environment = self._environment
+        manager.readable = self._tests.readable
         manager.with_my_rights = self._job.with_my_rights
         return manager
 

@@ -69,6 +69,11 @@ class TestRunner:
         Whether the programs run with the lecturer's rights, without a sandbox.
     fills_cache : bool
         Whether the tests may write to the grader's cache: only if nothing was handed in.
+
+    Attributes
+    ----------
+    readable : list of Path
+        The folders with data that the programs of the submission see.
     """
 
     def __init__(
@@ -86,7 +91,8 @@ class TestRunner:
         self._stopped: dict[int, str] = {}
         cache = cache_dir()
         cache.mkdir(parents=True, exist_ok=True)
-        sandbox = self._open(readable=data_folders(), writable=[cache] if fills_cache else [])
+        self.readable = data_folders()
+        sandbox = self._open(readable=self.readable, writable=[cache] if fills_cache else [])
         own_cache = cache if fills_cache else private_cache(sandbox.folder)
         self._examiner, self._connection = self._start(
             "the program that runs the tests",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -45,19 +47,58 @@ def note_traces(
     dict
         Id of a test -> name of a network or log -> other students; only where there are any.
     """
-    own = traces_file(course, assignment, student)
-    write_atomically(own, json.dumps(traces))
+    write_atomically(traces_file(course, assignment, student), json.dumps(traces))
     found: dict[str, dict[str, list[str]]] = {}
-    for path in sorted(own.parent.glob("*.json")):
-        if path.stem == student:
-            continue
-        others = json.loads(path.read_text(encoding="utf-8"))
-        for test, names in traces.items():
-            for name, texts in names.items():
-                theirs = others.get(test, {}).get(name, [])
-                if are_copies(texts, theirs):
-                    found.setdefault(test, {}).setdefault(name, []).append(path.stem)
+    for other, theirs in _all_traces(course, assignment).items():
+        if other != student:
+            for test, name in _in_common(traces, theirs):
+                found.setdefault(test, {}).setdefault(name, []).append(other)
     return found
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What two students handed in that is nearly the same.
+
+    Attributes
+    ----------
+    test : str
+        Id of the test that grades it.
+    name : str
+        Name of the network or log.
+    students : tuple of str
+        The two students.
+    """
+
+    test: str
+    name: str
+    students: tuple[str, str]
+
+
+def find_copies(course: Path, assignment: str) -> list[Copy]:
+    """Return what two students of the class have in common, for every two."""
+    pairs = itertools.combinations(_all_traces(course, assignment).items(), 2)
+    return [
+        Copy(test, name, (one, other))
+        for (one, traces), (other, theirs) in pairs
+        for test, name in _in_common(traces, theirs)
+    ]
+
+
+def _all_traces(course: Path, assignment: str) -> dict[str, Traces]:
+    """Return the traces of every submission: student -> traces."""
+    paths = traces_file(course, assignment, "*").parent.glob("*.json")
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(paths)}
+
+
+def _in_common(traces: Traces, theirs: Traces) -> list[tuple[str, str]]:
+    """Return the networks and logs of which two submissions have copies: test and name."""
+    return [
+        (test, name)
+        for test, names in traces.items()
+        for name, texts in names.items()
+        if are_copies(texts, theirs.get(test, {}).get(name, []))
+    ]
 
 
 def alike(one: str, other: str) -> bool:

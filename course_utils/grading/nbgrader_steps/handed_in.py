@@ -28,10 +28,10 @@ from course_utils.grading.sandbox.limits import (
     MAX_NOTEBOOKS,
     MAX_PATH_BYTES,
 )
-from course_utils.notebook_format import Repairs
+from course_utils.notebook_format import SECOND_ENDINGS, Repairs, is_shadow
 
-# Endings of what is searched, also with a second ending, as browsers and editors add it.
-ENDING = re.compile(r"(\.ipynb|\.keras|\.json)(\.(txt|json|download))*$", re.IGNORECASE)
+# Endings of what is searched.
+ENDING = re.compile(r"(\.ipynb|\.keras|\.json)" + SECOND_ENDINGS, re.IGNORECASE)
 # Endings of archives that are not opened.
 OTHER_ARCHIVES = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 # Files in the archive that a network is.
@@ -79,11 +79,6 @@ class File:
         return ENDING.sub("", self.name)
 
 
-def is_shadow(path: Path) -> bool:
-    """Tell whether macOS wrote a file beside another one, for what other systems do not keep."""
-    return path.name.startswith("._") or "__MACOSX" in path.parts
-
-
 class HandedIn:
     """All files of a submission.
 
@@ -92,6 +87,11 @@ class HandedIn:
     folder : Path
     files : mapping of os.stat_result
         The files in it that are graded: path in the folder -> status.
+
+    Attributes
+    ----------
+    problems : list of str
+        Sentences for student and lecturer about archives, once they have been searched.
     """
 
     def __init__(self, folder: Path, files: Mapping[Path, os.stat_result]) -> None:
@@ -192,6 +192,25 @@ class Candidate:
     answers: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The file that is graded as one of the assignment's notebooks.
+
+    Attributes
+    ----------
+    file : File or None
+        None if there is none.
+    sentences : list of str
+        What student and lecturer should know about the choice.
+    cells : int
+        Number of cells of this notebook that the file has, if there was a choice.
+    """
+
+    file: File | None
+    sentences: list[str]
+    cells: int = 0
+
+
 # What reads a notebook: content and name -> the notebook, and what was repaired.
 Reader = Callable[[bytes, str], tuple[NotebookNode, Repairs]]
 
@@ -202,8 +221,9 @@ def find_notebook(
     released: Callable[[], Mapping[str, str]],
     read: Reader,
     others: Collection[str] = (),
-) -> tuple[File | None, list[str]]:
-    """Return the notebook to grade, and sentences for student and lecturer about the choice.
+    taken: Collection[Path] = (),
+) -> Choice:
+    """Choose the notebook to grade.
 
     It is the one with the most answers. If two have equally many, the one with the right name is
     taken, and of others the one that was changed last.
@@ -219,15 +239,19 @@ def find_notebook(
     others : collection of str
         File names of the assignment's other notebooks. A file whose name says that it is one of
         them is not taken, and neither is one whose name says nothing if it has no cell of this one.
+    taken : collection of Path
+        Files that are graded as another notebook.
     """
     of_others = {Path(name).stem.lower() for name in others}
     found = [
         file
         for file in handed_in.all
-        if file.ending == ".ipynb" and not _is_another(file, wanted, of_others)
+        if file.ending == ".ipynb"
+        and file.path not in taken
+        and not _is_another(file, wanted, of_others)
     ]
     if [file.path for file in found] == [Path(wanted)]:
-        return found[0], []
+        return Choice(found[0], [])
     found.sort(key=lambda file: _order(file, wanted))
     current = [file for file in found if CHECKPOINTS not in file.path.parts]
     earlier = [file for file in found if CHECKPOINTS in file.path.parts]
@@ -241,9 +265,9 @@ def find_notebook(
             stem = Path(wanted).stem.lower()
             candidates = [c for c in candidates if c.cells or stem in c.file.stem.lower()]
     if not candidates:
-        return None, [_what_is_there(handed_in, wanted), *handed_in.problems]
+        return Choice(None, [_what_is_there(handed_in, wanted)])
     best = max(candidates, key=lambda each: _rank(each, wanted))
-    return best.file, [*_about_choice(best, candidates, wanted), *handed_in.problems]
+    return Choice(best.file, _about_choice(best, candidates, wanted), best.cells)
 
 
 def _is_another(file: File, wanted: str, others: Collection[str]) -> bool:

@@ -125,6 +125,8 @@ class SubmissionExporter(NotebookExporter):
             self._own_hook = self._converter.pre_convert_hook
             self._converter.pre_convert_hook = self._begin
             if not self._received:
+                self._own_last_hook = self._converter.post_convert_hook
+                self._converter.post_convert_hook = self._end
                 self._expect_all()
 
     @property
@@ -139,7 +141,7 @@ class SubmissionExporter(NotebookExporter):
         grade the first kind, and the second if it was interrupted then.
         """
         coursedir = self._converter.coursedir
-        weakref.finalize(self, take_the_course(coursedir, self.log.warning).release)
+        self._release = weakref.finalize(self, take_the_course(coursedir, self.log.warning).release)
         pattern = coursedir.format_path(
             coursedir.submitted_directory, coursedir.student_id, coursedir.assignment_id
         )
@@ -173,6 +175,13 @@ class SubmissionExporter(NotebookExporter):
                 self._failed[place] = error
         if self._own_hook:
             self._own_hook(assignment=assignment, student=student, notebooks=notebooks)
+
+    def _end(self, assignment: str, student: str, notebooks: list[str]) -> None:
+        """Release the course after the last submission: formgrader goes on running."""
+        if str(Path(notebooks[0]).parent) == max(self._converter.assignments):
+            self._release()
+        if self._own_last_hook:
+            self._own_last_hook(assignment=assignment, student=student, notebooks=notebooks)
 
     def stage(self, folder: Path, place: Path, assignment: str) -> None:
         """Read a submission, and make the copy of it that is graded.

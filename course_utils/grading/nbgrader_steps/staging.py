@@ -11,7 +11,7 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,12 +30,13 @@ from course_utils.grading.nbgrader_steps.folder import (
     survey,
 )
 from course_utils.grading.nbgrader_steps.handed_in import (
-    File,
+    Choice,
     HandedIn,
     Reader,
     find_files,
     find_notebook,
 )
+from course_utils.grading.nbgrader_steps.notes import listed
 from course_utils.grading.sandbox.limits import MAX_FILES_BYTES, MAX_TIMESTAMP_BYTES
 from course_utils.notebook_format import GUESSED, Repairs, decode
 from course_utils.submission.contract import MAX_JSON_BYTES
@@ -100,8 +101,8 @@ def stage(
     about_time = write_time(folder, place)
     found.files.pop(Path(TIMESTAMP), None)
     handed_in = HandedIn(folder, found.files)
-    chosen = {name: _find(handed_in, name, expected, read) for name in expected.notebooks}
-    beside = [file.path.parent for file, _ in chosen.values() if file]
+    chosen = _find_all(handed_in, expected, read)
+    beside = [choice.file.path.parent for choice in chosen.values() if choice.file]
     moved, about_files = find_files(handed_in, expected.names, beside)
     for path in found.files:
         if path.suffix != ".ipynb":
@@ -115,29 +116,57 @@ def stage(
         (place / path).parent.mkdir(parents=True, exist_ok=True)
         (place / path).write_bytes(other.read())
     encodings = [_in_utf_8(place / f"{name}.json") for name in sorted(expected.names)]
-    about_all = [*sentences(found.left_out), about_time], [*about_files, *encodings]
+    about_files = [*handed_in.problems, *about_files, *encodings]
+    about_all = [*sentences(found.left_out), about_time], about_files
     staged: dict[Path, tuple[NotebookNode, Repairs]] = {}
-    for name, (file, about_notebook) in chosen.items():
+    for name, choice in chosen.items():
         path = place / f"{name}.ipynb"
-        content = file.read() if file else b""
+        content = choice.file.read() if choice.file else b""
         path.write_bytes(content)
-        notebook, repairs = read(content, path.name) if file else (new_notebook(), Repairs())
+        notebook, repairs = read(content, path.name) if choice.file else (new_notebook(), Repairs())
         before, after = ([], []) if staged else about_all
-        repairs.losses[:0] = filter(None, [*before, *about_notebook, *after])
+        repairs.losses[:0] = filter(None, [*before, *choice.sentences, *after])
         staged[path] = notebook, repairs
     return staged
 
 
+def _find_all(handed_in: HandedIn, expected: Expected, read: Reader) -> dict[str, Choice]:
+    """Choose the file of each of the assignment's notebooks; no file is chosen for two.
+
+    If a file could be two of them, it is the one of which it has more cells.
+    """
+    chosen = {name: _find(handed_in, name, expected, read) for name in expected.notebooks}
+    graded_as: dict[Path, str] = {}
+    for name in sorted(chosen, key=lambda name: chosen[name].cells, reverse=True):
+        if file := chosen[name].file:
+            graded_as.setdefault(file.path, name)
+    for name, choice in chosen.items():
+        if choice.file and (other := graded_as[choice.file.path]) != name:
+            chosen[name] = again = _find(handed_in, name, expected, read, graded_as)
+            path = listed([str(choice.file.path)])
+            again.sentences.append(
+                f"{path} was graded as {other}.ipynb: no file counts for two notebooks."
+            )
+            if again.file:
+                graded_as[again.file.path] = name
+    return chosen
+
+
 def _find(
-    handed_in: HandedIn, name: str, expected: Expected, read: Reader
-) -> tuple[File | None, list[str]]:
-    """Return the file of one of the assignment's notebooks, and sentences about the choice."""
+    handed_in: HandedIn,
+    name: str,
+    expected: Expected,
+    read: Reader,
+    taken: Collection[Path] = (),
+) -> Choice:
+    """Choose the file of one of the assignment's notebooks."""
     return find_notebook(
         handed_in,
         f"{name}.ipynb",
         lambda: expected.released(name),
         read,
         [f"{other}.ipynb" for other in expected.notebooks if other != name],
+        taken,
     )
 
 

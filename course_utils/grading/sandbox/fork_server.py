@@ -148,7 +148,7 @@ class ForkServer:
             self._exit_codes.pop(started.pid, None)
         if started.error:
             raise SandboxError(f"A program could not be started in its sandbox: {started.error}")
-        log.debug("%s runs as process %d", program, started.pid)
+        log.debug("%s: %d", program, started.pid)
         return started.pid
 
     @property

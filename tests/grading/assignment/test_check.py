@@ -8,6 +8,7 @@ from graded_cells import answer_cell, graded_cell, result
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 from course_utils.grading.assignment import check
+from course_utils.grading.assignment.cells import has_autotest
 
 TASK = {"grade_id": "t", "grade": False, "solution": False, "locked": True, "task": True,
         "points": 4, "schema_version": 3}  # fmt: skip
@@ -92,6 +93,32 @@ def test_what_nbgrader_allows_is_no_mistake(tmp_path):
 def test_what_cannot_be_graded_is_refused(tmp_path, cells, kernel, sentence):
     write_source(tmp_path, *cells, kernel=kernel)
     assert any(sentence in problem for problem in check.check(tmp_path, "a9"))
+
+
+def test_a_release_that_is_out_of_date_is_no_mistake_of_the_source(tmp_path):
+    """It is to be built again, so it must not stop that."""
+    graded = graded_cell(SHOWN_GRADE.join(("### BEGIN HIDDEN TESTS\n", "\n### END HIDDEN TESTS")))
+    write_source(tmp_path, answer_cell(SOLVED), graded)
+    old = new_notebook(cells=[answer_cell("y = None\n# YOUR CODE HERE")])
+    released = tmp_path / "release" / "a9" / "a9.ipynb"
+    released.parent.mkdir(parents=True)
+    nbformat.write(old, released)
+    (mistake,) = check.check_release(tmp_path, "a9")
+    assert "released lines differ" in mistake
+    assert mistake not in check.check_source(tmp_path, "a9")
+    assert check.check(tmp_path, "a9") == [*check.check_source(tmp_path, "a9"), mistake]
+
+
+@pytest.mark.parametrize(
+    ("cell", "is_autotest"),
+    [
+        (ordinary_cell("x\n  ### HASHED AUTOTEST x"), True),
+        (ordinary_cell("print('# AUTOTEST')"), False),
+        (new_markdown_cell("# AUTOTEST x"), False),
+    ],
+)
+def test_autotests_are_comments_of_code(cell, is_autotest):
+    assert has_autotest(cell) is is_autotest
 
 
 def test_a_problem_names_its_notebook_if_there_are_several(tmp_path):

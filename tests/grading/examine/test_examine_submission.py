@@ -104,6 +104,17 @@ def test_data_are_not_taken_from_a_folder_that_holds_more(tmp_path, monkeypatch,
         examine(Job([new_code_cell("1")], [], {}, 60, 60, False))
 
 
+@pytest.mark.sandbox
+def test_the_data_are_searched_for_a_course_once_a_submission(monkeypatch):
+    searched = []
+    search = kernel.holds_a_course
+    monkeypatch.setattr(kernel, "holds_a_course", lambda f: searched.append(f) or search(f))
+    (cell,) = examine(Job([new_code_cell("1")], [], {}, 60, 60, False)).cells
+    assert cell.outputs[0].data["text/plain"] == "1"
+    assert searched
+    assert len(searched) == len(set(searched))
+
+
 def test_a_course_is_searched_among_the_uppermost_folders_of_the_data(tmp_path, monkeypatch):
     monkeypatch.setattr(kernel, "MAX_SEARCHED", 100)
     images, course = tmp_path / "images" / "train", tmp_path / "zoo" / "course"

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from course_utils.grading import grade
-from course_utils.grading.nbgrader_steps.copies import _are_close, alike, note_traces
+from course_utils.grading.nbgrader_steps.copies import (
+    Copy,
+    _are_close,
+    alike,
+    find_copies,
+    note_traces,
+)
 
 MISTAKES = "a..b..c..d" * 20
 WEIGHTS = "0123456789abcdef" * 4
@@ -43,6 +49,21 @@ def test_each_student_is_compared_with_all_others(tmp_path):
     assert note("dee", other=[MISTAKES, WEIGHTS]) == {}
     assert note("ann", net=["b" * 200, "1" * 64]) == {}
     assert note("cy", net=[changed, "0" * 64]) == {}
+
+
+def test_every_two_students_with_a_copy_are_found(tmp_path):
+    networks = {
+        "ann": [MISTAKES, WEIGHTS],
+        "bob": [MISTAKES[::-1], WEIGHTS[::-1]],
+        "cy": [MISTAKES, "0" * 64],
+    }
+    for student, network in networks.items():
+        note_traces(tmp_path, "a1", student, {"q1-test": {"net": network}})
+    assert find_copies(tmp_path, "a1") == [Copy("q1-test", "net", ("ann", "cy"))]
+    note_traces(tmp_path, "a1", "bob", {"q1-test": {"net": networks["cy"]}})
+    pairs = [copy.students for copy in find_copies(tmp_path, "a1")]
+    assert pairs == [("ann", "bob"), ("ann", "cy"), ("bob", "cy")]
+    assert find_copies(tmp_path, "a2") == []
 
 
 def test_a_log_with_a_number_added_to_all_accuracies_is_the_same_log():

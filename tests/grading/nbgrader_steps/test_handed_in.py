@@ -55,10 +55,10 @@ def in_folder(folder: Path, files: dict[str, str | bytes]) -> HandedIn:
 
 def found(folder: Path, files: dict[str, str | bytes]) -> tuple[str | None, str]:
     """Return the path of the notebook that is graded, and what is said about it."""
-    file, said = find_notebook(
-        in_folder(folder, files), "a1.ipynb", lambda: RELEASED, read_notebook
-    )
-    return (str(file.path) if file else None), " ".join(said)
+    there = in_folder(folder, files)
+    choice = find_notebook(there, "a1.ipynb", lambda: RELEASED, read_notebook)
+    said = " ".join([*choice.sentences, *there.problems])
+    return (str(choice.file.path) if choice.file else None), said
 
 
 @pytest.mark.parametrize(
@@ -205,6 +205,39 @@ def test_each_of_several_notebooks_is_found(tmp_path, files, first, second):
         assert path.is_file()
 
 
+@pytest.mark.parametrize(
+    ("answers", "files", "first", "second"),
+    [
+        # Two notebooks with the same cells.
+        ((RELEASED, RELEASED), {"x.ipynb": ONE}, "q1 = 1", None),
+        ((RELEASED, RELEASED), {"x.ipynb": ONE, "y.ipynb": TWO}, "q1 = 1", "q1 = 1"),
+        ((RELEASED, RELEASED), {"part10.ipynb": ONE, "y.ipynb": OTHER}, "q1 = 9", "q1 = 1"),
+        # The second one has more of the file's cells.
+        (({"q1": "q1 = None"}, RELEASED), {"x.ipynb": ONE}, None, "q1 = 1"),
+    ],
+)  # fmt: skip
+def test_no_file_counts_for_two_notebooks(tmp_path, answers, files, first, second):
+    folder, copied = tmp_path / "submitted", tmp_path / "copy"
+    in_folder(folder, files)
+    released = dict(zip(("part1", "part10"), answers, strict=True))
+    staged = stage(folder, copied, Expected(list(released), [], released.get, set()), read_notebook)
+    for (read, repairs), expected in zip(staged.values(), (first, second), strict=True):
+        assert [cell.source for cell in read.cells][:1] == ([expected] if expected else [])
+        said = "x.ipynb was graded as part" in " ".join(repairs.losses)
+        assert said == (expected is None)
+    contents = [path.read_bytes() for path in staged if path.stat().st_size]
+    assert len(set(contents)) == len(files)
+
+
+def test_a_problem_of_an_archive_is_said_once(tmp_path):
+    folder, copied = tmp_path / "submitted", tmp_path / "copy"
+    in_folder(folder, {"part1 (1).ipynb": ONE, "part2 (1).ipynb": ONE, "networks.rar": "x"})
+    answers = {"part1": RELEASED, "part2": RELEASED}
+    staged = stage(folder, copied, Expected(list(answers), [], answers.get, set()), read_notebook)
+    said = " ".join(loss for _, repairs in staged.values() for loss in repairs.losses)
+    assert said.count("networks.rar was not opened") == 1
+
+
 def test_a_crowd_of_notebooks_is_not_read_to_its_end(tmp_path, monkeypatch):
     read = []
 
@@ -213,8 +246,9 @@ def test_a_crowd_of_notebooks_is_not_read_to_its_end(tmp_path, monkeypatch):
         return read_notebook(content, name)
 
     files = {f"{number:03}.ipynb": UNTOUCHED for number in range(150)} | {"my a1.ipynb": TWO}
-    file, _ = find_notebook(in_folder(tmp_path, files), "a1.ipynb", lambda: RELEASED, remember)
-    assert str(file.path) == "my a1.ipynb"
+    there = in_folder(tmp_path, files)
+    choice = find_notebook(there, "a1.ipynb", lambda: RELEASED, remember)
+    assert str(choice.file.path) == "my a1.ipynb"
     assert len(read) == limits.MAX_NOTEBOOKS
 
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -42,13 +43,15 @@ def test_the_fork_server_imports_the_library_that_sandboxes_show():
 
 
 @pytest.mark.sandbox
-def test_a_program_that_cannot_be_confined_ends_and_the_next_one_starts():
+def test_a_program_that_cannot_be_confined_ends_and_the_next_one_starts(caplog):
+    caplog.set_level(logging.DEBUG, fork_server.log.name)
     with contextlib.closing(Sandbox()) as sandbox:
         nowhere = sandbox.ticket().model_copy(update={"work": "/nowhere"})
         broken = psutil.Process(fork_server.shared().start("time:sleep", nowhere, {}, [60]))
         sound = psutil.Process(fork_server.shared().start("time:sleep", sandbox.ticket(), {}, [60]))
         wait_for(lambda: not broken.is_running() or broken.status() == psutil.STATUS_ZOMBIE)
         assert sound.is_running()
+        assert f"time:sleep: {sound.pid}" in caplog.messages
         assert sound.status() != psutil.STATUS_ZOMBIE
 
 
