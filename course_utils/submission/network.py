@@ -102,6 +102,45 @@ class LoadedNetwork(Network):
         return LoadedNetwork(model)
 
 
+def in_single_precision(model: keras.Model) -> keras.Model:
+    """Return a network that computes in float32 where this one computes in float16.
+
+    A network that was trained on a GPU may have been saved in float16. A CPU has no instructions
+    for it, so prediction takes several times as long as in float32. The weights stay, and so does what the
+    network predicts, but for the rounding of float16. A network of another precision is returned as
+    it is: bfloat16 is faster than float32 where the CPU has instructions for it.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A network that is built and not compiled.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from course_utils.submission.network import in_single_precision
+    >>> layers = [keras.Input((4,)), keras.layers.Dense(2, dtype="mixed_float16")]
+    >>> in_single_precision(keras.Sequential(layers)).layers[0].compute_dtype
+    'float32'
+    """
+    structure = model.to_json()
+    single = json.loads(structure, object_hook=_without_float16)
+    if single == json.loads(structure):
+        return model
+    rebuilt = keras.models.model_from_json(json.dumps(single))
+    rebuilt.set_weights(model.get_weights())
+    return rebuilt
+
+
+def _without_float16(part: dict[str, Any]) -> dict[str, Any]:
+    """Replace float16 where Keras writes a precision: as a setting, or as the name of a policy."""
+    policy = part["config"] if part.get("class_name") == "DTypePolicy" else {}
+    for settings, key in ((part, "dtype"), (part, "default_policy"), (policy, "name")):
+        if settings.get(key) in ("float16", "mixed_float16"):
+            settings[key] = "float32"
+    return part
+
+
 def structure_of(network: Any) -> Structure | None:
     """Return the facts about a network's layers.
 

@@ -31,7 +31,7 @@ from course_utils.records import RunRecord, make_record
 from course_utils.runtime import Runtime
 from course_utils.submission.contract import MAX_JSON_BYTES, MAX_MODEL_BYTES
 from course_utils.submission.messages import Structure
-from course_utils.submission.network import LoadedNetwork, Network
+from course_utils.submission.network import LoadedNetwork, Network, in_single_precision
 from course_utils.submission.predictions import score
 from course_utils.training import History, train
 
@@ -248,7 +248,8 @@ def load_network(path: Path) -> Network:
     if not zipfile.is_zipfile(path):
         raise SubmissionError(f"{path.name} is damaged: it is not a Keras model. Train again.")
     try:
-        return LoadedNetwork(keras.models.load_model(path, compile=False, safe_mode=True))
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        return LoadedNetwork(in_single_precision(model))
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
         raise SubmissionError(

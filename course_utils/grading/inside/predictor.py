@@ -25,7 +25,7 @@ from course_utils.grading.inside.structures import checked_structure
 from course_utils.grading.sandbox.layout import HANDED_IN
 from course_utils.runtime import setup
 from course_utils.submission.messages import ANSWERED, REFUSED, OpenedNetwork, PredictorRequest
-from course_utils.submission.network import LoadedNetwork
+from course_utils.submission.network import LoadedNetwork, in_single_precision
 
 # Images in a batch. The activations take a quarter of the memory that they take with
 # `EVALUATION_BATCH`, and the memory is reused sooner: prediction on a CPU is 10% faster, with
@@ -103,7 +103,7 @@ class Networks:
             old = self._networks[request.network]
             name = f"{request.network} (trained again)"
             return self._keep(name, old.train_again(data, settings.recipe, settings.seed))
-        return self._keep(request.network, LoadedNetwork(self._open(request)))
+        return self._keep(request.network, LoadedNetwork(in_single_precision(self._open(request))))
 
     def _open(self, request: PredictorRequest) -> keras.Model:
         name = request.network
