@@ -106,9 +106,9 @@ def in_single_precision(model: keras.Model) -> keras.Model:
     """Return a network that computes in float32 where this one computes in float16.
 
     A network that was trained on a GPU may have been saved in float16. A CPU has no instructions
-    for it, so prediction takes several times as long as in float32. The weights stay, and so does what the
-    network predicts, but for the rounding of float16. A network of another precision is returned as
-    it is: bfloat16 is faster than float32 where the CPU has instructions for it.
+    for it, and takes up to thirty times as long as in float32. The weights stay, and so does what
+    the network predicts, but for the rounding of float16. A network of another precision is
+    returned as it is: bfloat16 is faster than float32 where the CPU has instructions for it.
 
     Parameters
     ----------

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import zipfile
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from course_utils.runtime import Runtime
 from course_utils.submission.contract import MAX_JSON_BYTES, MAX_MODEL_BYTES
 from course_utils.submission.messages import Structure
 from course_utils.submission.network import LoadedNetwork, Network, in_single_precision
+from course_utils.submission.network_file import how_it_is_missing, why_it_cannot_be_loaded
 from course_utils.submission.predictions import score
 from course_utils.training import History, train
 
@@ -245,15 +245,14 @@ def load_network(path: Path) -> Network:
     SubmissionError
         If the network cannot be loaded.
     """
-    if not zipfile.is_zipfile(path):
-        raise SubmissionError(f"{path.name} is damaged: it is not a Keras model. Train again.")
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
         return LoadedNetwork(in_single_precision(model))
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
         raise SubmissionError(
-            f"{path.name} cannot be loaded ({type(error).__name__}: {reason}). Train again."
+            why_it_cannot_be_loaded(path)
+            or f"{path.name} cannot be loaded ({type(error).__name__}: {reason}). Train again."
         ) from error
 
 
@@ -367,9 +366,7 @@ def _save(trained: Trained) -> None:
 
 def _check_size(path: Path, most: int) -> None:
     if not path.is_file():
-        raise SubmissionError(
-            f"{path.name} is missing: run the cell that creates it, and hand the file in."
-        )
+        raise SubmissionError(how_it_is_missing(path))
     if path.stat().st_size > most:
         raise SubmissionError(
             f"{path.name} has {path.stat().st_size / 2**20:.0f} MB, but at most "

@@ -157,7 +157,7 @@ def damage(folder, how):
         ("text as model", "is damaged"),
         ("no JSON", "is damaged"),
         ("another record", "belongs to the question a2-q4"),
-        ("a zip of something", "cannot be loaded"),
+        ("a zip of something", "is damaged, or an archive of something else"),
     ],
 )
 def test_bad_files_get_one_sentence(handed_in, small_data, how, sentence):
