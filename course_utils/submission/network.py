@@ -141,6 +141,38 @@ def _without_float16(part: dict[str, Any]) -> dict[str, Any]:
     return part
 
 
+def code_in(structure: str) -> str:
+    """Return what in a network's structure, as JSON, is code of its own, as a phrase.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from course_utils.submission.network import code_in
+    >>> layers = [keras.Input((4,)), keras.layers.Lambda(abs, name="positive")]
+    >>> code_in(keras.Sequential(layers).to_json())
+    'the Lambda layer positive'
+    >>> code_in(keras.Sequential(layers[:1]).to_json())
+    ''
+    """
+    found: list[str] = []
+
+    def look(part: dict[str, Any]) -> dict[str, Any]:
+        kind, module, config = (part.get(key) for key in ("class_name", "module", "config"))
+        if kind == "Lambda" and isinstance(config, dict):
+            found.append(f"the Lambda layer {config.get('name')}")
+        elif kind == "__lambda__":
+            found.append("a lambda")
+        elif kind == "function":
+            found.append(f"the function {config}")
+        elif "module" in part and not str(module).startswith("keras"):
+            found.append(f"the class {kind}")
+        return part
+
+    json.loads(structure, object_hook=look)
+    # What holds something comes after it.
+    return found[-1] if found else ""
+
+
 def structure_of(network: Any) -> Structure | None:
     """Return the facts about a network's layers.
 
