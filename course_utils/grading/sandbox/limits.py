@@ -39,6 +39,8 @@ MAX_FILES_BYTES = 200 * 2**20
 MAX_NOTEBOOKS = 10
 # Files in an archive, counting those in networks in it. Listing each takes memory.
 MAX_MEMBERS = 1_000
+# Bytes of memory for reading an archive that `xz` has compressed; its highest level takes 65 MB.
+MAX_XZ_BYTES = 128 * 2**20
 # Bytes of the file with the time of the submission.
 MAX_TIMESTAMP_BYTES = 100
 
