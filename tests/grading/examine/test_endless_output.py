@@ -75,6 +75,18 @@ def test_a_cell_that_no_interrupt_ends_ends_with_its_kernel():
     ]
 
 
+def test_a_kernel_that_sends_what_belongs_to_no_cell_ends_and_it_is_said_why():
+    send = (
+        "kernel = get_ipython().kernel\ncontent = {'name': 'stdout', 'text': 'x' * 2**20}\n"
+        "for _ in range(300):\n"
+        "    kernel.session.send(kernel.iopub_socket, 'stream', content, parent={})\n"
+        "import time\ntime.sleep(60)"
+    )
+    examined = grade(send)
+    assert not is_answered(examined)
+    assert [told for _, told in examined.notes] == ["The kernel ended: it sent more than 256 MB"]
+
+
 def test_output_of_a_thread_is_nobodys_and_costs_nothing():
     assert is_answered(grade(THREAD))
 
