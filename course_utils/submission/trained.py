@@ -251,7 +251,12 @@ def load_network(path: Path) -> Network:
     """
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
-        return LoadedNetwork(in_single_precision(model))
+        structure = model.to_json()
+        single = in_single_precision(structure)
+        if single != structure:
+            model = keras.models.model_from_json(single)
+            model.load_weights(path)
+        return LoadedNetwork(model)
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
         raise SubmissionError(

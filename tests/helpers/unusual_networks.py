@@ -230,6 +230,9 @@ def networks_in_float16() -> dict[str, keras.Model]:
         keras.utils.set_random_seed(0)
         x = inputs = keras.Input(IMAGE, dtype=image)
         x = layers.Rescaling(1 / 255, dtype=convolution)(x)
+        adapted = layers.Normalization(dtype=convolution)
+        adapted.adapt(np.random.default_rng(0).random((64, *IMAGE)))
+        x = adapted(x)
         inner = [
             keras.Input(IMAGE),
             layers.Conv2D(6, 3, dtype=convolution),

@@ -43,7 +43,7 @@ def build(checked: str, name: str) -> keras.Model:
         If no network can be built from it.
     """
     try:
-        return keras.models.model_from_json(checked)
+        return keras.models.model_from_json(in_single_precision(checked))
     except Exception as error:
         raise SubmissionError(
             f"{name} cannot be built: {_first_line(error)}. Train again."
@@ -104,7 +104,7 @@ class Networks:
             old = self._networks[request.network]
             name = f"{request.network} (trained again)"
             return self._keep(name, old.train_again(data, settings.recipe, settings.seed))
-        return self._keep(request.network, LoadedNetwork(in_single_precision(self._open(request))))
+        return self._keep(request.network, LoadedNetwork(self._open(request)))
 
     def _open(self, request: PredictorRequest) -> keras.Model:
         name = request.network
