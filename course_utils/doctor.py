@@ -149,8 +149,11 @@ def _sandbox() -> Iterator[Check]:
     try:
         bubblewrap.Sandbox().close()
     except SandboxError as error:
-        subject = "user namespaces" if needs_them else "sandbox"
-        yield Check(subject, "not allowed", f"{ONLY_GRADING} {error}")
+        advice = f"{ONLY_GRADING} {error}"
+        if obstacles.TOO_OLD in advice:
+            yield Check("bubblewrap", "too old", advice)
+        else:
+            yield Check("user namespaces" if needs_them else "sandbox", "not allowed", advice)
         return
     yield Check("user namespaces", "allowed" if needs_them else "not needed by root here")
     limited = ", ".join(sorted(cgroups.controllers()))

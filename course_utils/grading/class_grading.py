@@ -21,7 +21,7 @@ from distributed import Client, Future, KilledWorker, as_completed, get_worker
 
 from course_utils import env
 from course_utils.dask_client import connected
-from course_utils.errors import AssignmentError, InterruptedExaminationError
+from course_utils.errors import AssignmentError, CourseError, InterruptedExaminationError
 from course_utils.files import write_atomically
 from course_utils.grading.assignment.course import course_directory, submissions_by_student
 from course_utils.grading.database import check_gradebook
@@ -266,7 +266,10 @@ class _Queue:
         received = self._under_way.pop(future)
         student = received.student
         try:
-            results, seconds = future.result()
+            returned = future.result()
+            if isinstance(returned, CourseError):
+                raise returned
+            results, seconds = returned
             for job, result in zip(received.jobs, results, strict=True):
                 examined.save(job, result, self._course)
             yield self._write(received, seconds)
@@ -345,15 +348,24 @@ class _Queue:
 
 def _examine_on_worker(
     jobs: list[Job], student: str, topic: str, threads: int | None
-) -> tuple[list[Examined], float]:
+) -> tuple[list[Examined], float] | CourseError:
+    """Examine a submission, and return the results and the seconds that it took.
+
+    An error with a sentence for the user is returned: Dask logs one that is raised with its stack.
+    """
     worker, started = get_worker(), time.monotonic()
     # Each examination runs its own event loop, so it must not inherit the caller's context, where
     # another loop may be running.
     context = contextvars.Context()
-    found = [
-        context.run(examine, job, lambda test: worker.log_event(topic, (student, test)), threads)
-        for job in jobs
-    ]
+    try:
+        found = [
+            context.run(
+                examine, job, lambda test: worker.log_event(topic, (student, test)), threads
+            )
+            for job in jobs
+        ]
+    except CourseError as error:
+        return error
     return found, time.monotonic() - started
 
 

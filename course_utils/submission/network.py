@@ -102,6 +102,75 @@ class LoadedNetwork(Network):
         return LoadedNetwork(model)
 
 
+def in_single_precision(structure: str) -> str:
+    """Return the structure of a network that computes in float32 where this one does in float16.
+
+    A network that was trained on a GPU may have been saved in float16. A CPU has no instructions
+    for it, and takes up to thirty times as long as in float32. The weights fit both, and what the
+    network predicts differs only by the rounding of float16. Other precisions stay as they are:
+    bfloat16 is faster than float32 where the CPU has instructions for it.
+
+    Parameters
+    ----------
+    structure : str
+        JSON, as Keras writes it.
+
+    Returns
+    -------
+    str
+        The same text if there is nothing in float16.
+
+    Examples
+    --------
+    >>> from course_utils.submission.network import in_single_precision
+    >>> in_single_precision('{"class_name": "Dense", "config": {"dtype": "mixed_float16"}}')
+    '{"class_name": "Dense", "config": {"dtype": "float32"}}'
+    """
+    single = json.loads(structure, object_hook=_without_float16)
+    return structure if single == json.loads(structure) else json.dumps(single)
+
+
+def _without_float16(part: dict[str, Any]) -> dict[str, Any]:
+    """Replace float16 where Keras writes a precision: as a setting, or as the name of a policy."""
+    policy = part["config"] if part.get("class_name") == "DTypePolicy" else {}
+    for settings, key in ((part, "dtype"), (part, "default_policy"), (policy, "name")):
+        if settings.get(key) in ("float16", "mixed_float16"):
+            settings[key] = "float32"
+    return part
+
+
+def code_in(structure: str) -> str:
+    """Return what in a network's structure, as JSON, is code of its own, as a phrase.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from course_utils.submission.network import code_in
+    >>> layers = [keras.Input((4,)), keras.layers.Lambda(abs, name="positive")]
+    >>> code_in(keras.Sequential(layers).to_json())
+    'the Lambda layer positive'
+    >>> code_in(keras.Sequential(layers[:1]).to_json())
+    ''
+    """
+    found: list[str] = []
+
+    def look(part: dict[str, Any]) -> dict[str, Any]:
+        kind, module, config = (part.get(key) for key in ("class_name", "module", "config"))
+        if kind == "Lambda" and isinstance(config, dict):
+            found.append(f"the Lambda layer {config.get('name')}")
+        elif kind == "__lambda__":
+            found.append("a lambda")
+        elif kind == "function":
+            found.append(f"the function {config}")
+        elif "module" in part and not str(module).startswith("keras"):
+            found.append(f"the class {kind}")
+        return part
+
+    json.loads(structure, object_hook=look)
+    # What holds something comes after it.
+    return found[-1] if found else ""
+
+
 def structure_of(network: Any) -> Structure | None:
     """Return the facts about a network's layers.
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import os
-import zipfile
+import random
+import tempfile
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ from course_utils.records import RunRecord, make_record
 from course_utils.runtime import Runtime
 from course_utils.submission.contract import MAX_JSON_BYTES, MAX_MODEL_BYTES
 from course_utils.submission.messages import Structure
-from course_utils.submission.network import LoadedNetwork, Network
+from course_utils.submission.network import LoadedNetwork, Network, code_in, in_single_precision
+from course_utils.submission.network_file import how_it_is_missing, why_it_cannot_be_loaded
 from course_utils.submission.predictions import score
 from course_utils.training import History, train
 
@@ -144,7 +146,8 @@ def train_once(
     Raises
     ------
     SubmissionError
-        If the network is too large to hand in.
+        If the network could not be handed in, because it is too large, or holds code of its own.
+        It is not trained then.
 
     Examples
     --------
@@ -164,6 +167,7 @@ def train_once(
     if network is None:
         print(f"{build_model.__name__}() returns nothing yet: complete it, then run this cell.")
         return None
+    _check_that_it_can_be_handed_in(network)
     trained = _train(question, network, data, recipe, runtime)
     _save(trained)
     return trained
@@ -245,14 +249,19 @@ def load_network(path: Path) -> Network:
     SubmissionError
         If the network cannot be loaded.
     """
-    if not zipfile.is_zipfile(path):
-        raise SubmissionError(f"{path.name} is damaged: it is not a Keras model. Train again.")
     try:
-        return LoadedNetwork(keras.models.load_model(path, compile=False, safe_mode=True))
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        structure = model.to_json()
+        single = in_single_precision(structure)
+        if single != structure:
+            model = keras.models.model_from_json(single)
+            model.load_weights(path)
+        return LoadedNetwork(model)
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
         raise SubmissionError(
-            f"{path.name} cannot be loaded ({type(error).__name__}: {reason}). Train again."
+            why_it_cannot_be_loaded(path)
+            or f"{path.name} cannot be loaded ({type(error).__name__}: {reason}). Train again."
         ) from error
 
 
@@ -341,21 +350,51 @@ def _train(
     return Trained(question, LoadedNetwork(network), record)
 
 
+def _check_that_it_can_be_handed_in(network: keras.Model) -> None:
+    """Save an untrained network and load it again, as the grader will load the trained one.
+
+    Raises
+    ------
+    SubmissionError
+        If that is not possible.
+    """
+    # New layers draw their seeds from here, and the training must not depend on this check.
+    state = random.getstate()
+    problem = ""
+    try:
+        if code := _code_in(network):
+            problem = f"it holds {code}, and the grader runs no code of a network's"
+        elif network.built:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "network.keras"
+                _write(network, path)
+                keras.models.load_model(path, compile=False, safe_mode=True)
+    except SubmissionError:  # It is too large.
+        raise
+    except Exception as error:
+        problem = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    finally:
+        random.setstate(state)
+    if problem:
+        raise SubmissionError(
+            f"This network could not be handed in, so it was not trained: {problem}. Build it from "
+            "layers of keras.layers, with keras.Sequential or keras.Model(inputs, outputs)."
+        )
+
+
+def _code_in(network: keras.Model) -> str:
+    """Return what in a network is code of its own, as a phrase."""
+    kind = type(network)
+    is_keras_own = kind.__module__.startswith("keras.")
+    return code_in(network.to_json()) if is_keras_own else f"the class {kind.__name__}"
+
+
 def _save(trained: Trained) -> None:
     """Write both files, the record last, so that a record never exists without its network."""
     path = model_path(trained.question)
     temporary = path.with_name(f".{path.stem}.part.keras")
-    # The rebuilt network has no optimizer state, which would take twice the space of the weights.
-    bare = type(trained.model).from_config(trained.model.get_config())
-    bare.set_weights(trained.model.get_weights())
     try:
-        bare.save(temporary)
-        size = temporary.stat().st_size
-        if size > MAX_MODEL_BYTES:
-            raise SubmissionError(
-                f"The network takes {size / 2**20:.0f} MB, but at most {MAX_MODEL_BYTES // 2**20} "
-                "MB are allowed: make it smaller."
-            )
+        size = _write(trained.model, temporary)
         record_path(trained.question).unlink(missing_ok=True)
         os.replace(temporary, path)
     finally:
@@ -364,11 +403,30 @@ def _save(trained: Trained) -> None:
     print(f"Saved {path.name} ({size / 2**20:.1f} MB) and its record. Hand both in.")
 
 
+def _write(model: keras.Model, path: Path) -> int:
+    """Save a network without the state of its optimizer; return the bytes that it takes.
+
+    Raises
+    ------
+    SubmissionError
+        If they are too many.
+    """
+    # The state would take twice the space of the weights.
+    bare = type(model).from_config(model.get_config())
+    bare.set_weights(model.get_weights())
+    bare.save(path)
+    size = path.stat().st_size
+    if size > MAX_MODEL_BYTES:
+        raise SubmissionError(
+            f"The network takes {size / 2**20:.0f} MB, but at most {MAX_MODEL_BYTES // 2**20} "
+            "MB are allowed: make it smaller."
+        )
+    return size
+
+
 def _check_size(path: Path, most: int) -> None:
     if not path.is_file():
-        raise SubmissionError(
-            f"{path.name} is missing: run the cell that creates it, and hand the file in."
-        )
+        raise SubmissionError(how_it_is_missing(path))
     if path.stat().st_size > most:
         raise SubmissionError(
             f"{path.name} has {path.stat().st_size / 2**20:.0f} MB, but at most "

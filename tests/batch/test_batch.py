@@ -3,6 +3,7 @@
 import json
 import logging
 import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -129,6 +130,45 @@ def test_a_hung_notebook_is_stopped_with_its_kernel(tmp_path):
     notebook = write_notebook(tmp_path / "hung.ipynb", HANG.format(path=str(pid_file)))
     # On a slow machine, the kernel needs more than half of this time to start.
     report = run_notebooks([notebook], out=tmp_path / "out", timeout=20)
+    outcome = report.notebooks[0]
+    assert outcome.status == "timed out"
+    assert "was stopped after 20 s (--timeout), in cell 3 of 3 (code-1)" in outcome.error
+    assert not is_running(pid_file)
+    assert_all_whole(tmp_path / "out")
+
+
+# Says who it is, then prints in many ways, of which none ends by itself.
+PRINT_FOR_EVER = """
+import os, subprocess, sys, threading
+from pathlib import Path
+from IPython.display import clear_output, display
+Path({path!r}).write_text(str(os.getpid()))
+def print_for_ever():
+    while True:
+        try:
+            print("x" * 99)
+        except KeyboardInterrupt:
+            pass
+threading.Thread(target=print_for_ever).start()
+subprocess.Popen(["yes"])
+shown = display("", display_id=True)
+while True:
+    try:
+        print("x" * 99, file=sys.stderr)
+        shown.update("x" * 99)
+        clear_output()
+    except KeyboardInterrupt:
+        pass
+"""
+
+
+@pytest.mark.process
+def test_endless_output_is_stopped_with_its_kernel(tmp_path):
+    pid_file = tmp_path / "pid"
+    notebook = write_notebook(tmp_path / "loud.ipynb", PRINT_FOR_EVER.format(path=str(pid_file)))
+    started = time.monotonic()
+    report = run_notebooks([notebook], out=tmp_path / "out", timeout=20)
+    assert time.monotonic() - started < 60
     outcome = report.notebooks[0]
     assert outcome.status == "timed out"
     assert "was stopped after 20 s (--timeout), in cell 3 of 3 (code-1)" in outcome.error

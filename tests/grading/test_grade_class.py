@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -214,6 +215,41 @@ def test_what_was_ended_from_outside_is_examined_again_alone(course, monkeypatch
     assert states(grade_class(course, NAME, progress=heard)) == dict.fromkeys(STUDENTS, GRADED)
     assert points(course) == EXPECTED
     assert sorted(heard.ended) == list(STUDENTS)
+
+
+SLOW_START = """
+import time
+from pathlib import Path
+from course_utils.grading.inside import preload
+
+def import_slowly():
+    while not Path("go").exists():
+        time.sleep(0.1)
+    preload.import_everything()
+"""
+
+
+def test_a_slow_start_of_the_fork_server_costs_nobody_a_score(course, tmp_path, monkeypatch, capfd):
+    (tmp_path / "slow_start.py").write_text(SLOW_START)
+    monkeypatch.chdir(tmp_path)
+    slow = [fork_server.ForkServer("slow_start:import_slowly") for _ in range(2)]
+    with monkeypatch.context() as impatient:
+        impatient.setitem(fork_server._servers, fork_server.PRELOAD, slow[0])
+        impatient.setattr(fork_server, "START_SECONDS", 0.5)
+        outcomes = grade_class(course, NAME)
+    assert states(outcomes) == dict.fromkeys(STUDENTS, FAILED)
+    for outcome in outcomes:
+        assert "was not ready within 0 minutes: this machine is too busy" in outcome.reason
+    assert points(course) == {}
+    monkeypatch.setitem(fork_server._servers, fork_server.PRELOAD, slow[1])
+    threading.Timer(2, (tmp_path / "go").touch).start()
+    assert states(grade_class(course, NAME)) == dict.fromkeys(STUDENTS, GRADED)
+    assert points(course) == EXPECTED
+    said = capfd.readouterr()
+    assert "Traceback" not in said.out + said.err
+    assert "timed out" not in said.out + said.err
+    for server in slow:
+        server.close()
 
 
 def test_what_was_ended_from_outside_twice_is_not_graded(course, monkeypatch):

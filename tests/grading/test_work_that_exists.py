@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -183,6 +184,16 @@ def zipped(archive, *names, inside="", keep=False):
     return make
 
 
+def tarred(archive, *names, compression=""):
+    def make(folder):
+        with tarfile.open(folder / archive, f"w:{compression}") as file:
+            for name in names:
+                file.add(folder / name, f"{NAME}/{name}")
+                (folder / name).unlink()
+
+    return make
+
+
 def untouched_beside(*worked):
     """Return what leaves the notebook as released, and the worked one under other names."""
 
@@ -249,6 +260,8 @@ PLACES = {
     "all-deeper": renamed(*((name, f"a/b/{name}") for name in (NOTEBOOK, NETWORK, RECORD))),
     "zip": zipped(f"{NAME}.zip", NOTEBOOK, NETWORK, RECORD),
     "zip-with-folder": zipped("Abgabe.ZIP", NOTEBOOK, NETWORK, RECORD, inside=f"{NAME}/"),
+    "tar": tarred(f"{NAME}.tar", NOTEBOOK, NETWORK, RECORD),
+    "tar-gz": tarred("Abgabe.tar.gz", NOTEBOOK, NETWORK, RECORD, compression="gz"),
     "capital-ending": renamed((NOTEBOOK, f"{NAME}.IPYNB")),
     "capital-name": renamed((NOTEBOOK, f"{NAME.upper()}.ipynb")),
     "ipynb-txt": renamed((NOTEBOOK, f"{NOTEBOOK}.txt")),
@@ -292,6 +305,7 @@ TOLD = {
     "another-name": "Abgabe Ada.ipynb",
     "deeper": f"{NAME}/{NAME}.ipynb",
     "zip": f"{NAME}.zip/{NAME}.ipynb",
+    "tar-gz": f"Abgabe.tar.gz/{NAME}/{NAME}.ipynb",
     "capital-ending": f"{NAME}.IPYNB",
     "ipynb-txt": f"{NAME}.ipynb.txt",
     "checkpoint-only": ".ipynb_checkpoints",

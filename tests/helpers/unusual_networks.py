@@ -218,3 +218,45 @@ def network_of_many_layers() -> keras.Model:
     attended = layer_with("MultiHeadAttention")(rows, value=rows)
     found = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(rows + attended))
     return keras.Model(image, layers.Dense(4, "softmax")(found))
+
+
+def networks_in_float16() -> dict[str, keras.Model]:
+    """Return small networks in each form in which Keras saves float16."""
+    half, mixed = keras.DTypePolicy("float16"), keras.DTypePolicy("mixed_float16")
+    both = keras.dtype_policies.DTypePolicyMap("mixed_float16", {"attention/query": half})
+    single = keras.DTypePolicy("float32")
+
+    def network(image: str, convolution: object, attention: object, last: object) -> keras.Model:
+        keras.utils.set_random_seed(0)
+        x = inputs = keras.Input(IMAGE, dtype=image)
+        x = layers.Rescaling(1 / 255, dtype=convolution)(x)
+        adapted = layers.Normalization(dtype=convolution)
+        adapted.adapt(np.random.default_rng(0).random((64, *IMAGE)))
+        x = adapted(x)
+        inner = [
+            keras.Input(IMAGE),
+            layers.Conv2D(6, 3, dtype=convolution),
+            layers.BatchNormalization(dtype=convolution),
+            layers.ReLU(dtype=convolution),
+        ]
+        x = keras.Sequential(inner, name="nested")(x)
+        x = layers.Reshape((-1, 6), dtype=convolution)(x)
+        x = layers.MultiHeadAttention(2, 3, dtype=attention, name="attention")(x, x)
+        x = layers.TimeDistributed(layers.Dense(5, dtype=attention), dtype=attention)(x)
+        x = layers.GlobalAveragePooling1D(dtype=last)(x) + 1
+        return keras.Model(inputs, layers.Dense(3, "softmax", dtype=last)(x))
+
+    return {
+        "mixed": network("uint8", "mixed_float16", mixed, "float32"),
+        "half": network("uint8", "float16", half, half),
+        "half-inputs": network("float16", half, half, half),
+        "one-layer": network("uint8", single, mixed, single),
+        "a-map": network("uint8", mixed, both, single),
+        "operations": _cast_to_half(),
+    }
+
+
+def _cast_to_half() -> keras.Model:
+    inputs = keras.Input(IMAGE, dtype="uint8")
+    x = ops.mean(ops.cast(inputs, "float16") / 255, axis=(1, 2))
+    return keras.Model(inputs, layers.Softmax(dtype="float16")(x * 2))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 
 import keras
+import numpy as np
 import pytest
 from keras import layers, ops
+from unusual_networks import IMAGE, networks_in_float16
 
 from course_utils import zoo
 from course_utils.submission import structure_of
 from course_utils.submission.messages import Structure
-from course_utils.submission.network import LoadedNetwork
+from course_utils.submission.network import LoadedNetwork, in_single_precision
+from course_utils.submission.trained import load_network
 
 
 def small_cnn():
@@ -96,3 +99,22 @@ def test_a_network_is_the_same_wherever_it_is_built():
     assert one.weights != other.weights
     assert one.structure == structure_of(other)
     json.dumps(one.structure.model_dump())
+
+
+@pytest.mark.parametrize(
+    "form", ["mixed", "half", "half-inputs", "one-layer", "a-map", "operations"]
+)
+def test_a_network_in_float16_is_loaded_in_float32(tmp_path, form):
+    model, path = networks_in_float16()[form], tmp_path / "a1-q2.keras"
+    model.save(path)
+    loaded = load_network(path).model
+    assert {layer.compute_dtype for layer in loaded.layers} == {"float32"}
+    x = np.random.default_rng(0).integers(0, 256, (4, *IMAGE), dtype="uint8")
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), model.predict(x, verbose=0), atol=0.01)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "bfloat16", "float64"])
+def test_a_network_of_another_precision_stays_as_it_is(precision):
+    parts = [keras.Input((4,)), layers.Dense(2, dtype=precision, name="float16")]
+    structure = keras.Sequential(parts).to_json()
+    assert in_single_precision(structure) == structure

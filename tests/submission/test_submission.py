@@ -13,7 +13,7 @@ from course_utils import Recipe, env, setup
 from course_utils.errors import SubmissionError
 from course_utils.grading import grade
 from course_utils.grading.grade import networks, review
-from course_utils.submission import check, load_trained, show_evaluation, train_once
+from course_utils.submission import check, load_trained, show_evaluation, train_once, trained
 from course_utils.submission.check import CheckFailed
 
 # Nearly all of these tests look at what `train_once` leaves.
@@ -120,9 +120,68 @@ def test_a_sampled_network_is_trained_again(handed_in, small_data, monkeypatch):
     assert "trained again it reached 50.0%" in grade.network("a1-q2", judged).review
 
 
+@keras.saving.register_keras_serializable()
+class OwnLayer(keras.layers.Layer):
+    def call(self, x):
+        return x
+
+
+class OwnNetwork(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(10)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def own_activation(x):
+    return x
+
+
+OWN_CODE = {
+    "the Lambda layer twice": keras.layers.Lambda(lambda x: 2 * x, name="twice"),
+    "the class OwnLayer": OwnLayer(),
+    "the function own_activation": keras.layers.Dense(10, own_activation),
+    "a lambda": keras.layers.Dense(10, kernel_regularizer=lambda weights: 0.0),
+    "the class OwnNetwork": OwnNetwork(),
+}
+
+
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+@pytest.mark.parametrize("what", OWN_CODE)
+def test_a_network_that_could_not_be_handed_in_is_not_trained(
+    folder, small_data, runtime, what, monkeypatch
+):
+    def build_with_own_code():
+        last = OWN_CODE[what]
+        if isinstance(last, OwnNetwork):
+            return last
+        inner = keras.Sequential([keras.Input((10,)), last])
+        return keras.Sequential([*build_model().layers, inner])
+
+    monkeypatch.setattr(trained, "train", None)  # which would be called
+    with pytest.raises(SubmissionError, match=f"was not trained: it holds {what}, and"):
+        train_once("a1-q2", build_with_own_code, small_data, RECIPE, runtime)
+    assert not any(folder.iterdir())
+
+
+def test_the_check_before_a_training_changes_nothing_in_it(
+    folder, small_data, runtime, monkeypatch
+):
+    def build_with_dropout():
+        return keras.Sequential([*build_model().layers[:3], keras.layers.Dropout(0.5),
+                                 keras.layers.Dense(10, "softmax", dtype="float32")])  # fmt: skip
+
+    checked = train_once("a1-q2", build_with_dropout, small_data, RECIPE, runtime)
+    monkeypatch.setattr(trained, "_check_that_it_can_be_handed_in", lambda network: None)
+    plain = train_once("a1-q2", build_with_dropout, small_data, RECIPE, runtime, again=True)
+    assert checked.history.loss == plain.history.loss
+
+
 def test_too_large_a_network_is_not_handed_in(folder, small_data, runtime, monkeypatch):
     monkeypatch.setattr("course_utils.submission.trained.MAX_MODEL_BYTES", 1_000)
-    with pytest.raises(SubmissionError, match="make it smaller"):
+    with pytest.raises(SubmissionError, match=r"^The network takes .* make it smaller\.$"):
         train_once("a1-q2", build_model, small_data, RECIPE, runtime)
     assert list(folder.iterdir()) == []
 
@@ -157,7 +216,7 @@ def damage(folder, how):
         ("text as model", "is damaged"),
         ("no JSON", "is damaged"),
         ("another record", "belongs to the question a2-q4"),
-        ("a zip of something", "cannot be loaded"),
+        ("a zip of something", "is damaged, or an archive of something else"),
     ],
 )
 def test_bad_files_get_one_sentence(handed_in, small_data, how, sentence):

@@ -83,10 +83,13 @@ class SandboxProvisioner(LocalProvisioner):
     ----------
     ended_first : bool
         Whether the kernel had ended before `end` was called.
+    why_ended : str
+        Why `end` was called, as a phrase, if the kernel had not finished.
     """
 
     parent: SandboxKernelManager
     ended_first = False
+    why_ended = ""
     _has_been_ended = False
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
@@ -96,7 +99,11 @@ class SandboxProvisioner(LocalProvisioner):
             handed_in=Path(kwargs["cwd"]),
         )
         self._sockets = self.sandbox.folder / WORK / "kernel"
-        self._relay = Relay(self.sandbox.outside(self._sockets), MAX_SENT_BYTES, self.end)
+        self._relay = Relay(
+            self.sandbox.outside(self._sockets),
+            MAX_SENT_BYTES,
+            lambda: self.end(f"it sent more than {MAX_SENT_BYTES >> 20} MB"),
+        )
         self.parent.transport = "ipc"
         self.parent.ip = self._relay.ip
         return await super().pre_launch(**kwargs)
@@ -130,10 +137,10 @@ class SandboxProvisioner(LocalProvisioner):
     async def cleanup(self, restart: bool = False) -> None:
         self.end()
 
-    def end(self) -> None:
-        """End the kernel and everything in its sandbox."""
+    def end(self, why: str = "") -> None:
+        """End the kernel and everything in its sandbox; say why if it has not finished."""
         if not self._has_been_ended:
-            self._has_been_ended = True
+            self._has_been_ended, self.why_ended = True, why
             self.ended_first = self.process is not None and self.process.poll() is not None
         self.sandbox.close()
         self._relay.close()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from typing import Any
 
 from nbclient.exceptions import CellExecutionComplete, CellTimeoutError
@@ -16,8 +17,17 @@ from nbgrader.preprocessors import Execute
 from traitlets import Int
 
 from course_utils.errors import InterruptedExaminationError, SandboxError
-from course_utils.grading.sandbox.limits import WATCH_SECONDS
+from course_utils.grading.sandbox.limits import (
+    LAST_SECONDS,
+    MAX_LEFT_OUT,
+    MAX_MESSAGE_BYTES,
+    WATCH_SECONDS,
+)
 from course_utils.grading.sandbox.watch import Clock, Usage
+
+
+class _TimeIsUp(CellTimeoutError):
+    """A cell, or the notebook, has taken all of its time."""
 
 
 class BoundedExecute(Execute):
@@ -39,16 +49,24 @@ class BoundedExecute(Execute):
     def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:
         self._time_left = float(self.total_timeout)
         self._printed: Counter[int] = Counter()
+        self._interrupted: dict[int, float] = {}
+        self._has_been_ended = False
         self.notes: list[tuple[str, str]] = []
         self._has_started = False
         self.on_notebook_start = self._remember_start
         try:
             super().preprocess(nb, resources, km)
-        except CellTimeoutError:
+        except _TimeIsUp:
             self._note(
                 f"The notebook was stopped: one cell may run for {self.timeout} seconds, and all "
                 f"of them for {self.total_timeout} together. The remaining cells were not run.",
                 "Stopped: a cell that did not end, or a notebook that took too long.",
+            )
+        except CellTimeoutError:  # of nbclient, which has waited for the end of the output
+            self._note(
+                "The notebook was stopped: the output of a cell did not arrive, as when it is more "
+                f"than {MAX_MESSAGE_BYTES >> 20} MB at once. The remaining cells were not run.",
+                "Stopped: the output of a cell was too large or came too late.",
             )
         except InterruptedExaminationError:  # of a program that runs the tests
             raise
@@ -82,29 +100,37 @@ class BoundedExecute(Execute):
         self.log.warning(for_lecturer)
         self.notes.append((for_student, for_lecturer))
 
-    def _get_timeout(self, cell: NotebookNode | None) -> None:
+    def timeout_func(self, cell: NotebookNode) -> None:
         """Have nbclient wait without a limit of its own: `_in_time` sets one."""
 
-    async def _async_poll_for_reply(
-        self, msg_id: str, cell: NotebookNode, timeout: None, *tasks: Any
-    ) -> Any:
+    async def async_execute_cell(
+        self, cell: NotebookNode, cell_index: int, *arguments: Any, **settings: Any
+    ) -> NotebookNode:
+        before = asyncio.all_tasks()
+        execution = super().async_execute_cell(cell, cell_index, *arguments, **settings)
         try:
-            return await self._in_time(super()._async_poll_for_reply(msg_id, cell, timeout, *tasks))
+            return await self._in_time(execution)
         finally:
+            # nbclient does not end all of its tasks if the execution is given up.
+            tasks = asyncio.all_tasks() - before
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    execute_cell = run_sync(async_execute_cell)
 
     async def async_wait_for_reply(self, msg_id: str, cell: NotebookNode | None = None) -> Any:
-        return await self._in_time(super().async_wait_for_reply(msg_id, cell))
+        # Without a cell, nbclient would not ask `timeout_func`.
+        return await self._in_time(super().async_wait_for_reply(msg_id, cell or NotebookNode()))
 
     wait_for_reply = run_sync(async_wait_for_reply)
 
-    async def _in_time(self, work: Coroutine[Any, Any, Any]) -> Any:
+    async def _in_time(self, work: Awaitable[Any]) -> Any:
         """Await what the kernel does, as long as there is time for it.
 
         Raises
         ------
-        CellTimeoutError
+        _TimeIsUp
             If the time is up.
         """
         limit = min(self.timeout or self._time_left, self._time_left)
@@ -114,7 +140,7 @@ class BoundedExecute(Execute):
                 done, _ = await asyncio.wait([task], timeout=max(left, WATCH_SECONDS))
                 if done:
                     return task.result()
-            raise CellTimeoutError(f"not finished within {limit:.0f} seconds of its own time")
+            raise _TimeIsUp(f"not finished within {limit:.0f} seconds of its own time")
         finally:
             task.cancel()
             self._time_left -= clock.seconds()
@@ -131,7 +157,8 @@ class BoundedExecute(Execute):
         self._printed[cell_index] += self._size(msg)
         if not self._may_print(cell_index):
             if before:
-                self._stop_printing(cell)
+                self._say_what_is_missing(cell)
+            self._stop_endless(cell, cell_index)
             # Status messages are still processed, because they tell when the cell has finished.
             return super().process_message(msg, cell, cell_index) if _is_state(msg) else None
         try:
@@ -160,16 +187,40 @@ class BoundedExecute(Execute):
         places = 1 + sum(map(len, shown.values()))
         return places * len(json.dumps(content, default=str))
 
-    def _stop_printing(self, cell: NotebookNode) -> None:
-        cell.outputs.append(
-            new_output("stream", name="stdout", text="\n... too much output, stopped here ...\n")
-        )
+    def _say_what_is_missing(self, cell: NotebookNode) -> None:
+        text = "\n... too much output: the rest is not shown ...\n"
+        cell.outputs.append(new_output("stream", name="stdout", text=text))
         self._note(
             f"A cell printed more than {self.max_output:,} characters, or all of them more than "
-            f"{self.max_outputs:,}, and was stopped.",
-            f"Endless output in a cell that starts: {cell.source[:60]!r}",
+            f"{self.max_outputs:,}. The rest is not shown.",
+            f"Too much output in a cell that starts: {cell.source[:60]!r}",
         )
-        self.km.interrupt_kernel()
+
+    def _stop_endless(self, cell: NotebookNode, cell_index: int) -> None:
+        """Interrupt a cell that goes on printing; if it still does, end its kernel.
+
+        Messages that never end keep the tasks of this loop from running, so both happen at once.
+        """
+        printed, most = self._printed[cell_index], self.max_output + MAX_LEFT_OUT
+        now = time.monotonic()
+        if printed > most and cell_index not in self._interrupted:
+            self._interrupted[cell_index] = now
+            self._note(
+                f"A cell printed more than {most:,} characters and was interrupted.",
+                f"Endless output in a cell that starts: {cell.source[:60]!r}",
+            )
+            run_sync(self.km.interrupt_kernel)()
+        elif (
+            printed > most + MAX_LEFT_OUT
+            and now > self._interrupted[cell_index] + LAST_SECONDS
+            and not self._has_been_ended
+        ):
+            self._has_been_ended = True
+            self._note(
+                "This cell went on printing, so the notebook was stopped.",
+                "It went on after an interrupt, so its kernel was ended.",
+            )
+            run_sync(self.km.provisioner.kill)()
 
 
 def _overwrite(content: Any, outputs: list[NotebookNode]) -> int:

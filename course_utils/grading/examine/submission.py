@@ -220,7 +220,7 @@ class _Execution(BoundedExecute):
             if finished.wait(max(left, WATCH_SECONDS)):
                 return
         if self._manager.started is not None:
-            self._manager.started.end()
+            self._manager.started.end("it took too long and did not stop sending")
 
     def create_kernel_manager(self) -> SandboxKernelManager:
         manager = self._manager = super().create_kernel_manager()
@@ -239,7 +239,7 @@ class _Execution(BoundedExecute):
         """
         kernel = self._manager.started
         if kernel is None or not kernel.ended_first:
-            return ""
+            return kernel.why_ended if kernel else ""
         return check_ending("the notebook's kernel", kernel.sandbox, kernel.pid)
 
     def preprocess_cell(self, cell: NotebookNode, resources: Any, index: int) -> Any:

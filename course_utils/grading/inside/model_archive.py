@@ -11,9 +11,7 @@ from course_utils.errors import SubmissionError
 from course_utils.grading.inside.structures import checked_structure
 from course_utils.grading.sandbox.limits import MAX_CONFIG_BYTES, MAX_RATIO
 from course_utils.submission.contract import MAX_MODEL_BYTES
-
-# Files in an archive that Keras writes.
-ENTRIES = {"metadata.json", "config.json", "model.weights.h5"}
+from course_utils.submission.network_file import ENTRIES, why_it_cannot_be_loaded
 
 
 def read_structure(path: Path) -> str:
@@ -28,7 +26,7 @@ def read_structure(path: Path) -> str:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_entries(path.name, archive.infolist())
+            _check_entries(path, archive.infolist())
             structure = archive.read("config.json").decode("utf-8")
             with archive.open("model.weights.h5") as weights, h5py.File(weights, "r") as file:
                 _check_weights(path.name, file)
@@ -36,15 +34,22 @@ def read_structure(path: Path) -> str:
         raise
     except Exception as error:
         raise SubmissionError(
-            f"{path.name} is damaged: it is not a Keras model ({type(error).__name__}). Train "
-            "again."
+            why_it_cannot_be_loaded(path)
+            or f"{path.name} is damaged ({type(error).__name__}). Train again."
         ) from error
-    return checked_structure(structure, path.name)
+    try:
+        return checked_structure(structure, path.name)
+    except SubmissionError as error:
+        raise SubmissionError(why_it_cannot_be_loaded(path) or str(error)) from error
 
 
-def _check_entries(name: str, entries: list[zipfile.ZipInfo]) -> None:
-    names = [entry.filename for entry in entries]
-    if len(names) != len(set(names)) or set(names) != ENTRIES:
+def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+    # Macs add files of their own to an archive that they pack; Keras does not read them.
+    entries = [entry for entry in entries if not entry.filename.startswith("__MACOSX/")]
+    name, names = path.name, [entry.filename for entry in entries]
+    if not ENTRIES.issubset(names):
+        raise SubmissionError(why_it_cannot_be_loaded(path))
+    if len(names) != len(ENTRIES):
         strange = sorted(set(names) - ENTRIES)[:3]
         raise SubmissionError(
             f"{name} is not loaded: a Keras model has {', '.join(sorted(ENTRIES))}, each once; "

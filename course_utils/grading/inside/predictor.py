@@ -25,7 +25,8 @@ from course_utils.grading.inside.structures import checked_structure
 from course_utils.grading.sandbox.layout import HANDED_IN
 from course_utils.runtime import setup
 from course_utils.submission.messages import ANSWERED, REFUSED, OpenedNetwork, PredictorRequest
-from course_utils.submission.network import LoadedNetwork
+from course_utils.submission.network import LoadedNetwork, in_single_precision
+from course_utils.submission.network_file import why_it_cannot_be_loaded
 
 # Images in a batch. The activations take a quarter of the memory that they take with
 # `EVALUATION_BATCH`, and the memory is reused sooner: prediction on a CPU is 10% faster, with
@@ -42,7 +43,7 @@ def build(checked: str, name: str) -> keras.Model:
         If no network can be built from it.
     """
     try:
-        return keras.models.model_from_json(checked)
+        return keras.models.model_from_json(in_single_precision(checked))
     except Exception as error:
         raise SubmissionError(
             f"{name} cannot be built: {_first_line(error)}. Train again."
@@ -110,12 +111,14 @@ class Networks:
         if request.structure is not None:
             return build(checked_structure(request.structure, name), name)
         path = self._folder / name
-        model = build(read_structure(path), name)
+        structure = read_structure(path)
         try:
+            model = build(structure, name)
             model.load_weights(path)
         except Exception as error:
             raise SubmissionError(
-                f"{name} cannot be loaded ({type(error).__name__}: {_first_line(error)}). "
+                why_it_cannot_be_loaded(path)
+                or f"{name} cannot be loaded ({type(error).__name__}: {_first_line(error)}). "
                 "Train again."
             ) from error
         return model

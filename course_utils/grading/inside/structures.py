@@ -92,6 +92,7 @@ OPERATIONS = {
     "keras.src.activations.activations": frozenset(["ReLU", "Mish"]),
 }  # fmt: skip
 
+POLICIES = frozenset(["keras", "keras.dtype_policies"])
 SEQUENTIAL = frozenset(["keras", "keras.models", "keras.src.models.sequential"])
 FUNCTIONAL = frozenset(["keras", "keras.models", "keras.src.models.functional"])
 
@@ -270,11 +271,35 @@ def _setting(key: str, part: Any, depth: int) -> Any:
     kind, module, config = _object(part)
     if kind in PARTS.get(module, ()):
         return _rebuilt(part, _values(config))
-    if key == "dtype" and module in ("keras", "keras.dtype_policies") and kind == "DTypePolicy":
-        return _rebuilt(part, {"name": _dtype(config.get("name"))})
+    if key == "dtype" and module in POLICIES:
+        return _policies(part) if kind == "DTypePolicyMap" else _policy(part)
     if depth > MAX_NESTED:
         raise _Refused("layers nested too deeply")
     return _layer(part, depth + 1)
+
+
+def _policy(part: Any) -> Any:
+    """Copy a precision: its name, an object with its name, or nothing for the usual one."""
+    if part is None or isinstance(part, str):
+        return part and _dtype(part)
+    kind, module, config = _object(part)
+    if kind != "DTypePolicy" or module not in POLICIES:
+        raise _Refused(_named(part))
+    return _rebuilt(part, {"name": _policy(config.get("name"))})
+
+
+def _policies(part: dict[str, Any]) -> dict[str, Any]:
+    """Copy the precisions of the layers in a layer: one for each path, and one for all others."""
+    config, by_path = part["config"], part["config"].get("policy_map")
+    if not isinstance(by_path, dict):
+        raise _Refused(_named(part))
+    return _rebuilt(
+        part,
+        {
+            "default_policy": _policy(config.get("default_policy")),
+            "policy_map": {_text(path): _policy(each) for path, each in by_path.items()},
+        },
+    )
 
 
 def _rebuilt(part: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:

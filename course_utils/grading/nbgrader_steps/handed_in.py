@@ -6,15 +6,21 @@ archives, and leave untouched copies beside them. Nothing is written here, and n
 
 from __future__ import annotations
 
+import bz2
 import io
+import itertools
+import lzma
 import os
 import re
 import stat
+import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from nbformat import NotebookNode
 
@@ -27,13 +33,22 @@ from course_utils.grading.sandbox.limits import (
     MAX_NOTEBOOK_BYTES,
     MAX_NOTEBOOKS,
     MAX_PATH_BYTES,
+    MAX_XZ_BYTES,
 )
 from course_utils.notebook_format import SECOND_ENDINGS, Repairs, is_shadow
 
 # Endings of what is searched.
 ENDING = re.compile(r"(\.ipynb|\.keras|\.json)" + SECOND_ENDINGS, re.IGNORECASE)
+# Endings of archives of `tar`, which may be compressed.
+TAR = re.compile(r"\.(tar|tar\.(gz|bz2|xz)|tgz|tbz2?|txz)$", re.IGNORECASE)
 # Endings of archives that are not opened.
-OTHER_ARCHIVES = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+OTHER_ARCHIVES = (".gz", ".bz2", ".xz", ".7z", ".rar")
+# What decompresses an archive of `tar`, by its first bytes.
+DECOMPRESSORS: dict[bytes, Callable[[], Any]] = {
+    b"\x1f\x8b": lambda: zlib.decompressobj(wbits=zlib.MAX_WBITS | 16),
+    b"BZh": bz2.BZ2Decompressor,
+    b"\xfd7zXZ": lambda: lzma.LZMADecompressor(memlimit=MAX_XZ_BYTES),
+}
 # Files in the archive that a network is.
 PARTS_OF_A_NETWORK = {"config.json", "model.weights.h5"}
 # Folder in which Jupyter keeps an earlier state of each notebook, and its mark in their names.
@@ -96,6 +111,8 @@ class HandedIn:
 
     def __init__(self, folder: Path, files: Mapping[Path, os.stat_result]) -> None:
         self.problems: list[str] = []
+        # Bytes that archives of `tar`, which stay unpacked in memory, may still take.
+        self._room = MAX_FILES_BYTES
         self.plain = [
             File(path, path.name, about.st_size, about.st_mtime, (folder / path).read_bytes)
             for path, about in sorted(files.items())
@@ -109,8 +126,10 @@ class HandedIn:
         for file in self.plain:
             if file.name.lower().endswith(".zip"):
                 found += self._members(file)
+            elif TAR.search(file.name):
+                found += self._members_of_tar(file)
             elif file.name.lower().endswith(OTHER_ARCHIVES):
-                self.problems.append(f"{file.path} was not opened: of archives, only .zip is.")
+                self.problems.append(f"{file.path} was not opened: hand in a .zip instead.")
         return found
 
     def _members(self, archive: File) -> list[File]:
@@ -131,7 +150,7 @@ class HandedIn:
         found, size = [], 0
         for member in opened.infolist():
             place = PurePosixPath(member.filename.replace("\\", "/"))
-            if member.is_dir() or not _is_plain(place, member) or is_shadow(Path(place)):
+            if member.is_dir() or not _is_readable(member) or not _is_plain(place):
                 continue
             size += member.file_size
             if size > MAX_FILES_BYTES:
@@ -145,17 +164,81 @@ class HandedIn:
             found.append(File(path, path.name, member.file_size, number, _reader(opened, member)))
         return found
 
+    def _members_of_tar(self, archive: File) -> list[File]:
+        """List what is in an archive of `tar`."""
+        try:
+            content = _decompressed(archive.read(), self._room)
+            self._room -= len(content)
+            opened = tarfile.TarFile(fileobj=io.BytesIO(content))
+            members = list(itertools.islice(opened, MAX_MEMBERS + 1))
+        except _TooLarge:
+            self.problems.append(f"{archive.path} was not opened: it is too large.")
+            return []
+        except Exception as error:  # Damaged content makes these modules raise many types.
+            self.problems.append(f"{archive.path} was not opened: it is damaged ({error}).")
+            return []
+        if len(members) > MAX_MEMBERS:
+            self.problems.append(f"{archive.path} was not opened: it has too many files.")
+            return []
+        found = []
+        for member in members:
+            place = PurePosixPath(member.name)
+            # A sparse file can be far larger than its archive.
+            if member.isreg() and not member.issparse() and _is_plain(place):
+                path, read = archive.path / place, _reader_of_tar(opened, member)
+                found.append(File(path, path.name, member.size, float(member.mtime), read))
+        return found
 
-def _is_plain(place: PurePosixPath, member: zipfile.ZipInfo) -> bool:
-    """Tell whether a member of an archive is a file with an ordinary path."""
+
+class _TooLarge(Exception):
+    """An archive has more in it than there is room for."""
+
+
+def _decompressed(content: bytes, most: int) -> bytes:
+    """Return an archive of `tar` without its compression.
+
+    Raises
+    ------
+    _TooLarge
+        If that is more than `most` bytes.
+    """
+    for first, decompressor in DECOMPRESSORS.items():
+        if content.startswith(first):
+            content = decompressor().decompress(content, most + 1)
+            break
+    if len(content) > most:
+        raise _TooLarge
+    return content
+
+
+def _is_plain(place: PurePosixPath) -> bool:
+    """Tell whether a member of an archive has an ordinary path, and was not added by macOS."""
     return (
         not place.is_absolute()
         and ".." not in place.parts
         and len(place.parts) <= MAX_DEPTH
         and len(str(place).encode("utf-8", "surrogateescape")) <= MAX_PATH_BYTES
-        and not stat.S_ISLNK(member.external_attr >> 16)
-        and member.compress_type in COMPRESSIONS
+        and not is_shadow(Path(place))
     )
+
+
+def _is_readable(member: zipfile.ZipInfo) -> bool:
+    """Tell whether a member of a zip archive is no link, and compressed in a usual way."""
+    is_link = stat.S_ISLNK(member.external_attr >> 16)
+    return not is_link and member.compress_type in COMPRESSIONS
+
+
+def _reader_of_tar(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], bytes]:
+    """Return what reads a member; it is empty if the archive ends before."""
+
+    def read() -> bytes:
+        try:
+            file = archive.extractfile(member)
+            return file.read() if file else b""
+        except (tarfile.TarError, OSError):
+            return b""
+
+    return read
 
 
 def _reader(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], bytes]:

@@ -103,7 +103,7 @@ class Sandbox:
             self._keeper.kill()
             self._release()
             refused = f"bubblewrap cannot create a sandbox here ({reason})."
-            raise SandboxError(" ".join(filter(None, (refused, obstacles.advice(), WITHOUT))))
+            raise SandboxError(" ".join(filter(None, (refused, obstacles.advice(reason), WITHOUT))))
         # The first process inside is bubblewrap's own child.
         self.pid = psutil.Process(self._keeper.pid).children()[0].pid
         self._first = Process(self.pid)

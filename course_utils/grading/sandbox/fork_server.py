@@ -7,6 +7,7 @@ child can compute. `ForkServer` is the client; this file, run as a program, is t
 from __future__ import annotations
 
 import atexit
+import contextlib
 import errno
 import importlib
 import itertools
@@ -36,7 +37,11 @@ from course_utils.submission.messages import Ended, Started, Task, Ticket
 PRELOAD = "course_utils.grading.inside.preload:import_everything"
 MESSAGE_BYTES = 2**16
 MAX_DESCRIPTORS = 4
-START_SECONDS = 120
+# Seconds until the server must have imported everything. A slow machine takes minutes, and no time
+# limit of a submission has begun.
+START_SECONDS = 1_800
+# Seconds in which a server that is ready must have started a program.
+ANSWER_SECONDS = 120
 # Environment variables of the grader that a program receives. Beside them it sees only those of
 # `FIXED`, the folders of `handed_on`, and what its caller adds.
 ENVIRONMENT = (env.THREADS.name, env.BACKEND.name, env.GPUS.name)
@@ -89,8 +94,8 @@ class ForkServer:
             env=handed_on() | {"PYTHONPATH": str(CHECKOUT)},
         )
         far.close()
-        self._near.settimeout(START_SECONDS)
-        self._is_ready = False
+        self._near.settimeout(ANSWER_SECONDS)
+        self._is_ready = self._is_late = False
 
     def wait(self) -> None:
         """Wait until everything is imported; `start` does so by itself.
@@ -98,14 +103,26 @@ class ForkServer:
         Raises
         ------
         SandboxError
-            If the server ends before.
+            If the server ends before, or is not ready after `START_SECONDS`; after that, nobody
+            waits for it again.
         """
         with self._lock:
-            if not self._is_ready and self._near.recv(MESSAGE_BYTES) != b"ready":
+            if self._is_ready:
+                return
+            seconds = 0 if self._is_late else START_SECONDS
+            if not select.select([self._near], [], [], seconds)[0]:
+                self._is_late = True
+                raise SandboxError(
+                    "The process that starts submissions was not ready within "
+                    f"{START_SECONDS / 60:.0f} minutes: this machine is too busy or too slow. "
+                    "Close other programs, then grade again."
+                )
+            with contextlib.suppress(ConnectionError):
+                self._is_ready = self._near.recv(MESSAGE_BYTES) == b"ready"
+            if not self._is_ready:
                 raise SandboxError(
                     "The process that starts submissions has ended; see the lines above."
                 )
-            self._is_ready = True
 
     def start(
         self,
@@ -143,6 +160,7 @@ class ForkServer:
                 started = self._answer(task.number)
             except OSError as error:
                 why = "cannot be asked" if error.errno == errno.ETOOMANYREFS else "has ended"
+                why = "does not answer" if isinstance(error, TimeoutError) else why
                 raise SandboxError(f"The process that starts programs {why}: {error}") from error
             # An earlier program may have had the same id.
             self._exit_codes.pop(started.pid, None)

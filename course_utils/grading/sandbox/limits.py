@@ -39,6 +39,8 @@ MAX_FILES_BYTES = 200 * 2**20
 MAX_NOTEBOOKS = 10
 # Files in an archive, counting those in networks in it. Listing each takes memory.
 MAX_MEMBERS = 1_000
+# Bytes of memory for reading an archive that `xz` has compressed; its highest level takes 65 MB.
+MAX_XZ_BYTES = 128 * 2**20
 # Bytes of the file with the time of the submission.
 MAX_TIMESTAMP_BYTES = 100
 
@@ -56,12 +58,16 @@ MAX_MESSAGE_BYTES = 16 * 2**20
 MAX_SENT_BYTES = 256 * 2**20
 # Characters of a test's output, and of a grade's message.
 MAX_PRINTED = 20_000
+# Characters of a cell's output that are not shown until the cell is interrupted, and as many again
+# until its kernel is ended. A training that prints each step sends a million; a loop that never
+# ends sends as many within a minute.
+MAX_LEFT_OUT = 2 * 2**20
 # Bytes of one answer from the predictor: far more than the probabilities of all images.
 MAX_ANSWER_BYTES = 64 * 2**20
 # Seconds for a kernel to take a message: a dropped connection takes none, and does not say so.
 SEND_SECONDS = 10
-# Seconds after its time is up until a kernel is killed: a kernel that never stops sending keeps
-# its client from looking at the clock.
+# Seconds after its time is up, or after an interrupt because of endless output, until a kernel is
+# killed: a kernel that never stops sending keeps its client from looking at the clock.
 LAST_SECONDS = 5
 
 # Seconds in which the exit code of a program that has ended must arrive.

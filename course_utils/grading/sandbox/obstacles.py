@@ -10,6 +10,17 @@ CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
 
 PROFILE = Path(__file__).with_name("bwrap.apparmor")
 
+APPARMOR = (
+    "AppArmor does not let bubblewrap create user namespaces, as on Ubuntu since 23.10. This "
+    f"allows it: `sudo install -m 644 {PROFILE} /etc/apparmor.d/bwrap && "
+    "sudo apparmor_parser -r /etc/apparmor.d/bwrap`."
+)
+TOO_OLD = (
+    "This bubblewrap is too old: version 0.7 or a later one is needed. Debian has it since 12, "
+    "Ubuntu since 23.04: upgrade the system, or install bubblewrap from its sources "
+    "(https://github.com/containers/bubblewrap/releases)."
+)
+
 # Settings of the system that forbid user namespaces: file, the value that forbids, and the remedy.
 SETTINGS = (
     ("/proc/sys/user/max_user_namespaces", "0",
@@ -17,10 +28,7 @@ SETTINGS = (
     ("/proc/sys/kernel/unprivileged_userns_clone", "0",
      "Only root may create user namespaces here; with "
      "`sudo sysctl kernel.unprivileged_userns_clone=1` everybody may."),
-    ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1",
-     "AppArmor does not let bubblewrap create user namespaces, as on Ubuntu since 23.10. This "
-     f"allows it: `sudo install -m 644 {PROFILE} /etc/apparmor.d/bwrap && "
-     "sudo apparmor_parser -r /etc/apparmor.d/bwrap`."),
+    ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", APPARMOR),
 )  # fmt: skip
 
 IN_A_CONTAINER = (
@@ -38,12 +46,23 @@ def needs_user_namespace() -> bool:
     return os.geteuid() != 0 or not {CAP_SYS_ADMIN, CAP_NET_ADMIN} <= _capabilities()
 
 
-def advice() -> str:
-    """Return the most likely remedy, as a sentence; empty if nothing is known to be in the way."""
+def advice(reason: str) -> str:
+    """Return the most likely remedy, as a sentence; empty if nothing is known to be in the way.
+
+    Parameters
+    ----------
+    reason : str
+        What bubblewrap says.
+    """
+    if "nknown option" in reason:
+        return TOO_OLD
     if needs_user_namespace():
         for file, forbids, remedy in SETTINGS:
             if _content(file) == forbids:
                 return remedy
+    # AppArmor permits the namespace, but no rights in it.
+    if "setting up uid map: Permission denied" in reason:
+        return APPARMOR
     return IN_A_CONTAINER if _is_confined() else ""
 
 

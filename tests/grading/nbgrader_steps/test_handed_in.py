@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import tarfile
 import time
 import tracemalloc
 import zipfile
@@ -45,6 +46,17 @@ def zipped(files: dict[str, str | bytes], **settings) -> bytes:
     return packed.getvalue()
 
 
+def tarred(files: dict[str, str | bytes], compression: str = "") -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode=f"w:{compression}") as archive:
+        for name, content in files.items():
+            content = content if isinstance(content, bytes) else content.encode()
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
 def in_folder(folder: Path, files: dict[str, str | bytes]) -> HandedIn:
     for name, content in files.items():
         path = folder / name
@@ -76,7 +88,13 @@ def found(folder: Path, files: dict[str, str | bytes]) -> tuple[str | None, str]
         ({"a1.ipynb": ONE, "more.zip": zipped({"x.png": "x"})}, "a1.ipynb", None),
         ({"a1.ipynb": TWO, ".ipynb_checkpoints/a1-checkpoint.ipynb": ONE}, "a1.ipynb", None),
         ({"notes.pdf": "x"}, None, "The folder has only: notes.pdf."),
-        ({"a1.rar": "x"}, None, "a1.rar was not opened: of archives, only .zip is."),
+        ({"a1.rar": "x"}, None, "a1.rar was not opened: hand in a .zip instead."),
+        ({"a1.7z": "x"}, None, "a1.7z was not opened: hand in a .zip instead."),
+        ({"a1.tar": tarred({"x/a1.ipynb": ONE})}, "a1.tar/x/a1.ipynb", "handed in as"),
+        ({"A.TGZ": tarred({"a1.ipynb": ONE}, "gz")}, "A.TGZ/a1.ipynb", "handed in as"),
+        ({"a.tar.bz2": tarred({"a1.ipynb": ONE}, "bz2")}, "a.tar.bz2/a1.ipynb", "handed in"),
+        ({"a.tar.xz": tarred({"a1.ipynb": ONE}, "xz")}, "a.tar.xz/a1.ipynb", "handed in"),
+        ({"a.tar": tarred({"._a1.ipynb": "x", "a1.ipynb": ONE})}, "a.tar/a1.ipynb", "handed in"),
         ({}, None, "The folder is empty."),
         ({"._a1.ipynb": "x"}, None, "The folder is empty."),
     ],
@@ -152,6 +170,67 @@ def test_no_archive_takes_much_or_leads_elsewhere(tmp_path, archive):
     assert path is None or path.startswith("a1.zip/")
     assert "not" in sentences
     assert [each.name for each in tmp_path.iterdir()] == ["a1.zip"]
+
+
+def of_tar(compression: str = "", content: bytes = b"", **about) -> bytes:
+    """Return an archive of one member with these attributes."""
+    packed = io.BytesIO()
+    with tarfile.open(
+        fileobj=packed, mode=f"w:{compression}", format=tarfile.PAX_FORMAT
+    ) as archive:
+        member = tarfile.TarInfo("a1.ipynb")
+        member.size = len(content)
+        for name, value in about.items():
+            setattr(member, name, value)
+        archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        b"damaged",
+        b"",
+        b"\x1f\x8b damaged",
+        tarred({"a1.ipynb": TWO}, "gz")[:-30],
+        tarred({"a1.ipynb": TWO})[:600],
+        of_tar(type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+        of_tar(type=tarfile.LNKTYPE, linkname="/etc/passwd"),
+        of_tar(type=tarfile.FIFOTYPE),
+        of_tar(type=tarfile.CHRTYPE),
+        of_tar(pax_headers={"GNU.sparse.major": "1", "GNU.sparse.size": str(2**60)}),
+        of_tar(pax_headers={"size": "-1024"}),
+        tarred({"../a1.ipynb": TWO}),
+        tarred({"/a1.ipynb": TWO}),
+        tarred({"a/" * 30 + "a1.ipynb": TWO}),
+        tarred({"x" * 600 + "/a1.ipynb": TWO}),
+        tarred({f"{number}.ipynb": TWO for number in range(limits.MAX_MEMBERS + 1)}),
+        of_tar("gz", b" " * 2**28),
+        of_tar("xz", b" " * 2**28),
+        of_tar("bz2", b" " * 2**28),
+    ],
+    ids=["damaged", "empty", "damaged-gz", "cut-gz", "cut", "link", "hard-link", "pipe", "device",
+         "sparse", "negative", "above", "absolute", "deep", "long", "many", "bomb-gz", "bomb-xz",
+         "bomb-bz2"],
+)  # fmt: skip
+def test_no_archive_of_tar_takes_much_or_leads_elsewhere(tmp_path, archive):
+    tracemalloc.start()
+    start = time.process_time()
+    path, sentences = found(tmp_path, {"a1.tar": archive})
+    seconds, (_, most) = time.process_time() - start, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert seconds < 20
+    assert most < 3 * limits.MAX_FILES_BYTES
+    assert path is None or path.startswith("a1.tar/")
+    assert "not" in sentences
+    assert [each.name for each in tmp_path.iterdir()] == ["a1.tar"]
+
+
+def test_archives_of_tar_together_have_no_more_room(tmp_path):
+    bomb = of_tar("gz", b" " * 2**27)
+    path, sentences = found(tmp_path, {"a.tgz": bomb, "b.tgz": bomb, "c.tgz": bomb})
+    assert path == "a.tgz/a1.ipynb"
+    assert "b.tgz was not opened: it is too large. c.tgz was not opened: it is" in sentences
 
 
 def test_many_archives_together_have_no_more_room(tmp_path):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
+from nbgrading import hand_in, make_course
 
 from course_utils import env
 from course_utils.errors import SandboxError
@@ -89,7 +91,7 @@ def test_under_apparmors_rule_the_profile_is_named(monkeypatch):
     rule = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
     monkeypatch.setattr(obstacles, "needs_user_namespace", lambda: True)
     monkeypatch.setattr(obstacles, "_content", lambda file: "1" if file == rule else None)
-    assert f"sudo install -m 644 {obstacles.PROFILE} /etc/apparmor.d/bwrap" in obstacles.advice()
+    assert f"sudo install -m 644 {obstacles.PROFILE} /etc/apparmor.d/bwrap" in obstacles.advice("")
     assert obstacles.PROFILE.is_file()
 
 
@@ -102,6 +104,41 @@ def test_the_profile_can_be_read():
 @pytest.mark.process
 def test_the_remedy_is_part_of_the_refusal(monkeypatch):
     monkeypatch.setattr(bubblewrap, "find_bubblewrap", lambda: "/bin/false")
-    monkeypatch.setattr(obstacles, "advice", lambda: "Do this.")
+    monkeypatch.setattr(obstacles, "advice", lambda reason: "Do this.")
     with pytest.raises(SandboxError, match=r"cannot create a sandbox here \(\)\. Do this\. To run"):
         Sandbox()
+
+
+# What bubblewrap says, and the remedy.
+SAID = {
+    "bwrap: setting up uid map: Permission denied": "apparmor_parser -r /etc/apparmor.d/bwrap",
+    "bwrap: Unknown option --size": "version 0.7 or a later one is needed",
+}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("said", SAID)
+def test_doctor_and_course_grade_advise_the_same_from_what_bubblewrap_says(tmp_path, said):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "bwrap").write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    (programs / "bwrap").chmod(0o755)
+    course = make_course(tmp_path / "course", "a0-mnist")
+    hand_in(course, "ada", "a0-mnist")
+    with_path = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
+    with_path.pop(env.WITH_MY_RIGHTS.name, None)
+    told = []
+    for command in (["grade", "a0-mnist"], ["doctor"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "course_utils.cli", *command],
+            env=with_path | {"COLUMNS": "1000"}, cwd=course, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        printed = " ".join((done.stdout + done.stderr).split())
+        assert "Traceback" not in printed
+        found = re.search(r"bubblewrap cannot create a sandbox here \(.*?=1\.", printed)
+        assert found, printed
+        told.append(found[0])
+    assert told[0] == told[1]
+    assert said in told[0]
+    assert SAID[said] in told[0]
