@@ -10,6 +10,7 @@ import io
 import os
 import re
 import stat
+import unicodedata
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -77,6 +78,11 @@ class File:
     def stem(self) -> str:
         """The name without its ending."""
         return ENDING.sub("", self.name)
+
+
+def _folded(name: str) -> str:
+    """Return a name in small letters, with accents as parts of them, which macOS writes apart."""
+    return unicodedata.normalize("NFC", name).lower()
 
 
 def is_shadow(path: Path) -> bool:
@@ -220,7 +226,7 @@ def find_notebook(
         File names of the assignment's other notebooks. A file whose name says that it is one of
         them is not taken, and neither is one whose name says nothing if it has no cell of this one.
     """
-    of_others = {Path(name).stem.lower() for name in others}
+    of_others = {_folded(Path(name).stem) for name in others}
     found = [
         file
         for file in handed_in.all
@@ -238,8 +244,8 @@ def find_notebook(
         if not any(each.answers for each in candidates):
             candidates += [_candidate(file, given, read) for file in earlier[:MAX_NOTEBOOKS]]
         if others:
-            stem = Path(wanted).stem.lower()
-            candidates = [c for c in candidates if c.cells or stem in c.file.stem.lower()]
+            stem = _folded(Path(wanted).stem)
+            candidates = [c for c in candidates if c.cells or stem in _folded(c.file.stem)]
     if not candidates:
         return None, [_what_is_there(handed_in, wanted), *handed_in.problems]
     best = max(candidates, key=lambda each: _rank(each, wanted))
@@ -248,14 +254,14 @@ def find_notebook(
 
 def _is_another(file: File, wanted: str, others: Collection[str]) -> bool:
     """Tell whether the name of a file says that it is one of the assignment's other notebooks."""
-    name, stem = file.stem.lower(), Path(wanted).stem.lower()
+    name, stem = _folded(file.stem), _folded(Path(wanted).stem)
     named = [each for each in (*others, stem) if each in name]
     return max(named, key=len, default=stem) != stem
 
 
 def _order(file: File, wanted: str) -> tuple[bool, bool, bool, int, str]:
     """Return a key that sorts notebooks: first those whose name says most."""
-    stem, name = Path(wanted).stem.lower(), file.stem.lower()
+    stem, name = _folded(Path(wanted).stem), _folded(file.stem)
     return (
         file.path != Path(wanted), name != stem, stem not in name, len(file.path.parts),
         str(file.path),
@@ -267,7 +273,7 @@ def _rank(candidate: Candidate, wanted: str) -> tuple[int, int, bool, bool, floa
         len(candidate.answers),
         candidate.cells,
         candidate.file.path == Path(wanted),
-        candidate.file.stem.lower() == Path(wanted).stem.lower(),
+        _folded(candidate.file.stem) == _folded(Path(wanted).stem),
         candidate.file.modified,
     )
 
@@ -287,7 +293,10 @@ def _about_choice(best: Candidate, candidates: list[Candidate], wanted: str) -> 
     """Return sentences about the choice that student and lecturer should know."""
     sentences = []
     path = listed([str(best.file.path)])
-    named = next((each for each in candidates if each.file.path == Path(wanted)), None)
+    right = unicodedata.normalize("NFC", wanted)
+    named = next(
+        (c for c in candidates if unicodedata.normalize("NFC", str(c.file.path)) == right), None
+    )
     if named is None:
         sentences.append(f"The notebook was handed in as {path}, not as {wanted}.")
     elif named is not best:
@@ -364,7 +373,7 @@ def _named(files: list[File], names: set[str], ending: str) -> dict[str, list[Fi
         if file.ending != ending or CHECKPOINTS in file.path.parts:
             continue
         for name in longest_first:
-            if re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", file.stem, re.IGNORECASE):
+            if re.search(rf"(?<![^\W_]){re.escape(_folded(name))}(?![^\W_])", _folded(file.stem)):
                 found.setdefault(name, []).append(file)
                 break
     return found
@@ -375,4 +384,4 @@ def _nearness(file: File, name: str, network: File | None) -> tuple[bool, bool, 
     is_its_record = network is not None and (file.path.parent, file.stem) == (
         network.path.parent, network.stem
     )  # fmt: skip
-    return is_its_record, file.stem.lower() == name.lower(), file.modified
+    return is_its_record, _folded(file.stem) == _folded(name), file.modified
