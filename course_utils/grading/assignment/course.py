@@ -181,11 +181,11 @@ def nbgrader(course: Path, *arguments: str, **environment: str) -> str:
     )
     said = done.stdout + done.stderr
     if done.returncode != 0:
-        raise AssignmentError(f"nbgrader {' '.join(arguments)} failed: {_reason(said)}")
+        raise AssignmentError(f"nbgrader {' '.join(arguments)} failed: {reason(said)}")
     return said
 
 
-def _reason(said: str) -> str:
+def reason(said: str) -> str:
     """Return why a command of nbgrader failed: its error with advice, or its last lines."""
     errors = re.findall(r"^ *((?:\w+\.)*\w+(?:Error|Exception): .*)", said, re.MULTILINE)
     if not errors:
