@@ -134,6 +134,14 @@ def test_the_lecturers_own_hook_is_called(course, by):
 
 
 @pytest.mark.sandbox
+def test_a_student_who_is_not_in_the_list_is_named(course):
+    config = course / "nbgrader_config.py"
+    config.write_text(f"{config.read_text()}\nc.Autograde.create_student = False\n")
+    (outcome,) = grade_class(course, NAME)
+    assert outcome.reason.endswith("No student with ID 'ada' exists in the database")
+
+
+@pytest.mark.sandbox
 @pytest.mark.parametrize("student", ["a*b", "a?b", "[a]", "a b", "李雷"])
 @pytest.mark.parametrize("by", ["course", "nbgrader"])
 def test_a_student_can_have_any_name(course, student, by):
