@@ -49,7 +49,9 @@ def start_child(
         The child, which ends as soon as its ``stdin`` is closed.
     """
     child = psutil.Popen(
-        [sys.executable, "-m", module],
+        # Without -P, a file of the current folder such as `random.py` would be imported for
+        # Python's own.
+        [sys.executable, "-P", "-m", module],
         stdin=subprocess.PIPE,
         text=True,
         env=dict(environment),

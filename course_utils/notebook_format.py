@@ -129,8 +129,47 @@ def parse(content: bytes, repairs: Repairs) -> Any:
         repairs.losses.append(GUESSED.format(guessed))
     elif content.startswith(tuple(MARKS)) or b"\0" in content[:4]:
         repairs.slips["a byte-order mark, or UTF-16"] += 1
+    text = text.strip("\0\ufeff \t\r\n")
     # Some programs write line breaks and tabs into texts as they are.
-    return json.loads(text.strip("\0\ufeff \t\r\n"), strict=False)
+    found, end = json.JSONDecoder(strict=False).raw_decode(text)
+    if end < len(text):
+        repairs.losses.append("What follows the end of the notebook in its file was left out.")
+    return found
+
+
+# What a file begins with, or holds, that is no notebook -> what it is, and what to do.
+OTHER_FILES = {
+    rb"\A[\0\s]*\Z": "it is empty",
+    rb"(?i)\A\s*<(!doctype|html|\?xml|!--)": (
+        "it is a web page, as a browser saves it instead of the file: download the file itself"
+    ),
+    rb"\APK\x03\x04": "it is an archive: unpack it",
+    rb"(?m)^(<{7} .*|>{7} .*)$": "it has marks of a conflict of git: resolve the conflict",
+}
+
+
+def why_not_read(content: bytes, error: Exception) -> str:
+    """Return why a file cannot be read as a notebook, for a sentence about it.
+
+    Parameters
+    ----------
+    content : bytes
+    error : Exception
+        What reading it has raised.
+
+    Examples
+    --------
+    >>> from course_utils.notebook_format import why_not_read
+    >>> why_not_read(b"<!DOCTYPE html><html>", ValueError("Expecting value"))
+    'it is a web page, as a browser saves it instead of the file: download the file itself'
+    >>> why_not_read(b"{", ValueError("Expecting value"))
+    'it is damaged (Expecting value)'
+    """
+    for pattern, reason in OTHER_FILES.items():
+        if re.search(pattern, content):
+            return reason
+    said = str(error).strip().splitlines()[:1] or [type(error).__name__]
+    return f"it is damaged ({said[0][:120]})"
 
 
 def is_shadow(path: Path) -> bool:

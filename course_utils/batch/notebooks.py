@@ -14,7 +14,7 @@ from jupyter_client.kernelspec import find_kernel_specs, get_kernel_spec
 from nbformat import NotebookNode
 
 from course_utils.errors import NotebookError
-from course_utils.notebook_format import Repairs, notebook_stem, reads
+from course_utils.notebook_format import Repairs, notebook_stem, reads, why_not_read
 
 # Tags that change how a cell is executed; all others only change how it looks.
 EXECUTION_TAGS = ("parameters", "raises-exception", "skip-execution")
@@ -67,7 +67,12 @@ def find_notebooks(places: Iterable[str | Path]) -> dict[str, Path]:
 def _expand(place: Path) -> list[Path]:
     place = place.expanduser().absolute()
     if place.is_dir():
-        found = sorted(path for path in place.iterdir() if notebook_stem(path) is not None)
+        # Hidden files are what editors leave behind, such as `.#a.ipynb` and `.~a.ipynb`.
+        found = sorted(
+            path
+            for path in place.iterdir()
+            if notebook_stem(path) is not None and path.name[0] != "." and path.is_file()
+        )
         if not found:
             raise NotebookError(f"No notebooks (*.ipynb) in the folder {place}.")
         return found
@@ -104,13 +109,15 @@ def read_source(path: Path, kernel: str | None = None) -> tuple[NotebookNode, Re
         If the file cannot be read, is not a notebook, or needs a kernel that is not installed.
     """
     try:
-        notebook, repairs = reads(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise NotebookError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        notebook, repairs = reads(content)
     except Exception as error:  # Malformed files make nbformat raise many types of exceptions.
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise NotebookError(
-            f"{path} is not a valid notebook ({reason}): restore it, or save it again from Jupyter."
+            f"{path} is not a valid notebook: {why_not_read(content, error)}. "
+            "Restore it, or save it again from Jupyter."
         ) from error
     _set_kernel(notebook, kernel, path, repairs)
     return notebook, repairs

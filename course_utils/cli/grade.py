@@ -37,11 +37,12 @@ def grade(
 
     Unchanged submissions are not graded again; after an interruption, the same command continues.
     """
-    from course_utils.grading.assignment.course import course_folder
+    from course_utils.grading.assignment.course import course_folder, overlooked
     from course_utils.grading.class_grading import FAILED, grade_class
     from course_utils.grading.class_summary import print_summary
     from course_utils.grading.database import differences_from_release
     from course_utils.grading.gradebook import results
+    from course_utils.grading.nbgrader_steps.notes import listed
     from course_utils.progress import progress_on
 
     course, console = course_folder(), new_console()
@@ -50,6 +51,13 @@ def grade(
             f"[{WARNING}]Source and release differ[/] in {escape(', '.join(changed))}. Submissions "
             f"are graded by what was released. To grade by the source, call `course assignment "
             f"build {escape(name)}` first.",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if places := overlooked(course, name):
+        console.print(
+            f"[{WARNING}]These are not graded[/], because each student needs a folder with another "
+            f"one in it that is called {escape(name)}: {escape(listed(places))}.",
             soft_wrap=True,
             highlight=False,
         )

@@ -409,10 +409,15 @@ def _described(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
+# The last line of a traceback, also of one in nbgrader's log, and what nbgrader raises at its end.
+ERROR = re.compile(r"[\w.]+: |\s*[\w.]+(Error|Exception|Entry)(: |$)")
+AT_THE_END = "Please see the the above traceback"
+
+
 def _reason(said: dict[str, Any], coursedir: CourseDirectory) -> str:
     """Return why nbgrader failed: advice on its database, its error, or else its last lines."""
     lines = (said.get("error", "") + said.get("log", "")).strip().splitlines()
-    errors = [line for line in lines if re.match(r"[\w.]+: |[\w.]+(Error|Exception)$", line)]
+    errors = [line.strip() for line in lines if ERROR.match(line) and AT_THE_END not in line]
     if of_database := [line for line in errors if line.startswith("sqlalchemy.exc.")]:
         return advice_on(of_database[-1].partition(": ")[2], coursedir)
     return errors[-1] if errors else "\n".join(lines[-6:])

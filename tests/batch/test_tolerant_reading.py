@@ -131,3 +131,24 @@ def test_shadows_are_no_notebooks_and_other_endings_are(tmp_path):
         (tmp_path / name).touch()
     assert list(find_notebooks([tmp_path])) == ["b", "c"]
     assert notebook_stem(tmp_path / "__MACOSX" / "b.ipynb") is None
+
+
+def test_what_editors_leave_behind_is_not_executed(tmp_path):
+    """Emacs keeps a link that leads nowhere, and Jupyter what it could not finish writing."""
+    for name in ("a.ipynb", ".~a.ipynb", ".hidden.ipynb"):
+        (tmp_path / name).touch()
+    (tmp_path / ".#a.ipynb").symlink_to("me@host.123:1")
+    (tmp_path / "lost.ipynb").symlink_to("nowhere.ipynb")
+    (tmp_path / "folder.ipynb").mkdir()
+    assert list(find_notebooks([tmp_path])) == ["a"]
+    assert list(find_notebooks([tmp_path / ".hidden.ipynb"])) == [".hidden"]
+
+
+@pytest.mark.process
+def test_files_of_the_current_folder_are_no_modules_of_pythons(tmp_path, monkeypatch):
+    for name in ("json", "random", "typing"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('another one')\n")
+    notebook = write_notebook(tmp_path / "a.ipynb", "import random\nrandom.random() < 1")
+    monkeypatch.chdir(tmp_path)
+    report = run_notebooks([notebook], out=tmp_path / "out")
+    assert [(o.status, o.error) for o in report.notebooks] == [("executed", "")]

@@ -11,12 +11,16 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from browsers import ARGUMENTS, CHROMIUM
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from course_utils.batch.book import book_cache_path, store_in_book_cache
 from course_utils.paths import CHECKOUT as ROOT
 
 pytestmark = pytest.mark.process
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install -r requirements.txt"
+)
 
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 TOC = {
@@ -157,3 +161,72 @@ def test_stored_outputs_are_shown_and_nothing_is_run(book):
     assert_built(build(book))
     assert "stored long ago" in words(book, "plain")
     assert "ran 1 min 23 s" in words(book, "status")
+
+
+EXERCISES = """# A lesson of exercises
+
+{}
+
+```{{dropdown}} What is an epoch?
+A pass over all training images.
+```
+"""
+EXERCISE = """```{{exercise}}
+:label: task-{0}
+Do it {0} times.
+```
+
+```{{solution}} task-{0}
+:class: dropdown
+It is done {0} times.
+```
+"""
+
+
+FOLDED = "document.querySelectorAll('details:not([open])').length"
+# The buttons that look the same with the keyboard's focus and without it.
+UNSEEN = """async () => {
+    const unseen = [];
+    for (const button of document.querySelectorAll('header button, .bd-header-article .btn, '
+            + '.search-button-field')) {
+        if (!button.getClientRects().length) continue;
+        button.focus({focusVisible: true});
+        const style = getComputedStyle(button);
+        if (style.outlineStyle === 'none' || !parseFloat(style.outlineWidth))
+            unseen.push(button.className);
+    }
+    return unseen;
+}"""
+
+
+@pytest.mark.browser
+def test_pages_are_accessible_on_the_screen_and_complete_on_paper(book):
+    """Ids are unique, headings have a text, buttons show their focus; paper shows all."""
+    text = EXERCISES.format("\n".join(map(EXERCISE.format, (1, 2))))
+    (book / "book" / "index.md").write_text(text, "utf-8")
+    (book / "_toc.yml").write_text(
+        yaml.safe_dump(TOC | {"chapters": [{"file": "book/status"}]}), "utf-8"
+    )
+    assert_built(build(book))
+    html = book / "_build" / "html"
+    for name in ("book/index", "genindex", "search"):
+        content = (html / f"{name}.html").read_text("utf-8")
+        ids = re.findall(r'<(?:section|div|details|figure)[^>]* id="([^"]+)"', content)
+        assert len(ids) == len(set(ids)), sorted(ids)
+        headings = re.findall(r"<h1[^>]*>(.*?)</h1>", content, re.DOTALL)
+        assert headings
+        assert all(re.sub(r"<[^>]*>", "", each).strip() for each in headings)
+    assert 'id="solution-content-2"' in page(book, "index")
+    with playwright.sync_playwright() as session:
+        chromium = session.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        opened = chromium.new_page()
+        opened.goto((html / "book" / "index.html").as_uri())
+        assert opened.evaluate(UNSEEN) == []
+        opened.evaluate(
+            f"() => addEventListener('beforeprint', () => {{ window.left = {FOLDED} }})"
+        )
+        before = opened.evaluate(FOLDED)
+        opened.pdf()
+        assert before > 0
+        assert (opened.evaluate("left"), opened.evaluate(FOLDED)) == (0, before)
+        chromium.close()

@@ -21,7 +21,7 @@ from browsers import ARGUMENTS, CHROMIUM
 from course_utils.paths import CHECKOUT as ROOT
 
 SCREENSHOTS = ROOT / "_build" / "screenshots"
-SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+SIZES = {"desktop": (1280, 900), "phone": (320, 700)}
 CHAPTER = "book/03_convolution.html"
 
 playwright = pytest.importorskip(

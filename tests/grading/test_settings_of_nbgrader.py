@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from nbgrader.api import Gradebook
 from nbgrading import add_assignment, copy_of, hand_in, make_course, solved, value_cells
@@ -129,6 +130,43 @@ def test_the_lecturers_own_hook_is_called(course, by):
     else:
         nbgrader(course, "autograde", NAME)
     assert (course / "told.txt").read_text() == "ada "
+
+
+@pytest.mark.process
+def test_a_submission_in_the_wrong_place_is_named(course):
+    (course / "submitted" / "ada" / NAME).rename(course / "submitted" / "ada" / "Small")
+    done = command(course, "grade", NAME)
+    assert done.returncode == 2
+    assert f"one in it that is called {NAME}: ada/Small/{NAME}.ipynb." in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.process
+@pytest.mark.filterwarnings("ignore:Object of type")  # nbgrader's own
+def test_what_nbgrader_refuses_is_one_sentence_with_advice(course):
+    """A question is taken out of an assignment for which there are points already."""
+    with Gradebook(course_directory(course).db_url) as gradebook:
+        gradebook.add_student("ada")
+        gradebook.add_submission(NAME, "ada")
+    source = course / "source" / NAME / f"{NAME}.ipynb"
+    notebook = nbformat.read(source, as_version=4)
+    notebook.cells += value_cells("second", 2, points=3)
+    for cell in notebook.cells:
+        cell.metadata["course"] = {"question": "Q", "objective": "Computes a value."}
+    nbformat.write(notebook, source)
+    done = command(course, "assignment", "build", NAME)
+    assert done.returncode == 2
+    assert "RuntimeError: Cannot add or remove cells" in done.stderr
+    assert "To add one, make a new assignment of it" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.sandbox
+def test_a_student_who_is_not_in_the_list_is_named(course):
+    config = course / "nbgrader_config.py"
+    config.write_text(f"{config.read_text()}\nc.Autograde.create_student = False\n")
+    (outcome,) = grade_class(course, NAME)
+    assert outcome.reason.endswith("No student with ID 'ada' exists in the database")
 
 
 @pytest.mark.sandbox

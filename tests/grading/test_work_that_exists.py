@@ -5,6 +5,7 @@ Each student hands in the same right answers in another form, and `course grade`
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import tarfile
@@ -164,6 +165,59 @@ FORMATS = {
 }
 
 
+def lose_marks(notebook):
+    """What editors leave that do not know nbgrader."""
+    for cell in notebook["cells"]:
+        cell["metadata"].pop("nbgrader", None)
+
+
+def as_in_a_new_notebook(notebook):
+    """What is left if texts are copied, one after the other, into cells of a new notebook."""
+    for number, cell in enumerate(notebook["cells"]):
+        cell["metadata"] = {}
+        cell["id"] = f"new-{number}"
+
+
+def written_cell(notebook):
+    """Return the index of the cell for the written answer."""
+    names = [cell["metadata"].get("nbgrader", {}).get("grade_id") for cell in notebook["cells"]]
+    return names.index("written")
+
+
+def lose_one_mark(notebook):
+    notebook["cells"][written_cell(notebook)]["metadata"] = {}
+
+
+def copy_the_answer(notebook):
+    """The cell was copied, and the answer is in the copy."""
+    cells, index = notebook["cells"], written_cell(notebook)
+    cells.insert(index + 1, copy.deepcopy(cells[index]) | {"id": "copy"})
+    cells[index]["source"] = "YOUR ANSWER HERE"
+
+
+def answer_below(notebook):
+    """The answer is in a new cell below the one for it."""
+    cells, index = notebook["cells"], written_cell(notebook)
+    new = {"cell_type": "markdown", "id": "mine", "metadata": {}, "source": ANSWER}
+    cells.insert(index + 1, new)
+    cells[index]["source"] = "YOUR ANSWER HERE"
+
+
+def end_twice(folder):
+    with (folder / f"{NAME}.ipynb").open("a") as file:
+        file.write('\n]\n, "nbformat": 4}\n')
+
+
+CELLS = {
+    "no-nbgrader-metadata": in_json(lose_marks),
+    "copied-into-a-new-notebook": in_json(as_in_a_new_notebook),
+    "one-answer-without-metadata": in_json(lose_one_mark),
+    "answer-in-a-copy": in_json(copy_the_answer),
+    "answer-below": in_json(answer_below),
+    "end-twice": end_twice,
+}
+
+
 def renamed(*pairs):
     def make(folder):
         for old, new in pairs:
@@ -249,6 +303,15 @@ ANSWERS = {
     "fraction": answer("from fractions import Fraction\nfirst = Fraction(2, 2)"),
     "decimal": answer("from decimal import Decimal\nfirst = Decimal(1)"),
     "progress-bar": answer(PROGRESS),
+    "matplotlib-use": answer("import matplotlib\nmatplotlib.use('TkAgg')\nfirst = 1"),
+    "tensorboard": answer("%load_ext tensorboard\n%tensorboard --logdir logs\nfirst = 1"),
+    "conda": answer("%conda install numpy\nfirst = 1"),
+    "colab-drive": answer(
+        "from google.colab import drive\ndrive.mount('/content/drive')\nfirst = 1"
+    ),
+    "colab-files": answer(
+        "from google.colab import files\nfiles.download('a0-q3.keras');\nfirst = 1"
+    ),
 }
 NOTEBOOK, NETWORK, RECORD = f"{NAME}.ipynb", "a0-q3.keras", "a0-q3.json"
 PLACES = {
@@ -296,7 +359,7 @@ def record_in(encoding):
 
 
 RECORDS = {f"record-{name}": record_in(name) for name in ("utf-8-sig", "utf-16", "cp1252")}
-FORMS = FORMATS | PLACES | RECORDS | ANSWERS
+FORMS = FORMATS | CELLS | PLACES | RECORDS | ANSWERS
 # Where it is not plain which file was meant, or a file has another name, both are told.
 TOLD = {
     "copy-1": f"{NAME} (1).ipynb",
@@ -312,6 +375,12 @@ TOLD = {
     "network-copy": "a0-q3 (1).keras",
     "network-keras-zip": "a0-q3.keras.zip",
     "cp1252": "encoding",
+    "no-nbgrader-metadata": "recognised by their texts",
+    "copied-into-a-new-notebook": "recognised by their texts",
+    "one-answer-without-metadata": "recognised by their texts: written",
+    "answer-in-a-copy": "written",
+    "answer-below": "taken from the cells below those for them: written",
+    "end-twice": "What follows the end of the notebook",
 }
 
 
@@ -319,7 +388,8 @@ TOLD = {
 def handed_in(tmp_path_factory):
     """The course before it is graded, and what each folder holds."""
     course = make_course(tmp_path_factory.mktemp("exists") / "course")
-    cells = [*value_cells("first", 1, points=2), *value_cells("second", 2, points=3)]
+    cells = [nbformat.v4.new_markdown_cell("Two values, a network, and a text.", id="task")]
+    cells += [*value_cells("first", 1, points=2), *value_cells("second", 2, points=3)]
     cells.append(new_cell("network-test", NETWORK_TEST, points=4))
     written = nbformat.v4.new_markdown_cell("YOUR ANSWER HERE", id="written")
     written.metadata["nbgrader"] = {"grade_id": "written", "grade": True, "solution": True,
@@ -370,7 +440,7 @@ def test_student_and_lecturer_are_told_what_was_taken(graded, student):
 
 def test_what_needs_no_word_gets_none(graded):
     _, _, found = graded
-    for student in ("plain", "no-ids", "transient", "matplotlib-widget", "tensor", "progress-bar"):
+    for student in ("plain", "no-ids", "transient", "matplotlib-widget", "tensor", "colab-drive"):
         assert found[student].notes == [], student
 
 

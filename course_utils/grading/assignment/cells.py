@@ -41,10 +41,12 @@ def has_autotest(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and AUTOTEST.search(cell.source) is not None
 
 
-# Regions that nbgrader removes from the version that students receive.
+# Regions that nbgrader removes from the version that students receive. A mark is any line with
+# these words, as for nbgrader, whatever else is in it.
 SECRETS = re.compile(
-    r"### BEGIN (?P<kind>SOLUTION|HIDDEN TESTS|MARK SCHEME)\n(?P<text>.*?)### END (?P=kind)",
-    re.DOTALL,
+    r"^[^\n]*BEGIN (?P<kind>SOLUTION|HIDDEN TESTS|MARK SCHEME)[^\n]*\n"
+    r"(?P<text>.*?)^[^\n]*END (?P=kind)[^\n]*\n?",
+    re.DOTALL | re.MULTILINE,
 )
 
 # The package from which tests take what makes a `Grade`.

@@ -10,6 +10,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.grading.assignment.cells import (
+    SECRETS,
     grade_id,
     has_autotest,
     is_python,
@@ -25,12 +26,16 @@ from course_utils.grading.assignment.course import (
 )
 from course_utils.grading.assignment.leaks import leaks, secrets
 
-BEGIN_SOLUTION, END_SOLUTION = "### BEGIN SOLUTION", "### END SOLUTION"
-
-END_HIDDEN = "### END HIDDEN TESTS"
+# Marks, as nbgrader looks for them: in any line that has these words.
+BEGIN_SOLUTION, END_SOLUTION = "BEGIN SOLUTION", "END SOLUTION"
+BEGIN_MARK_SCHEME, END_HIDDEN = "BEGIN MARK SCHEME", "END HIDDEN TESTS"
 
 # Lines that mark the gaps in a released notebook; `nbgrader_config.py` sets the same.
 GAPS = ("# YOUR CODE HERE", "YOUR ANSWER HERE")
+
+# What begins a region, and the ids of cells that nbgrader takes.
+BEGIN = re.compile("BEGIN (SOLUTION|HIDDEN TESTS|MARK SCHEME)")
+GRADE_ID = re.compile("[a-zA-Z0-9_-]+")
 
 # The file with the templates of nbgrader's automatic tests.
 AUTOTESTS = "autotests.yml"
@@ -52,6 +57,11 @@ def check_source(course: Path, assignment: str) -> list[str]:
     sources = read_sources(course, assignment)
     found = {name: _source_problems(course, assignment, each) for name, each in sources.items()}
     problems = _named(assignment, found)
+    if "+" in assignment:
+        problems.append(
+            f"{assignment}: nbgrader takes no assignment with a + in its name: give it another one"
+        )
+    problems += [f"{assignment}: {problem}" for problem in _copies(sources)]
     if not any(_is_graded(cell) for source in sources.values() for cell in source.cells):
         problems.append(f"{assignment}: no cell is graded")
     return problems
@@ -114,10 +124,15 @@ def problems_of_grading(source: NotebookNode) -> list[str]:
     if language.lower() != "python":
         problems.append(f"is written in {language}, and only Python can be graded")
     ids = [name for cell in source.cells if (name := grade_id(cell))]
+    for name in ids:
+        if not GRADE_ID.fullmatch(name):
+            problems.append(f"{name}: an id may only have letters from a to z, digits, - and _")
     for name in sorted({name for name in ids if ids.count(name) > 1}):
         problems.append(f"{name}: two cells have this id")
     ordinary = ordinary_tests(source.cells)
     for cell in source.cells:
+        if mark := BEGIN.search(SECRETS.sub("", cell.source)):
+            problems.append(f"{cell.get('id')}: {mark[0]} has no {mark[0].replace('BEGIN', 'END')}")
         points = cell.metadata.get("nbgrader", {}).get("points", 0)
         if not isinstance(points, int | float) or not 0 <= points < math.inf:
             problems.append(f"{_id(cell)}: {points!r} is no number of points")
@@ -138,6 +153,22 @@ def _autotest_problems(course: Path, assignment: str, source: NotebookNode) -> l
     places = (folder / AUTOTESTS, course / AUTOTESTS)
     if with_autotests and not any(place.is_file() for place in places):
         problems.append(f"has an AUTOTEST, which needs {AUTOTESTS} here or in {course}")
+    return problems
+
+
+def _copies(sources: dict[str, NotebookNode]) -> list[str]:
+    """Return sentences about notebooks with the same graded cells, as a copy of a draft has."""
+    problems, first = [], dict[tuple[str, ...], str]()
+    for name, source in sources.items():
+        cells = tuple(
+            f"{cell.metadata.nbgrader} {cell.source}" for cell in source.cells if _is_graded(cell)
+        )
+        if cells and cells in first:
+            problems.append(
+                f"{first[cells]} and {name} have the same graded cells, and both are part of the "
+                "assignment: move the one that is a copy to another folder"
+            )
+        first.setdefault(cells, name)
     return problems
 
 
@@ -179,7 +210,7 @@ def _cell_problems(cell: NotebookNode, is_ordinary: bool) -> list[str]:
             problems.append(f"{_id(cell)}: names no question or no objective in its metadata")
         if graded.get("points", 0) <= 0:
             problems.append(f"{_id(cell)}: has no points")
-    if is_test(cell) and not is_ordinary and not cell.source.rstrip().endswith(END_HIDDEN):
+    if is_test(cell) and not is_ordinary and END_HIDDEN not in cell.source.rstrip().split("\n")[-1]:
         problems.append(f"{_id(cell)}: does not end in a hidden test, which returns the grade")
     if _is_answer(cell) and cell.cell_type == "code" and BEGIN_SOLUTION not in cell.source:
         problems.append(f"{_id(cell)}: marks no solution")
@@ -189,7 +220,7 @@ def _cell_problems(cell: NotebookNode, is_ordinary: bool) -> list[str]:
 def _rubric_problems(source: NotebookNode) -> list[str]:
     problems, rubric = [], False
     for cell in source.cells:
-        rubric = rubric or "### BEGIN MARK SCHEME" in cell.source
+        rubric = rubric or BEGIN_MARK_SCHEME in cell.source
         graded = cell.metadata.get("nbgrader", {})
         if graded.get("grade") and graded.get("solution"):
             if not rubric:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import glob
 import os
 import re
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -16,9 +18,17 @@ from traitlets.config import Config, PyFileConfigLoader
 
 from course_utils.errors import AssignmentError
 from course_utils.grading.assignment.cells import give_ids
-from course_utils.notebook_format import Repairs, reads
+from course_utils.notebook_format import Repairs, notebook_stem, reads, why_not_read
 
 CONFIG = "nbgrader_config.py"
+
+# What nbgrader says if an assignment has other cells than the gradebook, and what can be done.
+ADDED_OR_REMOVED = "Cannot add or remove cells"
+ADVICE = (
+    "To leave out a question, put its cells back and give them 0 points. To add one, make a new "
+    "assignment of it, or start again with `nbgrader db assignment remove NAME --force`, which "
+    "deletes all points and comments of the assignment."
+)
 
 # Characters that nbgrader, or the address of a database, reads as a pattern or as a query.
 PATTERNS = "*?[]"
@@ -100,6 +110,49 @@ def submissions_by_student(
     return kept
 
 
+def overlooked(course: Path, assignment: str) -> list[str]:
+    """Return where notebooks of an assignment seem to be that are in no folder of a submission.
+
+    Learning platforms and people leave out the folder of the assignment, give it another name, or
+    put the folders of the students into it.
+
+    Returns
+    -------
+    list of str
+        Paths in the folder of the submissions; empty if the course keeps them in another order.
+    """
+    coursedir = course_directory(course)
+    pattern = Path(coursedir.format_path(coursedir.submitted_directory, "*", "*"))
+    if pattern.parts[-2:] != ("*", "*"):
+        return []
+    submitted, known = pattern.parent.parent, set(assignments(course))
+    paths = _inside(submitted)
+    for student in list(paths):
+        for place in _inside(student):
+            in_order = place.name in known and student.name not in known
+            paths += [place] if in_order else [place, *_inside(place)]
+    names = [folded(name) for name in (assignment, *notebooks(coursedir, assignment))]
+    return [
+        str(path.relative_to(submitted))
+        for path in paths
+        if (stem := notebook_stem(path)) is not None
+        and path.is_file()
+        and any(name in folded(f"{path.parent.name}/{stem}") for name in names)
+    ]
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Return what is in a folder, without links; nothing if it is none or may not be read."""
+    with contextlib.suppress(OSError):
+        return sorted(path for path in folder.iterdir() if not path.is_symlink())
+    return []
+
+
+def folded(name: str) -> str:
+    """Return a name without what systems and people write in different ways."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def names_of(coursedir: CourseDirectory, step: str, folder: str) -> tuple[str, str]:
     """Return student and assignment of a submission's folder, wherever the course keeps it."""
     pattern = coursedir.format_path(step, "(?P<student>.*)", "(?P<assignment>.*)", escape=True)
@@ -114,12 +167,13 @@ def nbgrader(course: Path, *arguments: str, **environment: str) -> str:
     Raises
     ------
     AssignmentError
-        If the command fails; the message contains its last lines.
+        If the command fails; the message contains its error.
     """
     # nbgrader calls alembic by name, and alembic is installed beside this Python.
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = subprocess.run(
-        [sys.executable, "-m", "nbgrader", *arguments],
+        # Without -P, a file of the course such as `random.py` would be imported for Python's own.
+        [sys.executable, "-P", "-m", "nbgrader", *arguments],
         cwd=course,
         env=os.environ | {"PATH": programs} | environment,
         capture_output=True,
@@ -127,9 +181,16 @@ def nbgrader(course: Path, *arguments: str, **environment: str) -> str:
     )
     said = done.stdout + done.stderr
     if done.returncode != 0:
-        last = "\n".join(said.strip().splitlines()[-12:])
-        raise AssignmentError(f"nbgrader {' '.join(arguments)} failed:\n{last}")
+        raise AssignmentError(f"nbgrader {' '.join(arguments)} failed: {reason(said)}")
     return said
+
+
+def reason(said: str) -> str:
+    """Return why a command of nbgrader failed: its error with advice, or its last lines."""
+    errors = re.findall(r"^ *((?:\w+\.)*\w+(?:Error|Exception): .*)", said, re.MULTILINE)
+    if not errors:
+        return "\n".join(said.strip().splitlines()[-12:])
+    return f"{errors[-1]}. {ADVICE}" if ADDED_OR_REMOVED in errors[-1] else errors[-1]
 
 
 def course_folder(start: Path | None = None) -> Path:
@@ -240,9 +301,13 @@ def source_repairs(course: Path, assignment: str) -> dict[str, str]:
 
 def _read(path: Path) -> tuple[NotebookNode, Repairs]:
     try:
-        notebook, repairs = reads(path.read_bytes())
+        content = path.read_bytes()
+    except OSError as error:
+        raise AssignmentError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        notebook, repairs = reads(content)
     except Exception as error:
-        raise AssignmentError(f"{path} cannot be read: {error}") from error
+        raise AssignmentError(f"{path} cannot be read: {why_not_read(content, error)}.") from error
     give_ids(notebook)
     return notebook, repairs
 

@@ -14,6 +14,7 @@ import os
 import re
 import stat
 import tarfile
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -25,6 +26,7 @@ from typing import Any
 from nbformat import NotebookNode
 
 from course_utils.grading.assignment.cells import grade_id
+from course_utils.grading.assignment.course import folded
 from course_utils.grading.nbgrader_steps.notes import listed
 from course_utils.grading.sandbox.limits import (
     MAX_DEPTH,
@@ -325,7 +327,7 @@ def find_notebook(
     taken : collection of Path
         Files that are graded as another notebook.
     """
-    of_others = {Path(name).stem.lower() for name in others}
+    of_others = {folded(Path(name).stem) for name in others}
     found = [
         file
         for file in handed_in.all
@@ -345,8 +347,8 @@ def find_notebook(
         if not any(each.answers for each in candidates):
             candidates += [_candidate(file, given, read) for file in earlier[:MAX_NOTEBOOKS]]
         if others:
-            stem = Path(wanted).stem.lower()
-            candidates = [c for c in candidates if c.cells or stem in c.file.stem.lower()]
+            stem = folded(Path(wanted).stem)
+            candidates = [c for c in candidates if c.cells or stem in folded(c.file.stem)]
     if not candidates:
         return Choice(None, [_what_is_there(handed_in, wanted)])
     best = max(candidates, key=lambda each: _rank(each, wanted))
@@ -355,14 +357,14 @@ def find_notebook(
 
 def _is_another(file: File, wanted: str, others: Collection[str]) -> bool:
     """Tell whether the name of a file says that it is one of the assignment's other notebooks."""
-    name, stem = file.stem.lower(), Path(wanted).stem.lower()
+    name, stem = folded(file.stem), folded(Path(wanted).stem)
     named = [each for each in (*others, stem) if each in name]
     return max(named, key=len, default=stem) != stem
 
 
 def _order(file: File, wanted: str) -> tuple[bool, bool, bool, int, str]:
     """Return a key that sorts notebooks: first those whose name says most."""
-    stem, name = Path(wanted).stem.lower(), file.stem.lower()
+    stem, name = folded(Path(wanted).stem), folded(file.stem)
     return (
         file.path != Path(wanted), name != stem, stem not in name, len(file.path.parts),
         str(file.path),
@@ -374,7 +376,7 @@ def _rank(candidate: Candidate, wanted: str) -> tuple[int, int, bool, bool, floa
         len(candidate.answers),
         candidate.cells,
         candidate.file.path == Path(wanted),
-        candidate.file.stem.lower() == Path(wanted).stem.lower(),
+        folded(candidate.file.stem) == folded(Path(wanted).stem),
         candidate.file.modified,
     )
 
@@ -394,7 +396,10 @@ def _about_choice(best: Candidate, candidates: list[Candidate], wanted: str) -> 
     """Return sentences about the choice that student and lecturer should know."""
     sentences = []
     path = listed([str(best.file.path)])
-    named = next((each for each in candidates if each.file.path == Path(wanted)), None)
+    right = unicodedata.normalize("NFC", wanted)
+    named = next(
+        (c for c in candidates if unicodedata.normalize("NFC", str(c.file.path)) == right), None
+    )
     if named is None:
         sentences.append(f"The notebook was handed in as {path}, not as {wanted}.")
     elif named is not best:
@@ -471,7 +476,7 @@ def _named(files: list[File], names: set[str], ending: str) -> dict[str, list[Fi
         if file.ending != ending or CHECKPOINTS in file.path.parts:
             continue
         for name in longest_first:
-            if re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", file.stem, re.IGNORECASE):
+            if re.search(rf"(?<![^\W_]){re.escape(folded(name))}(?![^\W_])", folded(file.stem)):
                 found.setdefault(name, []).append(file)
                 break
     return found
@@ -482,4 +487,4 @@ def _nearness(file: File, name: str, network: File | None) -> tuple[bool, bool, 
     is_its_record = network is not None and (file.path.parent, file.stem) == (
         network.path.parent, network.stem
     )  # fmt: skip
-    return is_its_record, file.stem.lower() == name.lower(), file.modified
+    return is_its_record, folded(file.stem) == folded(name), file.modified

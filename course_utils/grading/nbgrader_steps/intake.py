@@ -50,6 +50,7 @@ from course_utils.notebook_format import (
     read_cell,
     reads,
     tags,
+    why_not_read,
     with_unique_ids,
 )
 
@@ -325,8 +326,7 @@ def read_notebook(content: bytes, name: str) -> tuple[NotebookNode, Repairs]:
     try:
         notebook = _read_cells(content, repairs)
     except Exception as error:
-        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        sentence = f"The notebook cannot be read ({reason[0][:120]}): it is damaged."
+        sentence = f"The notebook cannot be read: {why_not_read(content, error)}."
         return new_notebook(), Repairs([sentence])
     del repairs.losses[MAX_PROBLEMS:]
     if not notebook.cells:

@@ -14,14 +14,22 @@ from nbgrader.preprocessors.base import NbGraderPreprocessor
 from course_utils.grading.assignment.cells import SECRETS, grade_id
 from course_utils.grading.assignment.course import read_lecturers_notebook, source_folder
 from course_utils.grading.nbgrader_steps.notes import add_note, lecturer_notes, listed
+from course_utils.grading.nbgrader_steps.recognise import Recognised, recognise
 
 # Tags that change how a cell is executed. They are removed from students' cells.
 STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
 
-# Lines that only choose where figures appear, or a version on Colab. They fail where what they
-# choose is not installed, and the rest of their cell with them.
-MAGICS_OF_OTHER_SYSTEMS = re.compile(
-    r"^([ \t]*)(%matplotlib(?![ \t]+inline\b)|%tensorflow_version\b)(.*)$", re.MULTILINE
+# Lines that only choose where figures appear, or serve another system, such as Colab. They fail
+# where that is not installed, and the rest of their cell with them.
+OF_OTHER_SYSTEMS = (
+    r"%matplotlib(?![ \t]+inline\b).*|%(?:tensorflow_version|tensorboard|conda)\b.*"
+    r"|%load_ext[ \t]+(?:tensorboard|google\.colab)\b.*|(?:matplotlib|mpl)\.use\([^()\n]*\)"
+)
+# The same in a notebook that imports what only Colab has.
+COLAB = "google.colab"
+OF_COLAB = (
+    r"(?:from|import)[ \t]+google\.colab\b[^()\n]*"
+    r"|(?:drive\.(?:mount|flush_and_unmount)|files\.download)\([^()\n]*\)"
 )
 
 # Key in the metadata of a notebook that has no cell of the assignment.
@@ -37,38 +45,40 @@ class RepairCells(NbGraderPreprocessor):
     """
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        expected = self._expected_cells(resources["nbgrader"])
-        if _is_another(nb, expected):
-            for cell in nb.cells:
-                cell.metadata.pop("nbgrader", None)
-        found: set[str] = set()
+        source = lecturers_notebook(self, resources["nbgrader"]).cells
+        expected = self._expected_cells(resources["nbgrader"], source)
+        is_another = _is_another(nb, expected)
+        found = Recognised() if is_another else recognise(nb.cells, source, expected)
+        names = {place: name for name, place in found.places.items()}
+        lines = _lines_of_other_systems(nb)
         extra = []
-        for cell in nb.cells:
+        for index, cell in enumerate(nb.cells):
             _remove_steering_tags(cell)
             if cell.cell_type == "code":
-                cell.source = MAGICS_OF_OTHER_SYSTEMS.sub(r"\1pass  # \2\3", cell.source)
-            name = grade_id(cell)
-            if name in expected and name not in found:
-                found.add(name)
-                cell.metadata["nbgrader"] = copy.deepcopy(expected[name].metadata.nbgrader)
+                cell.source = lines.sub(r"\1pass  # \2", cell.source)
+            if index in names:
+                original = expected[names[index]]
+                cell.metadata["nbgrader"] = copy.deepcopy(original.metadata.nbgrader)
             elif "nbgrader" in cell.metadata:
+                extra += [grade_id(cell)] if grade_id(cell) not in found.below else []
                 del cell.metadata["nbgrader"]
-                extra.append(name)
-        missing = [name for name in expected if name not in found]
+        missing = [name for name in expected if name not in found.places]
         for name in missing:
             cell = expected[name]
             nb.cells.insert(_place(nb, list(expected), cell), cell)
-        self._tell(nb, missing, extra, everything=len(expected))
+        _tell_what_was_recognised(nb, found)
+        self._tell(nb, missing, [] if is_another else extra, everything=len(expected))
         return nb, resources
 
-    def _expected_cells(self, names: dict[str, str]) -> dict[str, NotebookNode]:
+    def _expected_cells(
+        self, names: dict[str, str], source: list[NotebookNode]
+    ) -> dict[str, NotebookNode]:
         """Return the assignment's cells by id, in order, as released but with hidden tests."""
-        source = lecturers_notebook(self, names)
         with Gradebook(names["db_url"]) as gradebook:
             notebook = gradebook.find_notebook(names["notebook"], names["assignment"])
             released = {cell.name: cell.source for cell in notebook.source_cells}
         expected: dict[str, NotebookNode] = {}
-        for cell in source.cells:
+        for cell in source:
             name = grade_id(cell)
             if name is not None and name in released:
                 cell.source = released[name]
@@ -93,9 +103,20 @@ class RepairCells(NbGraderPreprocessor):
             add_note(
                 nb,
                 f"These cells appeared twice or do not belong to the assignment: {names}. "
-                "Only the first cell with each id was graded.",
+                "Of cells with the same id, only the first one with an answer was graded.",
                 f"Cells duplicated or unknown: {names}.",
             )
+
+
+def _tell_what_was_recognised(nb: NotebookNode, found: Recognised) -> None:
+    if found.by_text:
+        names = ", ".join(found.by_text)
+        sentence = f"Cells without nbgrader's metadata were recognised by their texts: {names}."
+        add_note(nb, sentence, sentence)
+    if found.below:
+        names = ", ".join(found.below)
+        sentence = f"Answers were taken from the cells below those for them: {names}."
+        add_note(nb, sentence, sentence)
 
 
 def lecturers_notebook(preprocessor: NbGraderPreprocessor, names: dict[str, str]) -> NotebookNode:
@@ -103,6 +124,12 @@ def lecturers_notebook(preprocessor: NbGraderPreprocessor, names: dict[str, str]
     coursedir = preprocessor.parent.parent.coursedir
     folder = source_folder(coursedir, names["assignment"])
     return read_lecturers_notebook(folder / f"{names['notebook']}.ipynb")
+
+
+def _lines_of_other_systems(nb: NotebookNode) -> re.Pattern[str]:
+    uses_colab = any(cell.cell_type == "code" and COLAB in cell.source for cell in nb.cells)
+    lines = f"{OF_OTHER_SYSTEMS}|{OF_COLAB}" if uses_colab else OF_OTHER_SYSTEMS
+    return re.compile(rf"^([ \t]*)({lines})[ \t]*;?[ \t]*$", re.MULTILINE)
 
 
 def _is_another(nb: NotebookNode, expected: dict[str, NotebookNode]) -> bool:

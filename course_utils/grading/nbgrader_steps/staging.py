@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from dateutil.tz import gettz
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from nbgrader.utils import parse_utc
@@ -217,8 +218,12 @@ def write_time(folder: Path, place: Path) -> str:
 def _parsed(text: str) -> datetime:
     """Return a time in UTC."""
     *rest, last = text.split(" ")
-    # Only without a space, nbgrader reads these as hours and minutes.
-    return parse_utc("T".join(rest) + last if len(rest) == 2 and last[0] in "+-" else text)
+    if len(rest) == 2 and last[0] in "+-":
+        # Only without a space, nbgrader reads these as hours and minutes.
+        text = "T".join(rest) + last
+    elif len(rest) == 2 and gettz(last) is None:
+        raise ValueError(f"no zone is called {last}")  # nbgrader would take it for UTC
+    return parse_utc(text)
 
 
 def _in_utf_8(path: Path) -> str:

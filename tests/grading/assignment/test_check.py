@@ -88,6 +88,7 @@ def test_what_nbgrader_allows_is_no_mistake(tmp_path):
             "has an AUTOTEST, but is no test",
         ),
         ([new_markdown_cell("nothing")], None, "no cell is graded"),
+        ([ordinary_cell("1", grade_id="Frage 1 ä")], None, "Frage 1 ä: an id may only have"),
     ],
 )
 def test_what_cannot_be_graded_is_refused(tmp_path, cells, kernel, sentence):
@@ -119,6 +120,25 @@ def test_a_release_that_is_out_of_date_is_no_mistake_of_the_source(tmp_path):
 )
 def test_autotests_are_comments_of_code(cell, is_autotest):
     assert has_autotest(cell) is is_autotest
+
+
+def test_a_copy_of_a_draft_is_no_second_notebook(tmp_path):
+    write_source(tmp_path, ordinary_cell("assert 1"))
+    assert check.check(tmp_path, "a9") == []
+    write_source(tmp_path, ordinary_cell("assert 1"), new_markdown_cell("new"), name="a9-Copy1")
+    assert check.check(tmp_path, "a9") == [
+        "a9: a9 and a9-Copy1 have the same graded cells, and both are part of the assignment: move "
+        "the one that is a copy to another folder"
+    ]
+    write_source(tmp_path, ordinary_cell("assert 2"), name="a9-Copy1")
+    assert check.check(tmp_path, "a9") == []
+
+
+def test_a_name_that_nbgrader_refuses_is_found(tmp_path):
+    folder = tmp_path / "source" / "a+b"
+    folder.mkdir(parents=True)
+    nbformat.write(new_notebook(cells=[ordinary_cell("1")]), folder / "a+b.ipynb")
+    assert [problem for problem in check.check(tmp_path, "a+b") if "a + in its name" in problem]
 
 
 def test_a_problem_names_its_notebook_if_there_are_several(tmp_path):

@@ -176,7 +176,19 @@ def test_what_is_said_ends_with_the_next_submission(folder):
     assert admit(folder) == []
 
 
-@pytest.mark.parametrize("content", ["", "yesterday", "9" * 90, "2026-01-01" * 1000, "\0", "ü"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "yesterday",
+        "9" * 90,
+        "2026-01-01" * 1000,
+        "\0",
+        "ü",
+        "2027-03-14 18:30 AKST",
+        "2027-03-14 06:30 PM",
+    ],
+)
 def test_a_time_that_nbgrader_cannot_read_is_left_out(folder, content):
     (folder / "timestamp.txt").write_text(content)
     assert "timestamp.txt should hold the time" in " ".join(admit(folder))
@@ -191,6 +203,7 @@ def test_a_time_that_nbgrader_cannot_read_is_left_out(folder, content):
         ("2027-03-14 18:30:00 -07:00", "2027-03-15 01:30:00.000000 UTC"),
         ("2027-03-14T18:30:00+02:00", "2027-03-14 16:30:00.000000 UTC"),
         ("2027-03-14 18:30:00 Europe/Berlin", "2027-03-14 17:30:00.000000 UTC"),
+        ("2027-03-14 18:30:00 CET", "2027-03-14 17:30:00.000000 UTC"),
         ("2027-03-14 18:30:00", "2027-03-14 18:30:00.000000 UTC"),
     ],
 )

@@ -8,6 +8,7 @@ import struct
 import tarfile
 import time
 import tracemalloc
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -103,6 +104,21 @@ def test_the_notebook_with_answers_is_graded_and_doubts_are_named(tmp_path, file
     path, sentences = found(tmp_path, files)
     assert path == graded
     assert said in sentences if said else sentences == ""
+
+
+@pytest.mark.parametrize("wanted", ["NFC", "NFD"])
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+def test_a_name_with_accents_is_the_same_on_every_system(tmp_path, wanted, written):
+    """macOS writes an accent as a character of its own."""
+    notebook_name = unicodedata.normalize(wanted, "Übung.ipynb")
+    network, there = (unicodedata.normalize(form, "größe") for form in (wanted, written))
+    files = {unicodedata.normalize(written, "Übung.ipynb"): ONE, f"old {there}.keras": b"x"}
+    handed_in = in_folder(tmp_path, files)
+    file, said = find_notebook(handed_in, notebook_name, lambda: RELEASED, read_notebook)
+    assert file is not None
+    assert (file.read().decode(), said) == (ONE, [])
+    found, _ = find_files(handed_in, [network], [])
+    assert list(found) == [Path(f"{network}.keras")]
 
 
 def password(content: bytes) -> bytes:

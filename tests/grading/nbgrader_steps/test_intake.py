@@ -29,6 +29,12 @@ def read_file(content: bytes) -> tuple[NotebookNode, str]:
         ('{"cells": 3}', "cannot be read"),
         (b"\xff\xfe\x00", "cannot be read"),
         (nbformat.writes(new_notebook()), "was not handed in"),
+        ("", "it is empty"),
+        (b"\0" * 3_000, "it is empty"),
+        ("\n\n<!DOCTYPE html>\n<html lang='en'>", "it is a web page"),
+        (b"PK\3\4\x14\0\0\0", "it is an archive: unpack it"),
+        ('{\n"cells": [\n<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> b\n]}', "a conflict of git"),
+        ("first = 1", "it is damaged (Expecting value"),
     ],
 )
 def test_what_cannot_be_read_counts_as_empty(content, sentence):
