@@ -1,22 +1,205 @@
-"""Sentences that a chapter computes from its results, with results that reverse them."""
+"""Sentences that a chapter's cells compute, with values that turn each of them around."""
 
-import json
+from __future__ import annotations
+
+import math
 from types import SimpleNamespace
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 
-from course_utils.paths import CHECKOUT
+from course_utils.paths import CHECKOUT as ROOT
 
 
-def said(capsys, chapter, cell_id, **results):
-    """Run one cell of a chapter on given results, and return what it prints."""
-    (path,) = (CHECKOUT / "book").glob(f"{chapter}_*.ipynb")
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    (source,) = ("".join(cell["source"]) for cell in cells if cell["id"] == cell_id)
-    exec(compile(source, f"{path.name}: {cell_id}", "exec"), {"np": np, **results})
-    return " ".join(capsys.readouterr().out.split())
+@pytest.fixture
+def say(capsys):
+    """Run some cells of a chapter with given values and return what they print."""
+
+    def run(chapter: str, *cells: str, **values: object) -> str:
+        (path,) = (ROOT / "book").glob(f"{chapter}_*.ipynb")
+        source = {cell.id: cell.source for cell in nbformat.read(path, as_version=4).cells}
+        scope = {"np": np, "pd": pd, "math": math, **values}
+        for cell in cells:
+            exec(source[cell], scope)
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("convolutional", "connected", "sentence"),
+    [
+        (0.5, 0.2, "The convolutional network keeps more of its accuracy."),
+        (0.2, 0.5, "The fully connected network keeps more of its accuracy."),
+        (0.5, 0.5, "The two networks keep the same fraction."),
+    ],
+)
+def test_the_network_that_keeps_more_after_a_shift_is_named(
+    say, convolutional, connected, sentence
+):
+    table = {"convolutional": [0.6, convolutional * 0.6], "fully connected": [0.4, connected * 0.4]}
+    said = say("03", "shift-table", under_shift=pd.DataFrame(table, index=[0, 4]))
+    assert sentence in said
+
+
+@pytest.mark.parametrize(("without", "with_dropout"), [(0.9, 0.7), (0.7, 0.9)])
+def test_the_network_with_the_narrower_gap_is_named(say, without, with_dropout):
+    off, active = (f"training, afterwards, dropout {state}" for state in ("off", "active"))
+    measured = pd.DataFrame(
+        {"without dropout": [without, 0.6, 0.6], "with dropout": [with_dropout, 0.6, 0.6]},
+        index=[off, active, "test"],
+    )
+    narrower = "without dropout" if without < with_dropout else "with dropout"
+    assert f"The gap is narrower {narrower}." in say("04", "gap", measured=measured)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "sentence"),
+    [
+        ([0.3, 0.2, 0.1, 0.0], "Each higher rate narrows the gap."),
+        ([0.3, 0.1, 0.2, 0.0], "Not every higher rate narrows the gap."),
+    ],
+)
+def test_rates_that_narrow_the_gap(say, gaps, sentence):
+    rates = [0, 0.2, 0.5, 0.8]
+    table = pd.DataFrame({"training": 0.5 + np.array(gaps), "validation": 0.5}, index=rates)
+    table["gap"] = table.training - table.validation
+    values = {
+        "rates": rates,
+        "few_table": table,
+        "few": SimpleNamespace(y_train=np.zeros(40)),
+        "few_recipe": SimpleNamespace(epochs=10),
+        "y_val": np.zeros(50),
+    }
+    assert sentence in say("04", "few-verdict", **values)
+
+
+@pytest.mark.parametrize(("last", "word"), [(0.1, "closer"), (0.5, "no closer")])
+def test_the_average_over_masks_is_compared_with_one_mask(say, last, word):
+    averages = np.full((30, 2, 10), 0.3)
+    averages[-1] = last
+    values = {
+        "averages": averages,
+        "by_number": np.full(30, 0.5),
+        "test_time": SimpleNamespace(probabilities=np.full((2, 10), 0.1), accuracy=0.5),
+    }
+    assert f"masks is {word} to" in say("04", "ensemble-closeness", **values)
+
+
+def by_size(training_mode, test_mode):
+    """The results of two minibatch sizes, of which the larger has fewer steps."""
+    return pd.DataFrame(
+        {
+            "steps": [100, 10],
+            "without": [0.4, 0.4],
+            "with, training mode": training_mode,
+            "with, test mode": test_mode,
+        },
+        index=[64, 1024],
+    )
+
+
+@pytest.mark.parametrize(
+    ("test_mode", "late"), [([0.2, 0.5], "64"), ([0.2, 0.2], "64, 1,024"), ([0.5, 0.5], "no size")]
+)
+def test_the_sizes_at_which_test_mode_is_behind(say, test_mode, late):
+    values = {"by_size": by_size([0.5, 0.5], test_mode), "x_small": np.zeros(1000)}
+    assert f"by more than this at: {late}." in say("05", "sizes-words", **values)
+
+
+@pytest.mark.parametrize(
+    ("test_mode", "sentence"),
+    [
+        ([0.2, 0.4], "these alone do not explain"),
+        ([0.4, 0.2], "so these can explain it"),
+    ],
+)
+def test_the_cause_of_the_widest_gap_between_the_modes(say, test_mode, sentence):
+    said = say(
+        "05",
+        "renewed",
+        by_size=by_size([0.5, 0.5], test_mode),
+        sizes=[64, 1024],
+        networks={64: None, 1024: None},
+        settle=lambda network, **how: None,
+        test_mode_accuracy=lambda network: 0.5,
+    )
+    assert sentence in said
+
+
+class Weights:
+    """A network whose weights can be read and set."""
+
+    def get_weights(self) -> list:
+        return []
+
+    def set_weights(self, weights: list) -> None:
+        assert weights == []
+
+
+@pytest.mark.parametrize("restless", [(4, 0.5), (4, 0.99), (256, 0.5)])
+def test_the_averages_that_vary_most_are_named(say, restless):
+    settled = []
+
+    def settle(network, size, steps, momentum):
+        settled.append((size, momentum))
+
+    def accuracy(network):
+        return 0.5 + 0.01 * (settled[-1] == restless) * len(settled)
+
+    said = say(
+        "05",
+        "jumping-accuracy",
+        networks={4: Weights()},
+        settle=settle,
+        test_mode_accuracy=accuracy,
+    )
+    size, momentum = restless
+    assert f"varies most with minibatches of {size} and momentum {momentum}." in said
+
+
+def validation(design, change):
+    """Means and ranges of the validation accuracies of a design and of a change to it."""
+    rows = {"the design": design, "average pooling": change}
+    return pd.DataFrame(
+        {
+            name: {"size": len(a), "mean": np.mean(a), "min": min(a), "max": max(a)}
+            for name, a in rows.items()
+        }
+    ).T
+
+
+@pytest.mark.parametrize(
+    ("change", "apart", "better"),
+    [
+        ([0.5, 0.6], True, "none"),
+        ([0.6, 0.75], False, "none"),
+        ([0.9, 0.95], True, "average pooling"),
+    ],
+)
+def test_a_verdict_and_the_list_of_changes_follow_one_rule(say, change, apart, better):
+    table = validation([0.7, 0.8], change)
+    ranges = "ranges do not overlap" if apart else "ranges overlap"
+    said = say("06", "compare", "spread", "pooling-verdict", validation=table)
+    assert f"  {ranges}\n" in said
+    assert f"  The {ranges.replace('ranges', 'ranges of the seeds')}" in said
+    assert f"without overlap: {better}\n" in said
+    assert "do not overlap in 33% of all cases" in said
+
+
+@pytest.mark.parametrize(("pair", "word"), [((3, 5), "fewer"), ((3, 9), "no fewer")])
+def test_mistakes_between_animals_and_vehicles_are_compared_with_guessing(say, pair, word):
+    confusion = np.eye(10, dtype=int)
+    confusion[pair] = 7
+    said = say(
+        "06",
+        "animals",
+        evaluation=SimpleNamespace(confusion=confusion),
+        data=SimpleNamespace(source=SimpleNamespace(is_stand_in=False)),
+    )
+    assert f"are {word} than the 53%" in said
 
 
 @pytest.mark.parametrize(
@@ -28,7 +211,7 @@ def said(capsys, chapter, cell_id, **results):
         ([0.51, 0.53], "validation accuracy +1.0 points, no more than the 2.0 points"),
     ],
 )
-def test_a_step_is_compared_with_the_two_seeds_of_a_network(capsys, two_blocks, sentence):
+def test_a_step_is_compared_with_the_two_seeds_of_a_network(say, two_blocks, sentence):
     names = ["one block"] * 2 + ["two blocks"] * 2 + ["two blocks, dropout"] * 2
     outcome = pd.DataFrame(
         {
@@ -37,15 +220,15 @@ def test_a_step_is_compared_with_the_two_seeds_of_a_network(capsys, two_blocks, 
             "gap": [0.1] * 6,
         }
     )
-    first_step = said(capsys, "07", "live-words", outcome=outcome).partition("two blocks ->")[0]
-    assert sentence in first_step
+    words = " ".join(say("07", "live-words", outcome=outcome).split())
+    assert sentence in words.partition("two blocks ->")[0]
 
 
 @pytest.mark.parametrize(
     ("measured", "missed", "below"),
     [([0.60, 0.66], 1, 0), ([0.50, 0.60], 2, 2), ([0.55, 0.66], 0, 0)],
 )
-def test_reruns_beyond_the_noise_are_counted(capsys, measured, missed, below):
+def test_reruns_beyond_the_noise_are_counted(say, measured, missed, below):
     reported = np.array([0.547, 0.66])
     table = pd.DataFrame(
         {
@@ -57,9 +240,7 @@ def test_reruns_beyond_the_noise_are_counted(capsys, measured, missed, below):
             "difference": measured - reported,
         }
     )
-    words = said(
-        capsys, "08", "answer-numbers", table=table, records=[1, 2], noise=lambda a, b: 0.014
-    )
+    words = say("08", "answer-numbers", table=table, records=[1, 2], noise=lambda a, b: 0.014)
     count = f"Beyond the noise of the test: {missed}, of which {below} are below"
     assert count in words
     assert words.count("beyond the noise of the test") == missed
@@ -73,12 +254,11 @@ def test_reruns_beyond_the_noise_are_counted(capsys, measured, missed, below):
         (0.49, "All six are 1.0 points behind zoom and flips, within chance."),
     ],
 )
-def test_strong_changes_are_compared_with_gentle_ones(capsys, all_six, sentence):
+def test_strong_changes_are_compared_with_gentle_ones(say, all_six, sentence):
     accuracies = {"unchanged": 0.45, "zoom and flips": 0.50, "all six": all_six}
     accuracies["four times as many"] = 0.60
     worth = {name: SimpleNamespace(accuracy=found) for name, found in accuracies.items()}
-    words = said(
-        capsys,
+    words = say(
         "11",
         "worth",
         worth=worth,
