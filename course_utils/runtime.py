@@ -195,10 +195,10 @@ def _limit_threads(backend: str, threads: int) -> None:
 
 
 def available_cores() -> int:
-    """Return how many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many cores this process may use, also in a container with a share of them."""
+    from dask.system import cpu_count
+
+    return cpu_count()
 
 
 def cpu_name() -> str:

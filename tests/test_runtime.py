@@ -86,3 +86,13 @@ def test_a_backend_cannot_change_under_way(monkeypatch):
     monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: name)
     with pytest.raises(RuntimeSetupError, match="restart"):
         runtime.setup(backend="jax")
+
+
+@pytest.mark.parametrize(("share", "cores"), [(0.5, 1), (1.5, 2), (1_000, None)])
+def test_a_container_with_a_share_of_the_cores_has_no_more(monkeypatch, share, cores):
+    def quota():
+        return share * 100_000, 100_000
+
+    monkeypatch.setattr("dask.system._try_extract_cgroup_cpu_quota", quota)
+    allowed = len(os.sched_getaffinity(0))
+    assert runtime.available_cores() == min(cores or allowed, allowed)
