@@ -6,7 +6,7 @@ import pytest
 from nbgrading import ASSIGNMENTS, RIGHT, UNTOUCHED, errors, full_points, points, said
 
 from course_utils.grading.assignment.check import check
-from course_utils.grading.assignment.course import assignments, read_released, read_source
+from course_utils.grading.assignment.course import assignments, read_source
 from course_utils.grading.assignment.leaks import leaks_in_folder, secrets
 from course_utils.grading.assignment.questions import questions
 
@@ -57,7 +57,7 @@ def test_the_visible_checks_pass_what_is_right_and_say_what_is_missing(graded):
 
 def test_students_see_neither_solutions_nor_hidden_tests(graded):
     course, assignment = graded.folder, graded.assignment
-    pieces = secrets(read_source(course, assignment), read_released(course, assignment))
+    pieces = secrets(read_source(course, assignment))
     assert len(pieces) > 10
     assert leaks_in_folder(pieces, course / "release", (".ipynb",)) == {}
     assert leaks_in_folder(pieces, course / "feedback" / UNTOUCHED, (".html",)) == {}

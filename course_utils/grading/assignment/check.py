@@ -103,7 +103,7 @@ def _source_problems(course: Path, assignment: str, source: NotebookNode) -> lis
 def _release_problems(source: NotebookNode, released: NotebookNode) -> list[str]:
     found = stub_problems(source, released) if follows_the_rules_of_the_course(source) else []
     text = nbformat.writes(released)
-    return found + [f"released: {p[:60]}..." for p in leaks(secrets(source, released), text)]
+    return found + [f"released: {p[:60]}..." for p in leaks(secrets(source), text)]
 
 
 def follows_the_rules_of_the_course(source: NotebookNode) -> bool:

@@ -1,7 +1,7 @@
 """Finding leaks: pieces of solutions, hidden tests and rubrics that students must not see.
 
 A piece is one long line or two consecutive lines. White space is ignored in the search. Lines that
-the released notebook shows anyway are not secret.
+the lecturer's notebook has outside its secret regions, too, are not secret.
 """
 
 from __future__ import annotations
@@ -25,15 +25,9 @@ LONG_LINE = 50
 TAG = re.compile(r"<[^>]*>")
 
 
-def secrets(source: NotebookNode, released: NotebookNode) -> list[str]:
-    """Return the pieces that students must not see, without white space.
-
-    Parameters
-    ----------
-    source, released : NotebookNode
-        The lecturer's notebook, and the one that students receive.
-    """
-    shown = pack(cell.source for cell in released.cells)
+def secrets(source: NotebookNode) -> list[str]:
+    """Return the pieces of a lecturer's notebook that students must not see, packed."""
+    shown = pack(map(_shown_text, source.cells))
     pieces: dict[str, None] = {}
     for cell in source.cells:
         for text in _secret_texts(cell):
@@ -72,6 +66,12 @@ def _secret_texts(cell: NotebookNode) -> list[str]:
     if graded.get("solution") and not texts:
         texts = [cell.source]
     return texts
+
+
+def _shown_text(cell: NotebookNode) -> str:
+    """Return the text of a cell without what is secret."""
+    text = SECRETS.sub("", cell.source)
+    return "" if text in _secret_texts(cell) else text
 
 
 def _packed(text: str) -> str:

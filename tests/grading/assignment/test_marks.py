@@ -30,7 +30,7 @@ def test_a_region_ends_where_nbgrader_ends_it(mark, kind):
 def test_a_region_is_secret_whatever_its_marks_are(mark):
     begin, end = mark.format("BEGIN HIDDEN TESTS"), mark.format("END HIDDEN TESTS")
     source = new_notebook(cells=[graded_cell(f"{begin}\n{LONG}\n{end}")])
-    pieces = leaks.secrets(source, new_notebook())
+    pieces = leaks.secrets(source)
     assert leaks.leaks(pieces, f"<pre>{LONG}</pre>") == [LONG.replace(" ", "")]
 
 
