@@ -65,3 +65,15 @@ def test_every_threshold_of_an_assignment_belongs_to_a_network_that_is_handed_in
     asked = set(load_thresholds()) - chapters
     assert asked
     assert asked <= handed_in
+
+
+@pytest.mark.parametrize("assignment", NAMES)
+def test_the_sections_that_messages_name_are_in_the_book(assignment):
+    source = "\n".join(cell.source for cell in read_source(ASSIGNMENTS, assignment).cells)
+    named = re.findall(r"chapter (\d+), ('[^\";\n]+')", source)
+    for number, sections in named:
+        (chapter,) = (ROOT / "book").glob(f"{int(number):02}_*.ipynb")
+        text = "\n".join(cell.source for cell in nbformat.read(chapter, as_version=4).cells)
+        headings = {line.lstrip("# ") for line in text.splitlines() if line.startswith("#")}
+        for section in re.findall(r"'(.+?)'(?=$|[,;) ])", sections):
+            assert section in headings, f"chapter {number}: {section}"
