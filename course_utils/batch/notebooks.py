@@ -127,9 +127,13 @@ def _set_kernel(notebook: NotebookNode, kernel: str | None, path: Path, repairs:
     """Choose the kernel: the one that was asked for, the notebook's, or else the usual Python."""
     wanted = notebook.metadata.get("kernelspec", {})
     name, installed = kernel or wanted.get("name"), find_kernel_specs()
-    if name in installed and not kernel:
-        return
     language = wanted.get("language") or notebook.metadata.get("language_info", {}).get("name")
+    if name in installed and not kernel:
+        if language is None:
+            # Papermill needs the language, and some programs write only the name of the kernel.
+            wanted["language"] = get_kernel_spec(name).language
+            repairs.slips["no language of the kernel"] += 1
+        return
     if kernel not in (None, *installed) or not (kernel or language in (None, *PYTHON)):
         raise NotebookError(
             f"{path} needs the kernel {name}, which is not installed: install it, or choose one of "

@@ -40,6 +40,10 @@ def other_kernel(notebook):
     }  # fmt: skip
 
 
+def only_the_name_of_the_kernel(notebook):
+    notebook["metadata"] = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+
+
 def nothing(notebook):
     pass
 
@@ -47,6 +51,7 @@ def nothing(notebook):
 VARIANTS = {
     "slips": (slips, "utf-8", "invalid cell ids"),
     "old": (old, "utf-8", "an old version of the format"),
+    "no-language": (only_the_name_of_the_kernel, "utf-8", "no language of the kernel"),
     "mark": (nothing, "utf-8-sig", "a byte-order mark"),
     "utf-16": (nothing, "utf-16", "UTF-16"),
     "cp1252": (nothing, "cp1252", "read as cp1252"),

@@ -305,6 +305,8 @@ ANSWERS = {
     "progress-bar": answer(PROGRESS),
     "matplotlib-use": answer("import matplotlib\nmatplotlib.use('TkAgg')\nfirst = 1"),
     "tensorboard": answer("%load_ext tensorboard\n%tensorboard --logdir logs\nfirst = 1"),
+    "shell-command": answer("!echo 1 > one.txt\nfirst = int(open('one.txt').read())"),
+    "pip-and-nvidia": answer("!pip install nothing\n%pip install nothing\n!nvidia-smi\nfirst = 1"),
     "conda": answer("%conda install numpy\nfirst = 1"),
     "colab-drive": answer(
         "from google.colab import drive\ndrive.mount('/content/drive')\nfirst = 1"

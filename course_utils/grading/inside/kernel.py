@@ -16,6 +16,8 @@ def run(connection: dict[str, Any], folder: str, cache: str) -> None:
     """Run a kernel on a copy of the submission, with access to the grader's cache."""
     from ipykernel.kernelapp import IPKernelApp
 
+    from course_utils.grading.inside.shell import SandboxKernel
+
     submission = Path(folder) / WORK / "submission"
     handed_in, ignore = Path(folder) / HANDED_IN, shutil.ignore_patterns(PREDICTIONS_FOLDER)
     shutil.copytree(handed_in, submission, copy_function=shutil.copyfile, ignore=ignore)
@@ -23,6 +25,6 @@ def run(connection: dict[str, Any], folder: str, cache: str) -> None:
     file = Path(folder) / WORK / "connection.json"
     file.write_text(json.dumps(connection), encoding="utf-8")
     os.chdir(submission)
-    kernel = IPKernelApp.instance()
+    kernel = IPKernelApp.instance(kernel_class=SandboxKernel)
     kernel.initialize(["-f", str(file), "--HistoryManager.hist_file=:memory:"])
     kernel.start()

@@ -8,7 +8,8 @@ import importlib
 # Imports of the three programs: first their own modules, then what these import late.
 MODULES = (
     "course_utils.grading.inside.examiner", "course_utils.grading.inside.predictor",
-    "course_utils.grading.inside.kernel", "course_utils.transfer",
+    "course_utils.grading.inside.kernel", "course_utils.grading.inside.shell",
+    "course_utils.transfer",
     "course_utils.submission.responder", "course_utils.submission.check",
     "ipykernel.kernelapp", "ipykernel.debugger", "tornado.platform.asyncio", "zmq.utils.garbage",
     "IPython.core.completerlib", "IPython.core.debugger", "IPython.core.logger",

@@ -1,0 +1,33 @@
+"""Commands in a student's notebook run where there is no terminal."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from course_utils.grading.inside.shell import SandboxShell
+
+
+@pytest.fixture
+def shell():
+    yield SandboxShell.instance()
+    SandboxShell.clear_instance()
+
+
+@pytest.mark.process
+def test_a_command_needs_no_terminal(shell, capfd, monkeypatch):
+    def no_terminals():
+        raise OSError("out of pty devices")
+
+    for function in ("forkpty", "openpty"):
+        monkeypatch.setattr(os, function, no_terminals)
+    shell.run_cell("number = 3\n!echo {number} > file; cat file; rm file; false", silent=True)
+    assert capfd.readouterr().out == "3\n"
+    assert shell.user_ns["_exit_code"] == 1
+
+
+@pytest.mark.process
+def test_a_command_waits_for_no_input_and_may_print_anything(shell, capfd):
+    shell.run_cell(r"!cat; printf 'a\377b'; printf '%70000d' 1 >&2", silent=True)
+    assert capfd.readouterr().out == "a\ufffdb" + "1".rjust(70_000)
