@@ -6,6 +6,7 @@ import html
 import json
 import re
 
+import nbformat
 import pytest
 import yaml
 from nbgrading import ASSIGNMENTS
