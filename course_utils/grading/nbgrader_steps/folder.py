@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,9 +80,7 @@ def survey(
     notebooks : iterable of str
         Names of the assignment's notebooks, which files of nbgrader have, too.
     """
-    found, given = Contents(), set(given)
-    written = {Path(f"{name}{end}") for name in notebooks for end in (".html", UNFINISHED)}
-    no_files = written | {parent for path in given for parent in path.parents}
+    found, is_ours = Contents(), reserved(given, notebooks)
     folders = [Path()]
     for place in folders:  # which grows: a folder's own folders come after all on its level
         try:
@@ -92,7 +90,7 @@ def survey(
             found.left_out[place] = UNREADABLE
             continue
         for path, status in sorted(entries):
-            if reason := _why_not(path, status, no_files, given):
+            if reason := _why_not(path, status, is_ours):
                 found.left_out[path] = reason
             elif stat.S_ISDIR(status.st_mode):
                 folders.append(path)
@@ -136,7 +134,29 @@ def open_inside(
         yield within
 
 
-def _why_not(path: Path, status: os.stat_result, no_files: set[Path], no_folders: set[Path]) -> str:
+def reserved(given: Iterable[Path], notebooks: Iterable[str]) -> Callable[[Path, bool], bool]:
+    """Return what tells whether a path belongs to a file of the grader or of the assignment.
+
+    It is called with the path in the folder, and with whether a folder is there, not a file.
+
+    Parameters
+    ----------
+    given, notebooks : iterable
+        As for `survey`.
+    """
+    no_folders = set(given)
+    written = {Path(f"{name}{end}") for name in notebooks for end in (".html", UNFINISHED)}
+    no_files = written | {parent for path in no_folders for parent in path.parents}
+
+    def is_ours(path: Path, is_folder: bool) -> bool:
+        is_named = path in (no_folders if is_folder else no_files)
+        is_named |= is_folder and path.suffix in FILES_ONLY
+        return is_named or path.parts[0] == PREDICTIONS_FOLDER
+
+    return is_ours
+
+
+def _why_not(path: Path, status: os.stat_result, is_ours: Callable[[Path, bool], bool]) -> str:
     """Return why a file or folder is left out, whatever else there is; empty if it is not."""
     is_folder = stat.S_ISDIR(status.st_mode)
     if not (is_folder or stat.S_ISREG(status.st_mode)):
@@ -149,9 +169,7 @@ def _why_not(path: Path, status: os.stat_result, no_files: set[Path], no_folders
         return LONG
     if is_folder and len(path.parts) > MAX_DEPTH:
         return DEEP
-    is_ours = path in (no_folders if is_folder else no_files)
-    is_ours |= is_folder and path.suffix in FILES_ONLY
-    return OURS if is_ours or path.parts[0] == PREDICTIONS_FOLDER else ""
+    return OURS if is_ours(path, is_folder) else ""
 
 
 def _rank(path: Path, found: Contents) -> tuple[bool, int, int, int, str]:

@@ -29,8 +29,10 @@ from course_utils.grading.assignment.cells import grade_id
 from course_utils.grading.assignment.course import folded
 from course_utils.grading.nbgrader_steps.notes import listed
 from course_utils.grading.sandbox.limits import (
+    MAX_ARCHIVES,
     MAX_DEPTH,
     MAX_FILES_BYTES,
+    MAX_HEADER_BYTES,
     MAX_MEMBERS,
     MAX_NOTEBOOK_BYTES,
     MAX_NOTEBOOKS,
@@ -124,14 +126,18 @@ class HandedIn:
     @cached_property
     def all(self) -> list[File]:
         """The files, and those in archives."""
-        found = list(self.plain)
+        found, archives = list(self.plain), []
         for file in self.plain:
-            if file.name.lower().endswith(".zip"):
-                found += self._members(file)
-            elif TAR.search(file.name):
-                found += self._members_of_tar(file)
+            if file.name.lower().endswith(".zip") or TAR.search(file.name):
+                archives.append(file)
             elif file.name.lower().endswith(OTHER_ARCHIVES):
                 self.problems.append(f"{file.path} was not opened: hand in a .zip instead.")
+        for file in archives[:MAX_ARCHIVES]:
+            found += self._members_of_tar(file) if TAR.search(file.name) else self._members(file)
+        if left_out := [str(file.path) for file in archives[MAX_ARCHIVES:]]:
+            self.problems.append(
+                f"At most {MAX_ARCHIVES} archives are opened. These were not: {listed(left_out)}."
+            )
         return found
 
     def _members(self, archive: File) -> list[File]:
@@ -171,7 +177,8 @@ class HandedIn:
         try:
             content = _decompressed(archive.read(), self._room)
             self._room -= len(content)
-            opened = tarfile.TarFile(fileobj=io.BytesIO(content))
+            # Names that are not UTF-8 could not be written into a notebook.
+            opened = tarfile.TarFile(fileobj=_Headers(content), tarinfo=_Member, errors="replace")
             members = list(itertools.islice(opened, MAX_MEMBERS + 1))
         except _TooLarge:
             self.problems.append(f"{archive.path} was not opened: it is too large.")
@@ -186,14 +193,47 @@ class HandedIn:
         for member in members:
             place = PurePosixPath(member.name)
             # A sparse file can be far larger than its archive.
-            if member.isreg() and not member.issparse() and _is_plain(place):
-                path, read = archive.path / place, _reader_of_tar(opened, member)
+            is_whole = member.isreg() and not member.issparse() and member.size >= 0
+            if is_whole and _is_plain(place):
+                path, read = archive.path / place, _reader_of_tar(content, member)
                 found.append(File(path, path.name, member.size, float(member.mtime), read))
         return found
 
 
 class _TooLarge(Exception):
     """An archive has more in it than there is room for."""
+
+
+class _Headers(io.BytesIO):
+    """An archive of `tar`, of which only the headers are read, and not too many bytes of them.
+
+    Headers can hold lists and names of any length, which take far more memory than they have bytes.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._left = MAX_HEADER_BYTES
+
+    def read(self, size: int | None = -1) -> bytes:
+        part = super().read(size)
+        self._left -= len(part)
+        if self._left < 0:
+            raise _TooLarge
+        return part
+
+
+class _Member(tarfile.TarInfo):
+    """A member of an archive of `tar`.
+
+    A header for all members, of which each member would keep a copy, counts for the next one only.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
+        member = super().frombuf(buf, encoding, errors)
+        if member.type == tarfile.XGLTYPE:
+            member.type = tarfile.XHDTYPE
+        return member
 
 
 def _decompressed(content: bytes, most: int) -> bytes:
@@ -219,7 +259,7 @@ def _is_plain(place: PurePosixPath) -> bool:
         not place.is_absolute()
         and ".." not in place.parts
         and len(place.parts) <= MAX_DEPTH
-        and len(str(place).encode("utf-8", "surrogateescape")) <= MAX_PATH_BYTES
+        and len(str(place).encode()) <= MAX_PATH_BYTES
         and not is_shadow(Path(place))
     )
 
@@ -230,17 +270,9 @@ def _is_readable(member: zipfile.ZipInfo) -> bool:
     return not is_link and member.compress_type in COMPRESSIONS
 
 
-def _reader_of_tar(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], bytes]:
-    """Return what reads a member; it is empty if the archive ends before."""
-
-    def read() -> bytes:
-        try:
-            file = archive.extractfile(member)
-            return file.read() if file else b""
-        except (tarfile.TarError, OSError):
-            return b""
-
-    return read
+def _reader_of_tar(content: bytes, member: tarfile.TarInfo) -> Callable[[], bytes]:
+    """Return what reads a member; it is cut if the archive ends before."""
+    return lambda: content[member.offset_data : member.offset_data + member.size]
 
 
 def _reader(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], bytes]:

@@ -24,21 +24,25 @@ from nbgrader.utils import parse_utc
 from course_utils.grading.nbgrader_steps.folder import (
     LARGE,
     LINK,
+    MANY,
+    OURS,
     TIMESTAMP,
     UNREADABLE,
     Contents,
+    reserved,
     sentences,
     survey,
 )
 from course_utils.grading.nbgrader_steps.handed_in import (
     Choice,
+    File,
     HandedIn,
     Reader,
     find_files,
     find_notebook,
 )
 from course_utils.grading.nbgrader_steps.notes import listed
-from course_utils.grading.sandbox.limits import MAX_FILES_BYTES, MAX_TIMESTAMP_BYTES
+from course_utils.grading.sandbox.limits import MAX_FILES, MAX_FILES_BYTES, MAX_TIMESTAMP_BYTES
 from course_utils.notebook_format import GUESSED, Repairs, decode
 from course_utils.submission.contract import MAX_JSON_BYTES
 
@@ -108,14 +112,7 @@ def stage(
     for path in found.files:
         if path.suffix != ".ipynb":
             _copy(path, folder, place, found)
-    room = MAX_FILES_BYTES - sum(status.st_size for status in found.files.values())
-    for path, other in moved.items():
-        room -= other.size
-        if room < 0:
-            found.left_out[other.path] = LARGE
-            continue
-        (place / path).parent.mkdir(parents=True, exist_ok=True)
-        (place / path).write_bytes(other.read())
+    _move(moved, place, expected, found)
     encodings = [_in_utf_8(place / f"{name}.json") for name in sorted(expected.names)]
     about_files = [*handed_in.problems, *about_files, *encodings]
     about_all = [*sentences(found.left_out), about_time], about_files
@@ -129,6 +126,29 @@ def stage(
         repairs.losses[:0] = filter(None, [*before, *choice.sentences, *after])
         staged[path] = notebook, repairs
     return staged
+
+
+def _move(moved: dict[Path, File], place: Path, expected: Expected, found: Contents) -> None:
+    """Write files of a submission to where they are expected, within the limits of a folder."""
+    is_ours = reserved(expected.given, expected.notebooks)
+    size = sum(status.st_size for status in found.files.values())
+    # Networks and records come first.
+    in_order = sorted(moved.items(), key=lambda each: each[0].suffix not in (".keras", ".json"))
+    for number, (path, other) in enumerate(in_order):
+        size += other.size
+        if (
+            path == Path(TIMESTAMP)
+            or is_ours(path, False)
+            or any(is_ours(each, True) for each in path.parents[:-1])
+        ):
+            found.left_out[other.path] = OURS
+        elif size > MAX_FILES_BYTES:
+            found.left_out[other.path] = LARGE
+        elif number >= MAX_FILES:
+            found.left_out[other.path] = MANY
+        else:
+            (place / path).parent.mkdir(parents=True, exist_ok=True)
+            (place / path).write_bytes(other.read())
 
 
 def _find_all(handed_in: HandedIn, expected: Expected, read: Reader) -> dict[str, Choice]:

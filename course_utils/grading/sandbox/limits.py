@@ -37,8 +37,13 @@ MAX_FILES_BYTES = 200 * 2**20
 # Notebooks of a submission among which the one to grade is searched. Reading the largest takes a
 # second.
 MAX_NOTEBOOKS = 10
+# Archives of a submission that are opened. Reading the worst takes a second.
+MAX_ARCHIVES = 20
 # Files in an archive, counting those in networks in it. Listing each takes memory.
 MAX_MEMBERS = 1_000
+# Bytes of all headers of an archive of `tar`: 2 kB for each file. Names and lists in headers take
+# up to a hundred times as much memory.
+MAX_HEADER_BYTES = 2 * 2**20
 # Bytes of memory for reading an archive that `xz` has compressed; its highest level takes 65 MB.
 MAX_XZ_BYTES = 128 * 2**20
 # Bytes of the file with the time of the submission.

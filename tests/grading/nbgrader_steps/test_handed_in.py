@@ -114,9 +114,9 @@ def test_a_name_with_accents_is_the_same_on_every_system(tmp_path, wanted, writt
     network, there = (unicodedata.normalize(form, "größe") for form in (wanted, written))
     files = {unicodedata.normalize(written, "Übung.ipynb"): ONE, f"old {there}.keras": b"x"}
     handed_in = in_folder(tmp_path, files)
-    file, said = find_notebook(handed_in, notebook_name, lambda: RELEASED, read_notebook)
-    assert file is not None
-    assert (file.read().decode(), said) == (ONE, [])
+    choice = find_notebook(handed_in, notebook_name, lambda: RELEASED, read_notebook)
+    assert choice.file is not None
+    assert (choice.file.read().decode(), choice.sentences) == (ONE, [])
     found, _ = find_files(handed_in, [network], [])
     assert list(found) == [Path(f"{network}.keras")]
 
@@ -240,6 +240,104 @@ def test_no_archive_of_tar_takes_much_or_leads_elsewhere(tmp_path, archive):
     assert path is None or path.startswith("a1.tar/")
     assert "not" in sentences
     assert [each.name for each in tmp_path.iterdir()] == ["a1.tar"]
+
+
+def header(kind: bytes, content: bytes) -> bytes:
+    """Return a header of an archive of `tar` that describes what comes next."""
+    about = tarfile.TarInfo("about")
+    about.type, about.size = kind, len(content)
+    return about.tobuf(tarfile.GNU_FORMAT) + content + bytes(-len(content) % tarfile.BLOCKSIZE)
+
+
+def records(most: int) -> bytes:
+    """Return lines of a header, each with a key of its own."""
+    return b"".join(b"15 k%08d=\n" % number for number in range(most // 15))
+
+
+HUGE, LARGE_HEADER = 16 * limits.MAX_HEADER_BYTES, limits.MAX_HEADER_BYTES * 3 // 4
+MANY_EMPTY = b"".join(tarfile.TarInfo(f"{number}").tobuf() for number in range(900))
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        header(tarfile.XHDTYPE, records(HUGE)),
+        header(tarfile.GNUTYPE_LONGNAME, b"a/" * (HUGE // 2)),
+        # Each member, or each further header, would have a copy of the first one.
+        header(tarfile.XGLTYPE, records(LARGE_HEADER)) + MANY_EMPTY,
+        header(tarfile.XGLTYPE, records(LARGE_HEADER)) + header(tarfile.XHDTYPE, b"") * 200,
+        of_tar(pax_headers={"GNU.sparse.major": "1", "GNU.sparse.minor": "0"},
+               content=b"%d\n" % (HUGE // 4) + b"0\n" * (HUGE // 2)),
+    ],
+    ids=["records", "name", "for-all-members", "for-all-headers", "sparse"],
+)  # fmt: skip
+def test_no_header_of_tar_takes_much(tmp_path, archive):
+    own = of_tar(content=TWO.encode())
+    tracemalloc.start()
+    start = time.process_time()
+    path, _ = found(tmp_path, {"a.tar": archive + own, "b.tar": own})
+    seconds, (_, most) = time.process_time() - start, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert seconds < 20
+    assert most < limits.MAX_FILES_BYTES
+    assert path in ("a.tar/a1.ipynb", "b.tar/a1.ipynb")
+
+
+def test_a_name_in_another_encoding_is_no_obstacle(tmp_path):
+    packed = io.BytesIO()
+    with tarfile.open(
+        fileobj=packed, mode="w", format=tarfile.GNU_FORMAT, encoding="latin-1"
+    ) as archive:
+        for name in ("Übung/a1.ipynb", "Übung/für mich.csv"):
+            member = tarfile.TarInfo(name)
+            member.size = len(TWO)
+            archive.addfile(member, io.BytesIO(TWO.encode()))
+    in_folder(tmp_path / "submitted", {"a.tar": packed.getvalue()})
+    expected = Expected(["a1"], [], lambda _: RELEASED, set())
+    ((notebook, _),) = stage(
+        tmp_path / "submitted", tmp_path / "copy", expected, read_notebook
+    ).values()
+    assert len(notebook.cells) == len(RELEASED)
+    assert (tmp_path / "copy" / "f\N{REPLACEMENT CHARACTER}r mich.csv").exists()
+
+
+@pytest.mark.parametrize("place", ["a", "a.zip", "a.tar"])
+def test_what_lay_beside_the_notebook_has_no_names_of_ours(tmp_path, place):
+    ours = ("timestamp.txt", ".predicted/x.npy", "a1.html/x", "a1.unfinished/x", "helper.py/x")
+    files = dict.fromkeys((*ours, "data/mine.csv"), "1999-12-31") | {"a1.ipynb": TWO}
+    if place == "a":
+        there = {f"a/{name}": content for name, content in files.items()}
+    else:
+        there = {place: (zipped if place == "a.zip" else tarred)(files)}
+    time_of_collection = "2027-03-14 18:30:00.000000 UTC"
+    in_folder(tmp_path / "submitted", there | {"timestamp.txt": time_of_collection})
+    expected = Expected(["a1"], [Path("helper.py")], lambda _: RELEASED, set())
+    copied = tmp_path / "copy"
+    ((_, repairs),) = stage(tmp_path / "submitted", copied, expected, read_notebook).values()
+    assert (copied / "timestamp.txt").read_text() == time_of_collection
+    assert (copied / "data" / "mine.csv").exists()
+    assert not any((copied / name).exists() for name in ours[1:])
+    assert "reserved for files of the grader" in str(repairs)
+
+
+def test_what_lay_beside_the_notebook_is_no_crowd(tmp_path):
+    others = {f"{number}.csv": "1" for number in range(limits.MAX_FILES + 100)}
+    there = zipped(others | {"a1.ipynb": TWO, "q1.keras": "x"})
+    in_folder(tmp_path / "submitted", {"a.zip": there})
+    expected = Expected(["a1"], [], lambda _: RELEASED, {"q1"})
+    copied = tmp_path / "copy"
+    ((_, repairs),) = stage(tmp_path / "submitted", copied, expected, read_notebook).values()
+    assert (copied / "q1.keras").exists()
+    assert len(list(copied.glob("*.csv"))) == limits.MAX_FILES - 1
+    assert f"At most {limits.MAX_FILES} files and folders are graded" in str(repairs)
+
+
+def test_a_crowd_of_archives_is_not_opened(tmp_path):
+    bomb = of_tar("gz", b" " * (limits.MAX_FILES_BYTES + 2**20))
+    files = dict.fromkeys((f"{number:03}.tgz" for number in range(limits.MAX_ARCHIVES)), bomb)
+    path, said = found(tmp_path, files | {"zzz.zip": zipped({"a1.ipynb": TWO})})
+    assert path is None
+    assert f"At most {limits.MAX_ARCHIVES} archives are opened. These were not: zzz.zip." in said
 
 
 def test_archives_of_tar_together_have_no_more_room(tmp_path):
