@@ -106,7 +106,7 @@ def decode(content: bytes) -> tuple[str, str]:
 
 def _guess(sample: bytes) -> str:
     """Return the likeliest of the other encodings; of equally likely ones, the most usual."""
-    found = list(from_bytes(sample, cp_isolation=list(OTHER_ENCODINGS)))
+    found = from_bytes(sample, cp_isolation=list(OTHER_ENCODINGS)) if sample else ()
     if not found:
         return OTHER_ENCODINGS[0]
     usual = {each.encoding: OTHER_ENCODINGS.index(each.encoding) for each in found}

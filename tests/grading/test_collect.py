@@ -92,6 +92,16 @@ def test_a_time_of_the_students_own_is_not_believed(course, exchange, tmp_path):
     assert penalty(course) == 2
 
 
+def test_a_time_beside_a_notebook_in_a_folder_is_not_believed(course):
+    """What lies beside such a notebook is graded as if it lay in the folder above."""
+    folder = hand_in(course, "eve", NAME, solved(course, NAME))
+    (folder / "timestamp.txt").write_text(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
+    (folder / "mine").mkdir()
+    (folder / f"{NAME}.ipynb").rename(folder / "mine" / f"{NAME}.ipynb")
+    (folder / "mine" / "timestamp.txt").write_text(EARLY)
+    assert penalty(course) == 2
+
+
 @pytest.mark.parametrize("kind", ["folder", "link", "pipe", "none"])
 def test_whatever_is_in_its_place_the_collector_writes_the_time(course, exchange, tmp_path, kind):
     folder = submit(course, tmp_path, exchange)

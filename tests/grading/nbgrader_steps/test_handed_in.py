@@ -332,6 +332,17 @@ def test_what_lay_beside_the_notebook_is_no_crowd(tmp_path):
     assert f"At most {limits.MAX_FILES} files and folders are graded" in str(repairs)
 
 
+def test_a_record_that_was_cut_costs_nothing_else(tmp_path):
+    """All of its bytes are ASCII, but it is no UTF-16 any more."""
+    there = {"a1.ipynb": TWO, "q1.json": '{"epochs": 5}'.encode("utf-16-le")[:-1]}
+    in_folder(tmp_path / "submitted", there)
+    expected = Expected(["a1"], [], lambda _: RELEASED, {"q1"})
+    copied = tmp_path / "copy"
+    ((notebook, repairs),) = stage(tmp_path / "submitted", copied, expected, read_notebook).values()
+    assert len(notebook.cells) == len(RELEASED)
+    assert "q1.json: The file has another encoding than UTF-8" in str(repairs)
+
+
 def test_a_crowd_of_archives_is_not_opened(tmp_path):
     bomb = of_tar("gz", b" " * (limits.MAX_FILES_BYTES + 2**20))
     files = dict.fromkeys((f"{number:03}.tgz" for number in range(limits.MAX_ARCHIVES)), bomb)
