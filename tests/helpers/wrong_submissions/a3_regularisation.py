@@ -31,10 +31,62 @@ def batch_normalise(
     return y, new_mean, new_variance
 """
 
+IN_PLACE = {
+    "q5-dropout": """
+def dropout(x, rate, rng, training):
+    if training:
+        x[rng.random(x.shape) < rate] = 0
+        x /= 1 - rate
+    return x
+""",
+    "q7-norm": """
+def batch_normalise(
+    x, gamma, beta, moving_mean, moving_variance, momentum, epsilon, training
+):
+    mean, variance = moving_mean, moving_variance
+    if training:
+        mean, variance = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
+        moving_mean += (1 - momentum) * (mean - moving_mean)
+        moving_variance += (1 - momentum) * (variance - moving_variance)
+    y = gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
+    return y, moving_mean, moving_variance
+""",
+}
+BLOCK = """
+def block(filters, kernel, pool, dropout, batch_normalisation):
+    made = [layers.Conv2D(filters, kernel)]
+    if batch_normalisation:
+        made.append(layers.BatchNormalization())
+    made += [{activation}, layers.MaxPooling2D(pool)]
+    return made + ([layers.Dropout(dropout)] if dropout else [])
+
+
+rate = 0.2
+"""
+OTHER_FORMS = {"q5-block": BLOCK.format(activation="layers.Activation(keras.ops.relu)")}
+
 
 def wrong() -> list[Wrong]:
     """Return the submissions."""
     return [
+        Wrong(
+            "functions-change-what-comes-in",
+            cells=IN_PLACE,
+            earns={"q5-dropout-test": 3 * 8.5 / 9, "q7-norm-test": 2.75},
+            says={
+                "q5-dropout-test": "✗ x stays as it is",
+                "q7-norm-test": "✗ the arrays that come in stay as they are",
+            },
+        ),
+        Wrong(
+            "blocks-without-a-relu",
+            cells={"q5-block": BLOCK.format(activation='layers.Activation("linear")')},
+            earns={"q5-network-test": 0.0, "q7-network-test": 1.0},
+            says={
+                "q5-network-test": "convolution, ReLU, max-pooling, three times",
+                "q7-network-test": "✗ BatchNorm between each convolution and its ReLU",
+            },
+        ),
         Wrong(
             "dropout-not-rescaled",
             cells={"q5-dropout": NOT_RESCALED},
