@@ -1,6 +1,10 @@
 """Plausible mistakes in a3-regularisation."""
 
-from nbgrading import Wrong
+import shutil
+from pathlib import Path
+
+import keras
+from nbgrading import ASSIGNMENTS, Wrong, edit_record
 
 NOT_RESCALED = """
 def dropout(x, rate, rng, training):
@@ -66,6 +70,24 @@ rate = 0.2
 OTHER_FORMS = {"q5-block": BLOCK.format(activation="layers.Activation(keras.ops.relu)")}
 
 
+def another_network(folder: Path) -> None:
+    """Hand in the network of the next assignment, which has BatchNorm, too, with its record."""
+    other = ASSIGNMENTS / "solutions" / "a4-own-design"
+    shutil.copy(other / "a4-q9.keras", folder / "a3-q7.keras")
+    shutil.copy(other / "a4-q9.json", folder / "a3-q7.json")
+    edit_record("a3-q7", design="a3-q7")(folder)
+
+
+def drop_nearly_all(folder: Path) -> None:
+    """Give the network with dropout a rate that is not allowed; it does not show in test mode."""
+    path = folder / "a3-q5.keras"
+    network = keras.models.load_model(path, compile=False)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.9
+    network.save(path)
+
+
 def wrong() -> list[Wrong]:
     """Return the submissions."""
     return [
@@ -77,6 +99,18 @@ def wrong() -> list[Wrong]:
                 "q5-dropout-test": "✗ x stays as it is",
                 "q7-norm-test": "✗ the arrays that come in stay as they are",
             },
+        ),
+        Wrong(
+            "another-network-with-batchnorm",
+            artefacts=another_network,
+            earns={"q7-accuracy-test": 0.0},
+            says={"q7-accuracy-test": "is not the one of block() with BatchNorm"},
+        ),
+        Wrong(
+            "rate-that-is-not-allowed",
+            artefacts=drop_nearly_all,
+            earns={"q5-training-test": 2 / 3},
+            says={"q5-training-test": "✗ one has three dropout layers, rate 0.1 to 0.5"},
         ),
         Wrong(
             "blocks-without-a-relu",
