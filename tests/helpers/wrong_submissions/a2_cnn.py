@@ -33,7 +33,7 @@ def build_cnn():
 BYTES = """
 def build_cnn():
     return keras.Sequential([
-        keras.Input((32, 32, 3), dtype="uint8"),
+        keras.Input((32, 32, 3)),
         layers.Conv2D(16, 3, strides=2, padding="same", activation="relu"),
         layers.MaxPooling2D(),
         layers.Flatten(),

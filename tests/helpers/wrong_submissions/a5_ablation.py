@@ -14,7 +14,7 @@ plan = [{"setting": s, "seeds": [0, 1, 2]} for s in settings]
 BYTES = """
 def build(blocks=2, width=16, kernel=3, padding="same", dropout=0.0, l1=0.0, l2=0.0):
     penalty = keras.regularizers.L1L2(l1, l2) if l1 or l2 else None
-    network = keras.Sequential([keras.Input((32, 32, 3), dtype="uint8")])
+    network = keras.Sequential([keras.Input((32, 32, 3))])
     for b in range(blocks):
         for _ in range(2):
             network.add(layers.Conv2D(width * 2**b, kernel, padding=padding, activation="relu",
