@@ -39,7 +39,7 @@ def applying(structure: Structure, activation: str) -> list[Layer]:
     >>> from course_utils.submission import structure_of
     >>> structure = structure_of(zoo.build("fast/cnn"))
     >>> [layer.kind for layer in grade.applying(structure, "relu")]
-    ['Conv2D', 'Conv2D', 'Conv2D', 'Dense']
+    ['ReLU', 'ReLU', 'ReLU', 'Dense']
     """
     return [layer for layer in structure.layers if activation in _activations(layer)]
 
