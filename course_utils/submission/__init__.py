@@ -8,7 +8,10 @@ from typing import Any
 
 _HOMES = {
     "Trained": "trained",
+    "differences": "comparison",
+    "differences_of_networks": "comparison",
     "is_graded": "trained",
+    "layers_of": "comparison",
     "load_trained": "trained",
     "read_json": "trained",
     "show_evaluation": "trained",

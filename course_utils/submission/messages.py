@@ -359,9 +359,9 @@ class Structure(Message):
     weights: tuple[tuple[int, ...], ...]
     trainable_weights: tuple[tuple[int, ...], ...]
 
-    def count_params(self) -> int:
-        """Return the number of parameters, trainable or not."""
-        return sum(map(math.prod, self.weights))
+    def count_params(self, *, trainable: bool = False) -> int:
+        """Return the number of parameters: of all, or only of those that training changes."""
+        return sum(map(math.prod, self.trainable_weights if trainable else self.weights))
 
     def of_kind(self, *kinds: str) -> list[Layer]:
         """Return the layers of these classes, in order."""

@@ -13,11 +13,12 @@ from course_utils.grading.assignment.questions import questions
 
 def test_the_right_answers_earn_every_automatic_point(graded):
     course, assignment = graded.folder, graded.assignment
-    assert errors(course, RIGHT, assignment) == {}
-    earned = points(course, RIGHT, assignment)
     full = full_points(course, assignment)
     assert full, "nothing is graded automatically"
-    assert {test: earned[test] for test in full} == full
+    for student in graded.right:
+        assert errors(course, student, assignment) == {}
+        earned = points(course, student, assignment)
+        assert {test: earned[test] for test in full} == full, student
 
 
 def test_the_released_notebook_runs_without_an_error_and_earns_nothing(graded):

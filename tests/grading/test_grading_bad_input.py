@@ -43,7 +43,7 @@ def notes(results, student):
 
 
 def test_every_submission_is_in_the_gradebook(graded):
-    handed_in = {RIGHT, UNTOUCHED, *DAMAGED, *(wrong.name for wrong in graded.wrong)}
+    handed_in = {*graded.right, UNTOUCHED, *DAMAGED, *(wrong.name for wrong in graded.wrong)}
     assert {result.student for result in graded.results} == handed_in
     for student in handed_in:
         assert feedback(graded.folder, student, graded.assignment)

@@ -39,7 +39,7 @@ from course_utils.grading.sandbox.bubblewrap import Sandbox
 from course_utils.paths import CHECKOUT
 
 ASSIGNMENTS = CHECKOUT / "assignments"
-RIGHT, UNTOUCHED = "right", "untouched"
+RIGHT, OTHER_FORMS, UNTOUCHED = "right", "right-in-other-forms", "untouched"
 DAMAGED = ("no-notebook", "cut-notebook", "another-assignment", "mixed-up")
 
 
@@ -274,6 +274,8 @@ class GradedCourse:
     ----------
     folder : Path
     assignment : str
+    right : list of str
+        Students whose answers are all right.
     wrong : list of Wrong
     mixed_up : tuple of str
         As `mix_up` returns it.
@@ -282,6 +284,7 @@ class GradedCourse:
 
     folder: Path
     assignment: str
+    right: list[str]
     wrong: list[Wrong]
     mixed_up: tuple[str, str, str]
     results: list[Result] = field(default_factory=list)
@@ -293,17 +296,25 @@ class GradedCourse:
 
 
 def hand_in_everything(folder: Path, assignment: str) -> GradedCourse:
-    """Make a course and hand in right, untouched, wrong and damaged submissions."""
+    """Make a course and hand in right, untouched, wrong and damaged submissions.
+
+    A module of `wrong_submissions` may also name right answers in other forms: `OTHER_FORMS`.
+    """
     names = assignments(ASSIGNMENTS)
     other = names[names.index(assignment) - 1]
     course = make_course(folder / "course", assignment)
     hand_in(course, RIGHT, assignment, solved(course, assignment))
     hand_in(course, UNTOUCHED, assignment, files=False)
     module = importlib.import_module(f"wrong_submissions.{assignment.replace('-', '_')}")
+    right = [RIGHT]
+    if other_forms := getattr(module, "OTHER_FORMS", {}):
+        right.append(OTHER_FORMS)
+        hand_in(course, OTHER_FORMS, assignment, solved(course, assignment, other_forms))
     wrong = module.wrong()
     for each in wrong:
         hand_in_wrong(course, assignment, each)
-    return GradedCourse(course, assignment, wrong, hand_in_damaged(course, assignment, other))
+    mixed_up = hand_in_damaged(course, assignment, other)
+    return GradedCourse(course, assignment, right, wrong, mixed_up)
 
 
 def points(course: Path, student: str, assignment: str) -> dict[str, float | None]:

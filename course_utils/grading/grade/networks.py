@@ -164,10 +164,11 @@ def _check_limits(trained: Trained, bounds: dict[str, float]) -> None:
 
 
 def _units(structure: Structure) -> list[int | None]:
+    """Return the units of the layers with weights; a `Normalization` only scales the images."""
     return [
         layer.settings["units"] if layer.kind == "Dense" else None
         for layer in structure.layers
-        if layer.weights
+        if layer.weights and layer.kind != "Normalization"
     ]
 
 

@@ -44,9 +44,40 @@ predicted = trained.model.predict(mnist.x_val, verbose=0).argmax(axis=1)
 )
 
 
+BYTES = """
+def build_model():
+    return keras.Sequential([
+        keras.Input((28, 28, 1), dtype="uint8"),
+        layers.Flatten(),
+        layers.Dense(200, activation="relu"),
+        layers.Dense(10, activation="softmax", dtype="float32"),
+    ])
+
+
+parameters_by_hand, most_units = 159_010, 67
+"""
+OTHER_FORMS = {
+    "q3-model": """
+def build_model():
+    image = keras.Input((28, 28, 1), dtype="uint8")
+    hidden = keras.ops.relu(layers.Dense(200)(layers.Flatten()(image / 255)))
+    return keras.Model(image, layers.Dense(10, activation=layers.Softmax())(hidden))
+
+
+parameters_by_hand, most_units = 159_010, 67
+"""
+}
+
+
 def wrong() -> list[Wrong]:
     """Return the submissions."""
     return [
+        Wrong(
+            "bytes-not-scaled",
+            cells={"q3-model": BYTES},
+            earns={"q3-model-test": 2 * 5.5 / 6},
+            says={"q3-model-test": "✗ images scaled in the first layer"},
+        ),
         Wrong(
             "softmax-overflows",
             cells={"q2-answer": NOT_SHIFTED},

@@ -35,6 +35,31 @@ parameters_by_hand = 3072 * 128 + 128 * 64 + 64 * 10
 """
 
 
+BYTES = """
+def build_model():
+    return keras.Sequential([
+        keras.Input((32, 32, 3), dtype="uint8"),
+        layers.Flatten(),
+        layers.Dense(64, activation="relu"),
+        layers.Dense(10, activation="softmax", dtype="float32"),
+    ])
+
+
+parameters_by_hand = 3073 * 64 + 65 * 10
+"""
+OTHER_FORMS = {
+    "q2-model": """
+def build_model():
+    image = keras.Input((32, 32, 3), dtype="uint8")
+    hidden = layers.Dense(64, activation="relu")(layers.Flatten()(image / 255))
+    return keras.Model(image, keras.ops.softmax(layers.Dense(10)(hidden)))
+
+
+parameters_by_hand = 3073 * 64 + 65 * 10
+"""
+}
+
+
 def convolve_instead(folder: Path) -> None:
     """Hand in the network of the next assignment, with its record."""
     other = ASSIGNMENTS / "solutions" / "a2-cnn"
@@ -63,6 +88,12 @@ def wrong() -> list[Wrong]:
             cells={"q2-model": SOFTMAX_TWICE},
             earns={"q2-model-test": 1.0},
             says={"q2-model-test": "A softmax of a softmax is nearly flat"},
+        ),
+        Wrong(
+            "bytes-not-scaled",
+            cells={"q2-model": BYTES},
+            earns={"q2-model-test": 3.5},
+            says={"q2-model-test": "✗ images scaled in the first layer"},
         ),
         Wrong(
             "convolutions-where-dense-layers-are-asked",

@@ -30,6 +30,43 @@ def build_cnn():
 """
 
 
+BYTES = """
+def build_cnn():
+    return keras.Sequential([
+        keras.Input((32, 32, 3)),
+        layers.Conv2D(16, 3, strides=2, padding="same", activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Flatten(),
+        layers.Dense(10, activation="softmax", dtype="float32"),
+    ])
+"""
+PASTED = """
+def build_cnn():
+    return keras.Sequential([
+        keras.Input((32, 32, 3), dtype="uint8"),
+        layers.Rescaling(1 / 127.5, offset=-1),
+        layers.Conv2D(32, 5, activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Conv2D(64, 4, activation="relu"),
+        layers.MaxPooling2D(3),
+        layers.Conv2D(120, 2, activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Flatten(),
+        layers.Dense(120, activation="relu"),
+        layers.Dense(10, activation="softmax", dtype="float32"),
+    ])
+"""
+OTHER_FORMS = {
+    "q3-model": """
+def build_cnn():
+    image = keras.Input((32, 32, 3), dtype="uint8")
+    maps = keras.activations.relu(layers.Conv2D(16, 3, strides=2)(image * (2 / 255) - 1))
+    scores = layers.Dense(10)(layers.Flatten()(maps))
+    return keras.Model(image, keras.activations.softmax(scores))
+"""
+}
+
+
 def hand_in_too_large(folder: Path) -> None:
     """Put the network of `TOO_LARGE` in the place of the one that was handed in."""
     names = {"keras": keras, "layers": layers}
@@ -51,6 +88,18 @@ def longer_epochs(folder: Path) -> None:
 def wrong() -> list[Wrong]:
     """Return the submissions."""
     return [
+        Wrong(
+            "bytes-not-scaled",
+            cells={"q3-model": BYTES},
+            earns={"q3-model-test": 1.75},
+            says={"q3-model-test": "✗ images scaled in the first layer"},
+        ),
+        Wrong(
+            "network-of-the-chapter",
+            cells={"q3-model": PASTED},
+            earns={"q3-model-test": 0.0},
+            says={"q3-model-test": "the layers are those of tbmi26/cnn, a network of the book"},
+        ),
         Wrong(
             "kernel-and-stride-swapped",
             cells={"q1-functions": SWAPPED},

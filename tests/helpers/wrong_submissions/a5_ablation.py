@@ -11,6 +11,22 @@ settings = [{}, {"blocks": 3}, {"width": 8}, {"kernel": 5, "dropout": 0.2}, {"pa
             {"dropout": 0.2}, {"l2": 1e-3}]
 plan = [{"setting": s, "seeds": [0, 1, 2]} for s in settings]
 """
+BYTES = """
+def build(blocks=2, width=16, kernel=3, padding="same", dropout=0.0, l1=0.0, l2=0.0):
+    penalty = keras.regularizers.L1L2(l1, l2) if l1 or l2 else None
+    network = keras.Sequential([keras.Input((32, 32, 3))])
+    for b in range(blocks):
+        for _ in range(2):
+            network.add(layers.Conv2D(width * 2**b, kernel, padding=padding, activation="relu",
+                                      kernel_regularizer=penalty))
+        network.add(layers.MaxPooling2D())
+        if dropout:
+            network.add(layers.Dropout(dropout))
+    network.add(layers.Flatten())
+    network.add(layers.Dense(64, activation="relu", kernel_regularizer=penalty))
+    network.add(layers.Dense(10, activation="softmax", dtype="float32"))
+    return network
+"""
 AGAINST = """
 effects, overlaps = {{}}, {{}}
 base = 100 * log[log.name == "base"].{column}
@@ -55,6 +71,12 @@ def kernel_with_dropout(run: dict) -> None:
 def wrong() -> list[Wrong]:
     """Return the submissions."""
     return [
+        Wrong(
+            "bytes-not-scaled",
+            cells={"q1-build": BYTES},
+            earns={"q1-test": 5.5},
+            says={"q1-test": "✗ images scaled in the first layer"},
+        ),
         Wrong(
             "two-changes-at-once",
             cells={"q3-plan": TWO_AT_ONCE},
