@@ -65,7 +65,10 @@ def why_it_cannot_be_loaded(path: Path) -> str:
     """
     with path.open("rb") as file:
         first = file.read(FIRST_BYTES)
-    what = _kind(path, first)
+    try:
+        what = _kind(path, first)
+    except Exception:  # Damaged content makes zipfile and h5py raise many types.
+        what = f"is damaged: {HAND_IN_AGAIN}"
     return f"{path.name} {what.format(name=path.name)}." if what else ""
 
 
@@ -90,11 +93,8 @@ def _kind(path: Path, first: bytes) -> str:
 
 
 def _of_hdf5(path: Path) -> str:
-    try:
-        with h5py.File(path, "r") as file:
-            has_structure = "model_config" in file.attrs
-    except (OSError, RuntimeError):
-        return f"is damaged: {HAND_IN_AGAIN}"
+    with h5py.File(path, "r") as file:
+        has_structure = "model_config" in file.attrs
     if not has_structure:
         return f"holds {WEIGHTS}"
     old = f"{path.stem}.h5"

@@ -110,7 +110,7 @@ WHOLE = ops.convert_to_tensor([0, 2, 1])
 CALLS = {
     "AveragePool": lambda x: ops.average_pool(x, 3, strides=2, padding="same"),
     "BroadcastTo": lambda x: ops.broadcast_to(ops.sum(x, axis=0), (3, 8, 8, 4)),
-    "Cast": lambda x: ops.cast(x, "float16"),
+    "Cast": lambda x: ops.cast(x, "bfloat16"),
     "Clip": lambda x: ops.clip(x, 0.2, 0.5),
     "Concatenate": lambda x: ops.concatenate([x, x], axis=1),
     "Conv": lambda x: ops.conv(x, KERNEL, strides=2, padding="same"),

@@ -21,7 +21,10 @@ ENDLESS = {
     "display": f"{DISPLAY}while True:\n    display({LARGE})",
     "update": f"{DISPLAY}it = display('', display_id=True)\nwhile True:\n    it.update({LARGE})",
     "clear": f"{DISPLAY}while True:\n    clear_output(wait=True)\n    display({LARGE})",
-    "subprocess": "import subprocess\nsubprocess.run(['yes', 'x' * 100])",
+    # Without pauses, a message can become too large to be passed on.
+    "subprocess": "import subprocess\n"
+    "loop = 'while :; do echo ' + 'x' * 10_000 + '; sleep 0.001; done'\n"
+    "subprocess.run(['sh', '-c', loop])",
 }
 STUBBORN = f"""{DISPLAY}
 while True:
