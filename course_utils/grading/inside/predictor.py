@@ -175,6 +175,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _to_bytes(array: np.ndarray) -> bytes:
+    if array.dtype.kind == "V":  # bfloat16, which NumPy's format does not have
+        array = array.astype("float32")
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()

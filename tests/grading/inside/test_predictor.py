@@ -104,6 +104,17 @@ def test_predictions_come_back_in_the_order_of_the_images(handed_in, predictors)
         assert np.allclose(network.predict(part), expected[: len(part)], atol=0.01)
 
 
+def test_a_network_may_answer_in_bfloat16(handed_in, predictors):
+    image = keras.Input((4,))
+    scores = layers.Dense(CLASSES, "softmax", dtype="bfloat16")(image)
+    model = keras.Model(image, scores)
+    model.save(handed_in / "a1-q2.keras")
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
+    probabilities = predictors.open(Path("a1-q2.keras")).predict(x)
+    assert probabilities.dtype == "float32"
+    assert np.array_equal(probabilities, np.asarray(model(x)).astype("float32"))
+
+
 @pytest.mark.train
 def test_a_network_is_trained_again_from_its_structure(handed_in, predictors, small_data):
     image = keras.Input((32, 32, 3), dtype="uint8")
