@@ -117,7 +117,7 @@ def wrong() -> list[Wrong]:
             cells={"q5-block": BLOCK.format(activation='layers.Activation("linear")')},
             earns={"q5-network-test": 0.0, "q7-network-test": 1.0},
             says={
-                "q5-network-test": "convolution, ReLU, max-pooling, three times",
+                "q5-network-test": "convolution, ReLU and max-pooling, three times",
                 "q7-network-test": "✗ BatchNorm between each convolution and its ReLU",
             },
         ),
