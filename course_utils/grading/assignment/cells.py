@@ -41,10 +41,11 @@ def has_autotest(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and AUTOTEST.search(cell.source) is not None
 
 
-# Regions that nbgrader removes from the version that students receive. A mark is any line with
-# these words, as for nbgrader, whatever else is in it.
+# What begins a region that nbgrader removes from the version that students receive.
+BEGIN = re.compile(r"BEGIN (?P<kind>SOLUTION|HIDDEN TESTS|MARK SCHEME)")
+# These regions. A mark is any line with these words, as for nbgrader, whatever else is in it.
 SECRETS = re.compile(
-    r"^[^\n]*BEGIN (?P<kind>SOLUTION|HIDDEN TESTS|MARK SCHEME)[^\n]*\n"
+    rf"^[^\n]*{BEGIN.pattern}[^\n]*\n"
     r"(?P<text>.*?)^[^\n]*END (?P=kind)[^\n]*\n?",
     re.DOTALL | re.MULTILINE,
 )
@@ -82,14 +83,13 @@ def ordinary_tests(cells: Iterable[NotebookNode], given: Iterable[str] = ()) -> 
 
 def is_python(source: str) -> bool:
     """Tell whether a cell is plain Python, without magics and shell commands."""
-    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-        ast.parse(source)
-        return True
-    return False
+    return bool(nodes(source))  # at least the module itself
 
 
 # The cells of an assignment are the same for each submission.
 @functools.lru_cache(maxsize=256)
 def nodes(source: str) -> tuple[ast.AST, ...]:
     """Return all parts of a lecturer's cell; none if it is not valid Python."""
-    return tuple(ast.walk(ast.parse(source))) if is_python(source) else ()
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        return tuple(ast.walk(ast.parse(source)))
+    return ()

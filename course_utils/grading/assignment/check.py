@@ -10,6 +10,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.grading.assignment.cells import (
+    BEGIN,
     SECRETS,
     grade_id,
     has_autotest,
@@ -33,8 +34,7 @@ BEGIN_MARK_SCHEME, END_HIDDEN = "BEGIN MARK SCHEME", "END HIDDEN TESTS"
 # Lines that mark the gaps in a released notebook; `nbgrader_config.py` sets the same.
 GAPS = ("# YOUR CODE HERE", "YOUR ANSWER HERE")
 
-# What begins a region, and the ids of cells that nbgrader takes.
-BEGIN = re.compile("BEGIN (SOLUTION|HIDDEN TESTS|MARK SCHEME)")
+# The ids of cells that nbgrader takes.
 GRADE_ID = re.compile("[a-zA-Z0-9_-]+")
 
 # The file with the templates of nbgrader's automatic tests.
