@@ -169,8 +169,9 @@ for path in wanted:
         print("LEAK", path, os.listdir(path))
     except OSError:
         pass
-for place, _, names in os.walk("/"):
+for place, folders, names in os.walk("/"):
     if place.startswith(("/proc", "/usr", "/sys", sys.prefix, sys.base_prefix)):
+        folders.clear()
         continue
     for name in names:
         if name.endswith((".ipynb", ".db", ".csv")):

@@ -10,7 +10,9 @@ from course_utils.grading.inside.shell import SandboxShell
 
 
 @pytest.fixture
-def shell():
+def shell(monkeypatch):
+    """IPython's shell, which sets variables (``FORCE_COLOR``, ``TERM``) for all of its process."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
     yield SandboxShell.instance()
     SandboxShell.clear_instance()
 
