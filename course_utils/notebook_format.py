@@ -21,6 +21,8 @@ from charset_normalizer import from_bytes
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 
+from course_utils.errors import NotebookError
+
 # What makes a cell of each type.
 NEW_CELL: dict[str, Callable[..., NotebookNode]] = {
     "code": new_code_cell,
@@ -170,6 +172,27 @@ def why_not_read(content: bytes, error: Exception) -> str:
             return reason
     said = str(error).strip().splitlines()[:1] or [type(error).__name__]
     return f"it is damaged ({said[0][:120]})"
+
+
+def read_file(path: Path) -> tuple[NotebookNode, Repairs]:
+    """Read a notebook's file as `reads` does.
+
+    Raises
+    ------
+    NotebookError
+        If the file cannot be read, or is no notebook.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise NotebookError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        return reads(content)
+    except Exception as error:  # Malformed files make nbformat raise many types of exceptions.
+        raise NotebookError(
+            f"{path} is not a valid notebook: {why_not_read(content, error)}. "
+            "Restore it, or save it again from Jupyter."
+        ) from error
 
 
 def is_shadow(path: Path) -> bool:

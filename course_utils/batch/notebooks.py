@@ -14,7 +14,7 @@ from jupyter_client.kernelspec import find_kernel_specs, get_kernel_spec
 from nbformat import NotebookNode
 
 from course_utils.errors import NotebookError
-from course_utils.notebook_format import Repairs, notebook_stem, reads, why_not_read
+from course_utils.notebook_format import Repairs, notebook_stem, read_file
 
 # Tags that change how a cell is executed; all others only change how it looks.
 EXECUTION_TAGS = ("parameters", "raises-exception", "skip-execution")
@@ -108,17 +108,7 @@ def read_source(path: Path, kernel: str | None = None) -> tuple[NotebookNode, Re
     NotebookError
         If the file cannot be read, is not a notebook, or needs a kernel that is not installed.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise NotebookError(f"{path} cannot be read: {error.strerror}.") from error
-    try:
-        notebook, repairs = reads(content)
-    except Exception as error:  # Malformed files make nbformat raise many types of exceptions.
-        raise NotebookError(
-            f"{path} is not a valid notebook: {why_not_read(content, error)}. "
-            "Restore it, or save it again from Jupyter."
-        ) from error
+    notebook, repairs = read_file(path)
     _set_kernel(notebook, kernel, path, repairs)
     return notebook, repairs
 

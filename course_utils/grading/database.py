@@ -22,7 +22,10 @@ from course_utils.grading.assignment.questions import test_name
 # What to do about an error of the database: part of what the database says -> advice.
 ADVICE = {
     "locked": "Close the program that is writing to the gradebook, such as formgrader or another "
-    "call of nbgrader, and call this command again: it waited, and the gradebook is still in use.",
+    "call of nbgrader, and call this command again: it waited, and the gradebook is still in use. "
+    "If no other program uses it, move the gradebook to a local disk: some network drives have no "
+    "locks.",
+    "locking protocol": "Move the gradebook to a local disk: this network drive has no locks.",
     "readonly": "Ask the owner of the gradebook for the right to write it, or grade as its owner: "
     "you may only read it.",
     "unable to open": "Check the address of the gradebook and your rights to its folder: it cannot "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
-import re
 import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,8 +33,10 @@ from course_utils.grading.assignment.check import _id
 from course_utils.grading.assignment.course import (
     CONFIG,
     course_directory,
+    errors_in,
     notebooks,
     read_settings,
+    reason,
 )
 from course_utils.grading.database import advice_on, open_gradebook, said_in_a_sentence
 from course_utils.grading.nbgrader_steps import display, points
@@ -409,15 +410,10 @@ def _described(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-# The last line of a traceback, also of one in nbgrader's log, and what nbgrader raises at its end.
-ERROR = re.compile(r"[\w.]+: |\s*[\w.]+(Error|Exception|Entry)(: |$)")
-AT_THE_END = "Please see the the above traceback"
-
-
-def _reason(said: dict[str, Any], coursedir: CourseDirectory) -> str:
-    """Return why nbgrader failed: advice on its database, its error, or else its last lines."""
-    lines = (said.get("error", "") + said.get("log", "")).strip().splitlines()
-    errors = [line.strip() for line in lines if ERROR.match(line) and AT_THE_END not in line]
-    if of_database := [line for line in errors if line.startswith("sqlalchemy.exc.")]:
+def _reason(result: dict[str, Any], coursedir: CourseDirectory) -> str:
+    """Return why a converter of nbgrader failed; what its database says becomes advice."""
+    said = result.get("error", "") + result.get("log", "")
+    of_database = [line for line in errors_in(said) if line.startswith("sqlalchemy.exc.")]
+    if of_database:
         return advice_on(of_database[-1].partition(": ")[2], coursedir)
-    return errors[-1] if errors else "\n".join(lines[-6:])
+    return reason(said)

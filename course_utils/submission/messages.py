@@ -359,6 +359,11 @@ class Structure(Message):
     weights: tuple[tuple[int, ...], ...]
     trainable_weights: tuple[tuple[int, ...], ...]
 
+    @property
+    def with_weights(self) -> list[Layer]:
+        """The layers with weights, without a `Normalization`, which only scales its inputs."""
+        return [layer for layer in self.layers if layer.weights and layer.kind != "Normalization"]
+
     def count_params(self, *, trainable: bool = False) -> int:
         """Return the number of parameters: of all, or only of those that training changes."""
         return sum(map(math.prod, self.trainable_weights if trainable else self.weights))

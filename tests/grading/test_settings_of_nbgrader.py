@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
+from nbgrader.coursedir import CourseDirectory
 from nbgrading import add_assignment, copy_of, hand_in, make_course, solved, value_cells
 
 from course_utils.errors import CacheError
@@ -23,6 +24,7 @@ from course_utils.grading.assignment.course import (
     released_path,
 )
 from course_utils.grading.class_grading import GRADED, UNCHANGED, grade_class
+from course_utils.grading.database import advice_on
 from course_utils.grading.gradebook import results
 from course_utils.runtime import cache_dir
 
@@ -200,6 +202,11 @@ def damage(course):
 def make_old(course):
     with sqlite3.connect(course / "gradebook.db") as connection:
         connection.execute("ALTER TABLE submitted_assignment DROP COLUMN extension")
+
+
+def test_a_network_drive_without_locks_is_named():
+    advice = advice_on("(sqlite3.OperationalError) locking protocol", CourseDirectory())
+    assert advice.startswith("Move the gradebook to a local disk")
 
 
 @pytest.mark.process

@@ -16,11 +16,15 @@ from nbformat import NotebookNode
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config, PyFileConfigLoader
 
-from course_utils.errors import AssignmentError
+from course_utils.errors import AssignmentError, NotebookError
 from course_utils.grading.assignment.cells import give_ids
-from course_utils.notebook_format import Repairs, notebook_stem, reads, why_not_read
+from course_utils.notebook_format import Repairs, notebook_stem, read_file
 
 CONFIG = "nbgrader_config.py"
+
+# The last line of a traceback, also of one in nbgrader's log, and what nbgrader raises at its end.
+ERROR = re.compile(r"[\w.]+: |\s*[\w.]+(Error|Exception|Entry)(: |$)")
+AT_THE_END = "Please see the the above traceback"
 
 # What nbgrader says if an assignment has other cells than the gradebook, and what can be done.
 ADDED_OR_REMOVED = "Cannot add or remove cells"
@@ -185,9 +189,15 @@ def nbgrader(course: Path, *arguments: str, **environment: str) -> str:
     return said
 
 
+def errors_in(said: str) -> list[str]:
+    """Return the last line of each traceback in what nbgrader printed or logged."""
+    lines = [line.strip() for line in said.splitlines() if ERROR.match(line)]
+    return [line for line in lines if AT_THE_END not in line]
+
+
 def reason(said: str) -> str:
-    """Return why a command of nbgrader failed: its error with advice, or its last lines."""
-    errors = re.findall(r"^ *((?:\w+\.)*\w+(?:Error|Exception): .*)", said, re.MULTILINE)
+    """Return why nbgrader failed: its error with advice, or else the last lines that it printed."""
+    errors = errors_in(said)
     if not errors:
         return "\n".join(said.strip().splitlines()[-12:])
     return f"{errors[-1]}. {ADVICE}" if ADDED_OR_REMOVED in errors[-1] else errors[-1]
@@ -301,13 +311,9 @@ def source_repairs(course: Path, assignment: str) -> dict[str, str]:
 
 def _read(path: Path) -> tuple[NotebookNode, Repairs]:
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise AssignmentError(f"{path} cannot be read: {error.strerror}.") from error
-    try:
-        notebook, repairs = reads(content)
-    except Exception as error:
-        raise AssignmentError(f"{path} cannot be read: {why_not_read(content, error)}.") from error
+        notebook, repairs = read_file(path)
+    except NotebookError as error:
+        raise AssignmentError(str(error)) from error
     give_ids(notebook)
     return notebook, repairs
 
@@ -329,4 +335,4 @@ def released_path(course: Path, assignment: str, notebook: str | None = None) ->
 
 def read_released(course: Path, assignment: str, notebook: str | None = None) -> NotebookNode:
     """Read a notebook that students receive; see `released_path`."""
-    return reads(released_path(course, assignment, notebook).read_bytes())[0]
+    return read_file(released_path(course, assignment, notebook))[0]

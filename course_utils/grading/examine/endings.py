@@ -6,6 +6,7 @@ memory left, nothing is known about the submission, so it is not graded.
 
 from __future__ import annotations
 
+import resource
 import signal
 
 from course_utils.errors import InterruptedExaminationError
@@ -14,7 +15,9 @@ from course_utils.grading.sandbox.bubblewrap import NoSandbox, Sandbox
 from course_utils.grading.sandbox.limits import EXIT_CODE_SECONDS
 
 
-def check_ending(name: str, sandbox: Sandbox | NoSandbox, pid: int) -> str:
+def check_ending(
+    name: str, sandbox: Sandbox | NoSandbox, pid: int, preload: str = fork_server.PRELOAD
+) -> str:
     """Return why a program has ended, as a phrase.
 
     Parameters
@@ -25,13 +28,15 @@ def check_ending(name: str, sandbox: Sandbox | NoSandbox, pid: int) -> str:
         The program's sandbox.
     pid : int
         The program's id.
+    preload : str
+        What the fork server that started it had imported (see `fork_server.shared`).
 
     Raises
     ------
     InterruptedExaminationError
         If it was ended from outside, or if nobody saw why it ended.
     """
-    code = fork_server.shared().exit_code(pid, EXIT_CODE_SECONDS)
+    code = fork_server.shared(preload).exit_code(pid, EXIT_CODE_SECONDS)
     if sandbox.exceeded:
         return f"it took {sandbox.exceeded}"
     if code is None:
@@ -43,6 +48,9 @@ def check_ending(name: str, sandbox: Sandbox | NoSandbox, pid: int) -> str:
             f"Not graded: {name} was ended from outside (SIGKILL), as when "
             "the machine has no memory left. Grade this submission again."
         )
+    seconds = sandbox.limits.processor
+    if code == -signal.SIGXCPU and seconds != resource.RLIM_INFINITY:
+        return f"it took more than {seconds} seconds"
     if code < 0:
         return f"it crashed ({signal_name(-code)})"
     return f"it ended itself (exit code {code})"

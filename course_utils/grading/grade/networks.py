@@ -164,11 +164,10 @@ def _check_limits(trained: Trained, bounds: dict[str, float]) -> None:
 
 
 def _units(structure: Structure) -> list[int | None]:
-    """Return the units of the layers with weights; a `Normalization` only scales the images."""
+    """Return the units of the layers with weights; None for one that is not dense."""
     return [
         layer.settings["units"] if layer.kind == "Dense" else None
-        for layer in structure.layers
-        if layer.weights and layer.kind != "Normalization"
+        for layer in structure.with_weights
     ]
 
 

@@ -38,19 +38,10 @@ def import_everything() -> None:
 
 def _prepare_tensorflow() -> None:
     """Do once what TensorFlow otherwise does in every program before its first operation."""
-    from tensorflow.python import pywrap_tfe
     from tensorflow.python.framework.kernels import get_registered_kernels_for_op
 
     # TensorFlow sorts all of its kernels when the first one is looked up.
     get_registered_kernels_for_op("NoOp")
-    # TensorFlow wraps each eager operation in a function, and searches all kernels for a oneDNN
-    # version of it. That doubles the time until a network is loaded. TensorFlow switches this on in
-    # `Context.ensure_initialized`, whatever `tf.config` and the environment say, so the call that
-    # does so is replaced: see "What is replaced at run time" in ARCHITECTURE.md.
-    as_function = pywrap_tfe.TFE_ContextOptionsSetRunEagerOpAsFunction
-    pywrap_tfe.TFE_ContextOptionsSetRunEagerOpAsFunction = lambda options, _: as_function(
-        options, False
-    )
 
 
 def _draw_evaluation() -> None:

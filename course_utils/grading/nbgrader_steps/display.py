@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -20,17 +19,16 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader import utils
 
+from course_utils.errors import InterruptedExaminationError
 from course_utils.grading.assignment.cells import grade_id, is_test
-from course_utils.grading.examine.endings import signal_name
+from course_utils.grading.examine.endings import check_ending
 from course_utils.grading.nbgrader_steps.notes import add_note
 from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.bubblewrap import NoSandbox, Sandbox, open_sandbox
 from course_utils.grading.sandbox.limits import (
-    EXIT_CODE_SECONDS,
     MAX_PAGE_BYTES,
     SHOW_LIMITS,
     SHOW_RENDERERS,
-    SHOW_SECONDS,
     SHOW_WAIT_SECONDS,
 )
 from course_utils.submission.contract import GRADE_MIME
@@ -178,16 +176,10 @@ class _Renderer:
         """Return why there was no reply, as a clause; empty if it was ended from outside."""
         if self._took_too_long:
             return f"it took more than {SHOW_WAIT_SECONDS} seconds"
-        code = self._server.exit_code(self._pid, EXIT_CODE_SECONDS)
-        if self._sandbox.exceeded:
-            return f"it took {self._sandbox.exceeded}"
-        if code == -signal.SIGXCPU:
-            return f"it took more than {SHOW_SECONDS} seconds"
-        if code is None or code == -signal.SIGKILL:
+        try:
+            return check_ending("the renderer", self._sandbox, self._pid, PRELOAD)
+        except InterruptedExaminationError:
             return ""
-        if code < 0:
-            return f"the program that displays it crashed ({signal_name(-code)})"
-        return f"the program that displays it ended (exit code {code})"
 
     def close(self) -> None:
         """End the renderer."""
