@@ -101,6 +101,14 @@ def test_image_folders(how, top, tmp_path):
     assert len(set(data.y_train[:50].tolist())) == 10, "the first images show one class only"
 
 
+@pytest.mark.parametrize("write", [str.title, str.upper])
+@pytest.mark.parametrize("how", IMAGES)
+def test_folders_of_images_may_be_written_in_capitals(how, write, tmp_path):
+    arrays = cifar10_arrays()
+    files = {write(name): data for name, data in image_files(arrays).items()}
+    assert_same_pairs(load_cifar10(IMAGES[how](files, tmp_path / "d")), arrays)
+
+
 def test_jpeg_images_are_the_written_ones_but_for_compression(tmp_path):
     arrays = cifar10_arrays()
     arrays.x_train[:] = np.arange(500).reshape(-1, 1, 1, 1) // 2  # a grey level for each image
