@@ -100,7 +100,7 @@ def configure(c):
     c.BoundedExecute.total_timeout = c.Examine.total_timeout = 600
     c.AssignLatePenalties.plugin_class = points.PerDay
 
-    # What a submission makes nbgrader log must not control the terminal.
+    # Text from a submission appears in nbgrader's log, and must not control the terminal.
     c.Application.logging_config = {
         "filters": {"printable": {"()": "course_utils.printable.PrintableRecords"}},
         "handlers": {"console": {"filters": ["printable"]}},

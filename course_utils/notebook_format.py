@@ -23,7 +23,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_
 
 from course_utils.errors import NotebookError
 
-# What makes a cell of each type.
+# Functions that make a cell, by its type.
 NEW_CELL: dict[str, Callable[..., NotebookNode]] = {
     "code": new_code_cell,
     "markdown": new_markdown_cell,
@@ -43,7 +43,7 @@ SECOND_ENDINGS = r"(\.(txt|json|download))*$"
 # The ending of a notebook's name.
 NOTEBOOK_ENDING = re.compile(r"\.ipynb" + SECOND_ENDINGS, re.IGNORECASE)
 
-# What is said about a text whose encoding was guessed.
+# The message about a text whose encoding was guessed.
 GUESSED = (
     "The file has another encoding than UTF-8. It was read as {}, so letters other than a to z may "
     "be wrong."
@@ -139,7 +139,7 @@ def parse(content: bytes, repairs: Repairs) -> Any:
     return found
 
 
-# What a file begins with, or holds, that is no notebook -> what it is, and what to do.
+# Patterns of files that are no notebooks -> what such a file is, and what to do.
 OTHER_FILES = {
     rb"\A[\0\s]*\Z": "it is empty",
     rb"(?i)\A\s*<(!doctype|html|\?xml|!--)": (

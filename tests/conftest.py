@@ -16,7 +16,7 @@ from course_utils.paths import CHECKOUT as ROOT
 
 # Before anything imports Keras: no test may wait for a network that is not there.
 os.environ.setdefault("COURSE_OFFLINE", "1")
-# What `import_keras` sets, for the tests that import Keras themselves.
+# The settings of `import_keras`, for the tests that import Keras themselves.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
@@ -49,12 +49,12 @@ READ_THE_BOOK = ("test_chapters", "test_assignments_in_book", "test_book_pages")
 # Groups start in the order of these prefixes: the longest first; "" stands for all others; those
 # that use the finished book come last.
 ORDER = ("book", "hostile", "test_grade_class", "graded", "test_round_trip", "", "pages")
-# How long the book may take beside all other tests.
+# Time that the book may take beside all other tests.
 BUILD_SECONDS = 4_800
 STARTS_A_PROCESS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system")
 
 
-# What a test needs
+# Requirements of tests
 
 
 class NoKeras(importlib.abc.MetaPathFinder):
@@ -122,7 +122,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip("no bubblewrap: make sandbox installs it")
 
 
-# Which tests run in one process
+# Groups of tests that run in one process
 
 
 def group(test: str) -> str:

@@ -65,7 +65,7 @@ def offered(module: str) -> list[str]:
     return [name for name in defined if not name.startswith("_")]
 
 
-# As `module:name`, without the modules themselves and without constants.
+# Names as `module:name`, without the modules themselves and without constants.
 NAMES = [
     f"{module}:{name}"
     for module in MODULES

@@ -72,7 +72,7 @@ def assert_close(ours, keras_own, tolerance):
         {"scale": False},
         {"center": False},
         {"trainable": False},
-        # What the operation cannot compute is left to Keras.
+        # Keras computes what the fused operation cannot.
         {"axis": 1},
         {"axis": 2},
         {"shape": (16, 4)},

@@ -54,7 +54,7 @@ def test_a_killed_call_goes_on_where_it_was(tmp_path):
     assert [record.seed for record in records] == [0, 1, 2]
     assert all(record.is_stand_in for record in records)
     assert len({record.history["loss"][0] for record in records}) == 3
-    # Of the runs that ended well there is no log; the kill may have left the first one's.
+    # Runs that ended well leave no log; the kill may have left the log of the first one.
     assert {path.stem for path in tmp_path.glob("*.log")} <= {first.stem}
 
 

@@ -228,7 +228,7 @@ class _Queue:
             waiting.add(self._submit(client, begun, topic))
         for future in waiting:
             yield from self._finish(future)
-        # What was interrupted is examined once more, without other submissions beside it.
+        # Interrupted submissions are examined once more, one at a time.
         for received in self._interrupted:
             future = self._submit(client, received, topic)
             yield from self._finish(future, is_last_try=True)

@@ -19,7 +19,7 @@ from course_utils.grading.assignment.cells import grade_id, has_autotest
 from course_utils.grading.assignment.course import course_directory, read_sources
 from course_utils.grading.assignment.questions import test_name
 
-# What to do about an error of the database: part of what the database says -> advice.
+# Advice about errors of the database: part of the error -> advice.
 ADVICE = {
     "locked": "Close the program that is writing to the gradebook, such as formgrader or another "
     "call of nbgrader, and call this command again: it waited, and the gradebook is still in use. "

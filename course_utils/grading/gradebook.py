@@ -207,7 +207,7 @@ class Writer:
         config = read_settings(course)
         config.Examine.update(settings or {})
         self._assignment = assignment
-        # Where the course is has no influence; what is ignored there, the digests of files show.
+        # The place of the course has no influence, and ignored files are missing in the digests.
         policies = {name: value for name, value in config.items() if name != "CourseDirectory"}
         # Classes of the settings' own are in their text only.
         text = (course / CONFIG).read_text(encoding="utf-8")

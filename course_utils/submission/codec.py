@@ -26,7 +26,7 @@ KINDS = "biufcU"
 # Largest depth of nested lists.
 MAX_DEPTH = 50
 # Different keys with the same hash in one set or dictionary: Python compares each with all others.
-# Of ordinary values, no more than two have the same.
+# At most two ordinary values have the same hash.
 MAX_EQUAL_HASHES = 100
 
 

@@ -24,7 +24,7 @@ from course_utils.recipes import Recipe
 from course_utils.submission.messages import Layer, Structure
 from course_utils.training import train
 
-# A precision of which a CPU has no instructions, as a text in a structure.
+# The name of a precision for which CPUs have no instructions, in a structure.
 FLOAT16 = re.compile(r'"(mixed_)?float16"')
 
 
@@ -172,7 +172,7 @@ def code_in(structure: str) -> str:
         return part
 
     json.loads(structure, object_hook=look)
-    # What holds something comes after it.
+    # A container is visited after its content, so the outermost one is last.
     return found[-1] if found else ""
 
 

@@ -265,8 +265,8 @@ def load_network(path: Path) -> Network:
         ) from error
 
 
-# How `load_trained` opens a network. The examiner sets its own function, which has another process
-# load the network.
+# The function with which `load_trained` opens a network. The examiner sets its own: another process
+# then loads the network.
 open_network: ContextVar[Callable[[Path], Network]] = ContextVar(
     "open_network", default=load_network
 )

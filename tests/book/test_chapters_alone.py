@@ -20,7 +20,7 @@ from course_utils.reporting import find_report
 
 PAPERMILL = Path(sys.executable).parent / "papermill"
 
-# What a build reads.
+# Files that a build of the wheel reads.
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "LICENSE-text")
 
 

@@ -79,7 +79,7 @@ def spot(images):
         Augmentation(rotation=25),
         Augmentation(zoom=0.2, horizontal_flip=True),
         Augmentation(shear=20),
-        # Of the same size: the old generator takes the one for the other.
+        # Both have the same size, because the old generator confuses width and height.
         Augmentation(width_shift=0.1, height_shift=0.1),
     ],
     ids=["proyectos/16", "rotation", "zoom and flips", "shear", "shifts"],

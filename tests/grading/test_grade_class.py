@@ -175,7 +175,7 @@ def test_one_that_cannot_be_graded_stops_no_other(course):
 
 
 def test_where_no_kernel_starts_nobody_gets_no_points_for_it(course):
-    # As where Python's packages lie in a place that no sandbox shows.
+    # Python's packages may lie in a place that no sandbox shows.
     with mock.patch.object(bubblewrap, "python_folders", return_value=[]):
         outcomes = grade_class(course, NAME)
     assert states(outcomes) == dict.fromkeys(STUDENTS, FAILED)
@@ -351,7 +351,7 @@ def test_what_nbgrader_leaves_out_is_not_looked_at(course, name):
     path = course / "submitted" / "ada" / NAME / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"\0")
-    # Else the one writer would find nothing that belongs to it, and examine it once more.
+    # Otherwise the one writer would find no result for it, and examine it once more.
     with mock.patch.object(store, "examine", side_effect=AssertionError):
         assert states(grade_class(course, NAME, only="ada")) == {"ada": GRADED}
 

@@ -218,9 +218,9 @@ def open_page(browser: Browser, course: Path, student: str, where: str) -> None:
         browser.open(f"{browser.formgrader}/formgrader/submissions/{number}/")
 
 
-# What students make is in these parts of both pages.
+# Parts of both pages that contain the students' work.
 CELLS = ".text_cell_render, .output_area, .input_area"
-# What a cell may not contain, as a browser understands it after MathJax has done its work.
+# Elements that a cell may not contain, in a browser, after MathJax has done its work.
 FORBIDDEN = """
     (cells) => [...document.querySelectorAll(cells)]
       .flatMap((cell) => [...cell.querySelectorAll("*")])

@@ -86,7 +86,7 @@ def folder_instead(folder):
     (folder / "a0-q3" / "saved_model.pb").write_bytes(b"x")
 
 
-# What was handed in, and what student and lecturer are told about it.
+# Files that are handed in, and the message to student and lecturer about each.
 OTHERS = {
     "newer-keras": (of_newer_keras, f"saved with Keras 9.1.0, and Keras {keras.__version__} does"),
     "h5-renamed": (then(saved_as("a0-q3.h5"), moved("a0-q3.h5", NETWORK)),
@@ -110,7 +110,7 @@ OTHERS = {
             "its end is missing"),
     "text": (written(b"weights"), "is damaged, or no file of Keras"),
 }  # fmt: skip
-# What is loaded nevertheless.
+# Unusual files that are loaded nevertheless.
 LOADED = {
     "plain": lambda folder: None,
     "packed-by-a-mac": packed(**{"__MACOSX/._config.json": b"\0\5\x16\7"}),

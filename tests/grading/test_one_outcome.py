@@ -124,7 +124,7 @@ def test_an_interrupted_call_leaves_no_points_and_the_next_one_grades(course, by
     if by == "course":
         grade_class(course, NAME)
     else:
-        # Without --force: what was interrupted is not taken for what has been graded.
+        # No --force is needed: an interrupted submission does not count as graded.
         nbgrader(course, "autograde", NAME)
     assert points(course, "eve", NAME) == {"first-test": 2, "second-test": 0}
 

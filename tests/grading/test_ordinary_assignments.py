@@ -28,7 +28,7 @@ from course_utils.grading.gradebook import graded_notebooks, results
 
 pytestmark = pytest.mark.sandbox
 
-# What the feedback says of points that wait.
+# The line of the feedback about points that wait.
 WAITING = re.compile(r"Points: (\d+) waiting</strong>")
 
 # Submissions: what students wrote instead of the lecturer's answers; None for nothing at all.

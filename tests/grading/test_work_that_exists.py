@@ -362,7 +362,7 @@ def record_in(encoding):
 
 RECORDS = {f"record-{name}": record_in(name) for name in ("utf-8-sig", "utf-16", "cp1252")}
 FORMS = FORMATS | CELLS | PLACES | RECORDS | ANSWERS
-# Where it is not plain which file was meant, or a file has another name, both are told.
+# Student and lecturer are told if a file has another name, or if several could be meant.
 TOLD = {
     "copy-1": f"{NAME} (1).ipynb",
     "copy-of": f"Copy of {NAME}.ipynb",

@@ -158,7 +158,7 @@ BUILT = (
     "Bidirectional", "Conv2D", "EinsumDense", "Normalization", "SpectralNormalization",
     "StackedRNNCells", "TimeDistributed", "Dot", "MultiHeadAttention",
 )  # fmt: skip
-# What an attacker could put in the place of any part of a structure.
+# Values that an attacker could put in the place of any part of a structure.
 HOSTILE_PARTS = [
     "layers.TFSMLayer", "deserialize", "../../etc/passwd", "relu", "\ud800\x1b[2J", ["x"] * 3,
     [[0.5] * 65], NAMES_A_CLASS, {"class_name": "__lambda__", "config": {"value": "x"}},
@@ -223,7 +223,7 @@ def check_structure(text: str) -> str:
         return REFUSED
     finally:
         assert time.perf_counter() - start < SECONDS
-    # As texts, because a class can be a list.
+    # Classes are compared as texts, because a class can be a list.
     assert set(map(str, classes_of(json.loads(checked)))) <= set(map(str, ALLOWED))
     assert checked_structure(checked, "x.keras") == checked
     return ACCEPTED

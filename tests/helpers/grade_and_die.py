@@ -18,7 +18,7 @@ from pathlib import Path
 
 from course_utils.grading.class_grading import grade_class
 
-# What the gradebook holds before each child: no answer earns it.
+# The score in the gradebook before each child: no answer earns it.
 BEFORE = -1.0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# What would be memory that no process has, or a way to file systems of any size.
+# Attempts to get memory that belongs to no process, or file systems of any size.
 GRASP = """
 import ctypes, json, mmap, os, platform, signal, socket
 

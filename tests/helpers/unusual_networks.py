@@ -104,7 +104,7 @@ ON_SEQUENCES = SEVERAL | {
 CELLS = {"LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells"}
 
 
-# How operations are called that need more than one or two images of shape (8, 8, 4).
+# Arguments of operations that need more than one or two images of shape (8, 8, 4).
 KERNEL = ops.convert_to_tensor(np.linspace(-1, 1, 16).reshape(2, 2, 4, 1), "float32")
 WHOLE = ops.convert_to_tensor([0, 2, 1])
 CALLS = {

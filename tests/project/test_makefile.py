@@ -105,7 +105,7 @@ def test_without_python_there_is_one_clear_sentence(make, tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
-# What machines need for grading
+# Programs that grading needs
 
 
 @pytest.fixture

@@ -170,6 +170,18 @@ def test_thresholds_stand_in_one_file(committed):
     ]
 
 
+def test_a_comment_names_the_thing_that_it_is_about(committed):
+    """Comments such as "What is compared" hide their subject."""
+    begins_badly = re.compile(r"^\s*#+ (Of|What|As|That|How|Which|Whose|Else|Than) .*", re.MULTILINE)
+    code = [path for path in committed if path.suffix in (".py", ".toml", ".yml")]
+    assert len(code) > 100
+    assert [
+        f"{path.relative_to(ROOT)}: {found[0].strip()}"
+        for path in code
+        for found in begins_badly.finditer(path.read_text(encoding="utf-8"))
+    ] == []
+
+
 def test_chapters_name_colours_and_do_not_choose_them():
     """ "C0" is the first colour of the library's palette; see `colours.py`."""
     chosen = re.compile(r"[\"']#[0-9a-fA-F]{3,8}[\"']")

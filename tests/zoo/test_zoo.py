@@ -11,7 +11,7 @@ from course_utils.data import SPECS
 from course_utils.errors import RecipeError, UnknownDesignError
 from course_utils.recipes import Recipe
 
-# What the document prints for the networks whose layers it gives.
+# Numbers of parameters that the document prints, for networks whose layers it gives.
 CNN = (5 * 5 * 3 + 1) * 32 + (4 * 4 * 32 + 1) * 64 + (2 * 2 * 64 + 1) * 120 + 121 * 120 + 121 * 10
 
 

@@ -24,7 +24,7 @@ NAMES = {
 }
 DOCUMENTED = [f"{document}/{name}" for document, names in NAMES.items() for name in names.split()]
 
-# What the documents print below their layers, where they print it right.
+# Numbers of parameters that the documents print, where they are right.
 PRINTED = {
     "tbmi26/fully-connected": 12_523_266,
     "tbmi26/cnn": 81_834,

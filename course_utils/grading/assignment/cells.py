@@ -41,9 +41,9 @@ def has_autotest(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and AUTOTEST.search(cell.source) is not None
 
 
-# What begins a region that nbgrader removes from the version that students receive.
+# Start of a region that nbgrader removes from the version that students receive.
 BEGIN = re.compile(r"BEGIN (?P<kind>SOLUTION|HIDDEN TESTS|MARK SCHEME)")
-# These regions. A mark is any line with these words, as for nbgrader, whatever else is in it.
+# A whole region. As in nbgrader, a mark is any line that contains these words.
 SECRETS = re.compile(
     rf"^[^\n]*{BEGIN.pattern}[^\n]*\n"
     r"(?P<text>.*?)^[^\n]*END (?P=kind)[^\n]*\n?",

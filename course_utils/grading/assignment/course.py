@@ -22,11 +22,11 @@ from course_utils.notebook_format import Repairs, notebook_stem, read_file
 
 CONFIG = "nbgrader_config.py"
 
-# The last line of a traceback, also of one in nbgrader's log, and what nbgrader raises at its end.
+# The last line of a traceback, and the error that nbgrader itself raises at the end of its log.
 ERROR = re.compile(r"[\w.]+: |\s*[\w.]+(Error|Exception|Entry)(: |$)")
 AT_THE_END = "Please see the the above traceback"
 
-# What nbgrader says if an assignment has other cells than the gradebook, and what can be done.
+# nbgrader's error if an assignment has other cells than the gradebook, and what can be done.
 ADDED_OR_REMOVED = "Cannot add or remove cells"
 ADVICE = (
     "To leave out a question, put its cells back and give them 0 points. To add one, make a new "

@@ -178,7 +178,7 @@ class Examiner:
                 if isinstance(last, ast.Expr):
                     expression = compile(ast.Expression(last.value), "<test>", "eval")
                     value = eval(expression, self._names)
-                    # As in a notebook, a semicolon hides the value.
+                    # A semicolon hides the value, as it does in a notebook.
                     if value is not None and not semicolon_at_end_of_expression(source):
                         shown = repr(value)
             except Exception as raised:

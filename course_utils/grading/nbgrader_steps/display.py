@@ -217,7 +217,7 @@ class _Cleaning:
     def __init__(self, notebook: NotebookNode, display: Display) -> None:
         self.hidden: dict[str, str] = {}
         self._notebook, self._display = notebook, display
-        # What tests say is short, and harmless once it is clean.
+        # The outputs of tests are short, and harmless once they are clean.
         self._theirs = [n for n, cell in enumerate(notebook.cells) if not is_test(cell)]
 
     def clean(self) -> None:

@@ -41,23 +41,23 @@ from course_utils.grading.sandbox.limits import (
 )
 from course_utils.notebook_format import SECOND_ENDINGS, Repairs, is_shadow
 
-# Endings of what is searched.
+# Endings of files that may be part of a submission.
 ENDING = re.compile(r"(\.ipynb|\.keras|\.json)" + SECOND_ENDINGS, re.IGNORECASE)
 # Endings of archives of `tar`, which may be compressed.
 TAR = re.compile(r"\.(tar|tar\.(gz|bz2|xz)|tgz|tbz2?|txz)$", re.IGNORECASE)
 # Endings of archives that are not opened.
 OTHER_ARCHIVES = (".gz", ".bz2", ".xz", ".7z", ".rar")
-# What decompresses an archive of `tar`, by its first bytes.
+# Decompressors of tar archives, by the first bytes of the archive.
 DECOMPRESSORS: dict[bytes, Callable[[], Any]] = {
     b"\x1f\x8b": lambda: zlib.decompressobj(wbits=zlib.MAX_WBITS | 16),
     b"BZh": bz2.BZ2Decompressor,
     b"\xfd7zXZ": lambda: lzma.LZMADecompressor(memlimit=MAX_XZ_BYTES),
 }
-# Files in the archive that a network is.
+# Files inside a `.keras` file, which is an archive.
 PARTS_OF_A_NETWORK = {"config.json", "model.weights.h5"}
 # Folder in which Jupyter keeps an earlier state of each notebook, and its mark in their names.
 CHECKPOINTS = ".ipynb_checkpoints"
-# How a member of an archive may be compressed: the memory that others take cannot be limited.
+# Allowed methods of compression: the memory that the others take cannot be limited.
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 0x1
 
@@ -328,7 +328,7 @@ class Choice:
     cells: int = 0
 
 
-# What reads a notebook: content and name -> the notebook, and what was repaired.
+# A function that reads a notebook: content and name -> the notebook and its repairs.
 Reader = Callable[[bytes, str], tuple[NotebookNode, Repairs]]
 
 

@@ -54,7 +54,7 @@ from course_utils.notebook_format import (
     with_unique_ids,
 )
 
-# How the names of folders with copies of submissions begin, in the folder of the results.
+# Prefix of the folders with copies of submissions, in the folder of the results.
 COPIES = "received-"
 
 # Names of networks and records, without their endings.
@@ -231,7 +231,7 @@ class SubmissionExporter(NotebookExporter):
         return Submission(path, repaired, resources, job)
 
 
-# What a call that has to wait says.
+# The message of a call that has to wait.
 WAITS = "Another call grades in this course. This one waits until it has ended."
 
 

@@ -33,7 +33,7 @@ from course_utils.submission.contract import GRADE_MIME, LECTURER, ORDINARY
 # machine are the same.
 NEARLY_THE_SAME = "{} is nearly the same as that of {}: copied, or made in the same way"
 
-# What is said of a test that ran in the notebook's own process.
+# Messages about a test that ran in the notebook's own process.
 RAN_LIVE = (
     "This test needs the notebook's own process, where the notebook can change its result. So the "
     "result is less trustworthy than that of other tests."

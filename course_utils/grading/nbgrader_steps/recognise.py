@@ -102,7 +102,7 @@ def _find_by_text(
     """
     ids = [name if (name := grade_id(cell)) in expected else None for cell in source]
     names = {place: name for name, place in found.places.items()}
-    # What is compared: the id of a cell that has one on both sides, and the text of all others.
+    # Cells are compared by their ids where both sides have one, and by their texts otherwise.
     ours = [
         (name in found.places, name if name in found.places else _shown(cell))
         for name, cell in zip(ids, source, strict=True)

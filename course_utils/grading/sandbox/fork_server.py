@@ -55,7 +55,7 @@ QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LE
          "TF_NUM_INTEROP_THREADS": "1", "MPLBACKEND": "agg", env.OFFLINE.name: "1",
          "PYDEVD_DISABLE_FILE_VALIDATION": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true",
          "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-         # Else a submission that locks the shared weights would keep others from reading them.
+         # A submission that locks shared weights would keep others from reading them.
          "HDF5_USE_FILE_LOCKING": "FALSE"}  # fmt: skip
 
 FROM_SERVER: TypeAdapter[Started | Ended] = TypeAdapter(Started | Ended)

@@ -27,7 +27,7 @@ from course_utils.submission.messages import Ticket
 pytestmark = pytest.mark.sandbox
 
 TEST = "from course_utils.grading import grade\ngrade.equal('first', first, 1)"
-# With a predictor, which builds a network of the student's.
+# The student's network is built in a predictor.
 BUILDS = """
 import keras
 

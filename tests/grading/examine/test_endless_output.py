@@ -14,7 +14,7 @@ pytestmark = pytest.mark.sandbox
 SECONDS = 100
 DISPLAY = "from IPython.display import clear_output, display\n"
 LINE, LARGE = "'x' * 99", "'x' * 10_000"
-# What an interrupt ends.
+# Programs that an interrupt ends.
 ENDLESS = {
     "print": f"while True:\n    print({LINE})",
     "errors": f"import sys\nwhile True:\n    print({LINE}, file=sys.stderr)",

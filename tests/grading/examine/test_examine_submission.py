@@ -250,7 +250,7 @@ def test_words_of_a_cell_are_found_without_parsing_it():
 @pytest.mark.sandbox
 def test_what_was_handed_in_is_no_data(tmp_path, monkeypatch):
     """Else it would hold the labels by which it is graded."""
-    # As a lecturer's own: named from where the grader was started.
+    # A relative path, as a lecturer's own folder may be given.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COURSE_DATA", "data")
     write_mnist(tmp_path / "data", first_label=3)

@@ -71,7 +71,7 @@ def test_who_takes_over_the_notebook_changes_no_other_test():
     assert errors_of(outputs)["plain"] == "AssertionError"
     (result,) = [o for o in outputs["graded"] if o.output_type == "execute_result"]
     assert result.data[GRADE_MIME]["fraction"] == 0
-    # What runs in its own process can say anything but this.
+    # A test in the notebook's own process can print anything but a grade.
     assert GRADE_MIME not in str(outputs["uses"])
     assert LECTURER not in str(outputs["uses"])
 

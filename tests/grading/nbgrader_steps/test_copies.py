@@ -90,7 +90,7 @@ def test_a_log_with_every_accuracy_changed_by_an_image_is_the_same_log():
         changed = log + rng.choice([-1, 1], 30) / 5_000
         assert alike(trace(log), trace(changed))
         assert not alike(trace(log), trace(another))
-        # Where nothing is learnt any more, nothing can be compared.
+        # Flat curves look alike, so they prove nothing.
         flat = [0.98 + rng.choice([-1, 0, 1], 30) / 10_000 for _ in range(2)]
         assert not _are_close(*map(trace, flat))
 

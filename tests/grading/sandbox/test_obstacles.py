@@ -20,7 +20,7 @@ root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can take rights a
 # Root's rights in a container, without those that containers do not give by default.
 IN_A_CONTAINER = ["setpriv", "--no-new-privs", "--bounding-set", "-sys_admin,-net_admin"]
 OPEN = "from course_utils.grading.sandbox.bubblewrap import Sandbox; Sandbox().close()"
-# What the filter of a container refuses.
+# System calls that the filter of a container refuses.
 FILTERED = f"""
 import ctypes, errno
 from course_utils.grading.sandbox import seccomp
@@ -109,7 +109,7 @@ def test_the_remedy_is_part_of_the_refusal(monkeypatch):
         Sandbox()
 
 
-# What bubblewrap says, and the remedy.
+# Errors of bubblewrap, each with its remedy.
 SAID = {
     "bwrap: setting up uid map: Permission denied": "apparmor_parser -r /etc/apparmor.d/bwrap",
     "bwrap: Unknown option --size": "version 0.7 or a later one is needed",

@@ -55,7 +55,7 @@ def test_a_program_that_cannot_be_confined_ends_and_the_next_one_starts(caplog):
         assert sound.status() != psutil.STATUS_ZOMBIE
 
 
-# What a sandbox says that has been ended. Beside its own two processes are those of the programs.
+# Messages of sandboxes that were ended. A sandbox has two processes of its own.
 EXCEEDED = '''
 import contextlib, time
 from course_utils.grading.sandbox import fork_server
@@ -213,7 +213,7 @@ def test_without_libseccomp_or_with_an_old_one_one_sentence(monkeypatch, library
         Sandbox()
 
 
-# What a program finds of the grader's environment, wherever Linux keeps one.
+# Everything that a program finds of the grader's environment, wherever Linux keeps one.
 ENVIRONMENTS = r"""
 import glob, json, os, subprocess
 
@@ -311,7 +311,7 @@ with contextlib.closing(Sandbox()) as sandbox:
 EXAMINE = f"""
 import resource
 from pathlib import Path
-# As a shell sets it, before anything of the course is started.
+# A shell sets this limit before anything of the course is started.
 resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 from nbformat.v4 import new_code_cell
 from course_utils.grading.examine.job import Job

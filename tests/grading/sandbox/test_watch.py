@@ -70,7 +70,7 @@ def running(server):
 def test_processes_whose_time_is_forgotten_do_not_wait(running):
     sandbox = running(FORGETS)
     clock = Clock(sandbox.usage)
-    # Without it, ten times the limit would have to pass.
+    # If hidden time were not noticed, ten times the limit would have to pass.
     wait_for(lambda: clock.left(5) <= 0, seconds=9 * 5)
     assert sandbox.usage().waited == 0
 
