@@ -172,7 +172,7 @@ def test_thresholds_stand_in_one_file(committed):
 
 def test_a_comment_names_the_thing_that_it_is_about(committed):
     """Comments such as "What is compared" hide their subject."""
-    begins_badly = re.compile(r"^\s*#+ (Of|What|As|That|How|Which|Whose|Else|Than) .*", re.MULTILINE)
+    begins_badly = re.compile(r"(?m)^\s*#+ (Of|What|As|That|How|Which|Whose|Else|Than) .*")
     code = [path for path in committed if path.suffix in (".py", ".toml", ".yml")]
     assert len(code) > 100
     assert [
