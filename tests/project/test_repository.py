@@ -170,6 +170,7 @@ def test_thresholds_stand_in_one_file(committed):
     ]
 
 
+@pytest.mark.process
 def test_a_comment_names_the_thing_that_it_is_about(committed):
     """Comments such as "What is compared" hide their subject."""
     begins_badly = re.compile(r"(?m)^\s*#+ (Of|What|As|That|How|Which|Whose|Else|Than) .*")
