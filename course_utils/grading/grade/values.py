@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import html
-import numbers
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -68,7 +67,8 @@ def equal(what: str, got: Any, expected: Any, *, tolerance: float = 0.0, hint: s
     what : str
         The answer's name.
     got, expected : object
-        The student's answer and the right one.
+        The student's answer and the right one. Objects of other types, such as sets, are equal to
+        nothing: compare sorted lists instead.
     tolerance : float
         Largest accepted difference for each number.
     hint : str
@@ -228,7 +228,8 @@ def without(function: Any, *names: str) -> Any:
 def plain(value: Any) -> Any:
     """Return an answer as plain Python values, or as the name of its type if it is anything else.
 
-    None of the answer's own code runs: an object that claims to equal everything becomes a text.
+    None of the answer's own code runs: an object that claims to equal everything becomes a text,
+    which equals nothing.
 
     Examples
     --------
@@ -239,7 +240,7 @@ def plain(value: Any) -> Any:
     >>> grade.plain({1, 2})
     'a set'
     """
-    if type(value) in (bool, int, float, str, type(None)):
+    if type(value) in (bool, int, float, complex, str, type(None)):
         return value
     if type(value) in (list, tuple):
         return [plain(item) for item in value]
@@ -249,7 +250,17 @@ def plain(value: Any) -> Any:
         return float(value)
     if type(value) is np.ndarray or type(value).__module__ == "numpy":
         return plain(value.tolist())
-    return f"a {type(value).__name__}"
+    return _Other(f"a {type(value).__name__}")
+
+
+class _Other(str):
+    """The name of the type of an answer that cannot be compared; it equals nothing."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return False
 
 
 def _matches(got: Any, expected: Any, tolerance: float) -> bool:
@@ -265,9 +276,9 @@ def _matches(got: Any, expected: Any, tolerance: float) -> bool:
             and got.keys() == expected.keys()
             and all(_matches(got[key], expected[key], tolerance) for key in expected)
         )
-    if isinstance(expected, bool) or not isinstance(expected, numbers.Real):
+    if isinstance(expected, bool) or not isinstance(expected, int | float | complex):
         return type(got) is type(expected) and got == expected
-    if isinstance(got, bool) or not isinstance(got, numbers.Real):
+    if isinstance(got, bool) or not isinstance(got, int | float | complex):
         return False
     difference: Any = got - expected
     return bool(abs(difference) <= tolerance)

@@ -105,3 +105,17 @@ def test_without_a_function_another_one_fails():
         grade.without(counts, "keras.Model.count_params")(model)
     remote = grade.without(RemoteFunction("counts", call=None), "keras.Model.count_params")
     assert remote._without == ("keras.Model.count_params",)
+
+
+@pytest.mark.parametrize("got", [1, 1.0, 1 + 0j, np.complex64(1), np.array(1 + 0j)])
+def test_a_number_of_any_type_can_be_right(got):
+    assert grade.equal("first", got, 1).fraction == 1
+    assert grade.equal("first", got, 1j).fraction == 0
+
+
+@pytest.mark.parametrize("expected", [{1, 2}, frozenset(), range(3), np.dtype("int8"), object()])
+@pytest.mark.parametrize("got", [{3}, frozenset({1}), range(5), np.dtype("int16"), "a set"])
+def test_what_cannot_be_compared_earns_nothing(got, expected):
+    assert grade.equal("first", got, expected).fraction == 0
+    assert grade.equal("all", [1, got], [1, expected]).fraction == 0
+    assert grade.equal("table", {"a": got}, {"a": expected}).fraction == 0
