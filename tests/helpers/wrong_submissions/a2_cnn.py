@@ -104,7 +104,7 @@ def wrong() -> list[Wrong]:
             "kernel-and-stride-swapped",
             cells={"q1-functions": SWAPPED},
             earns={"q1-functions-test": 1.5},
-            says={"q1-functions-test": "The last window starts kernel - 1 places before the end"},
+            says={"q1-functions-test": "The last window starts kernel - 1 values before the end"},
         ),
         Wrong(
             "missed-by-two-points",

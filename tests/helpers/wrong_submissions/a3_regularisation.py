@@ -137,6 +137,6 @@ def wrong() -> list[Wrong]:
             "each-image-normalised-by-itself",
             cells={"q7-norm": EACH_IMAGE_BY_ITSELF},
             earns={"q7-norm-test": 1.0},
-            says={"q7-norm-test": "over all images and all places"},
+            says={"q7-norm-test": "over all images and all positions"},
         ),
     ]
