@@ -56,8 +56,6 @@ def serve(descriptor: int, folder: str) -> None:
     networks = Networks(Path(folder) / HANDED_IN)
     with contextlib.redirect_stdout(io.StringIO()):
         setup()
-    if keras.backend.backend() == "tensorflow":
-        _run_operations_as_they_are()
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             request = PredictorRequest.from_bytes(connection.recv_bytes())
@@ -73,19 +71,6 @@ def serve(descriptor: int, folder: str) -> None:
                 sentence = f"The network cannot be used: {_first_line(error)}."
                 answer = REFUSED + sentence.encode(errors="replace")
             connection.send_bytes(answer)
-
-
-def _run_operations_as_they_are() -> None:
-    """Keep TensorFlow from wrapping each eager operation in a function.
-
-    It would search all kernels for a oneDNN version of each, which doubles the time until a network
-    is loaded. `tf.config` and the environment have no setting for it.
-    """
-    from tensorflow.python import pywrap_tfe
-    from tensorflow.python.eager.context import context
-
-    context().ensure_initialized()
-    pywrap_tfe.TFE_ContextSetRunEagerOpAsFunction(context()._handle, False)
 
 
 class Networks:

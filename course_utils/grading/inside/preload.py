@@ -38,8 +38,24 @@ def import_everything() -> None:
 
 def _prepare_tensorflow() -> None:
     """Do once what TensorFlow otherwise does in every program before its first operation."""
+    from tensorflow.python import pywrap_tfe
+    from tensorflow.python.eager import context
     from tensorflow.python.framework.kernels import get_registered_kernels_for_op
 
+    class Context(context.Context):
+        """TensorFlow's state, with a setting that `tf.config` and the environment do not have.
+
+        By default, TensorFlow wraps each eager operation in a function, and searches all kernels
+        for a oneDNN version of it. That doubles the time until a network is loaded.
+        """
+
+        def ensure_initialized(self) -> None:
+            is_new = self._context_handle is None
+            super().ensure_initialized()
+            if is_new:
+                pywrap_tfe.TFE_ContextSetRunEagerOpAsFunction(self._handle, False)
+
+    context._set_context(Context())
     # TensorFlow sorts all of its kernels when the first one is looked up.
     get_registered_kernels_for_op("NoOp")
 

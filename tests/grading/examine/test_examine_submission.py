@@ -138,6 +138,17 @@ def test_a_virtual_environment_that_is_the_course_folder_is_refused(tmp_path, mo
         examine(Job([new_code_cell("1")], [], {}, 60, 60, False))
 
 
+@pytest.mark.sandbox
+def test_no_operation_is_made_a_function_first():
+    """It would take each of a submission's programs a tenth of a second to load a network."""
+    wrong = "import tensorflow as tf\ntf.matmul(tf.ones((2, 3)), tf.ones((2, 3)))"
+    (cell,) = examine(Job([new_code_cell(wrong)], [], {}, 60, 60, False)).cells
+    (error,) = (output for output in cell.outputs if output.output_type == "error")
+    assert "incompatible" in error.evalue
+    # TensorFlow's name for such a function.
+    assert "__wrapped__" not in error.evalue
+
+
 def network_files(question: str, path: Path) -> dict[str, bytes]:
     """Return a network, with the record of a right one, as the files of a question."""
     record = (SOLUTIONS / "a2-cnn" / "a2-q3.json").read_text().replace("a2-q3", question)
