@@ -6,6 +6,7 @@ import ast
 import contextlib
 import functools
 import re
+import threading
 from collections.abc import Iterable
 
 from nbformat import NotebookNode
@@ -86,10 +87,23 @@ def is_python(source: str) -> bool:
     return bool(nodes(source))  # at least the module itself
 
 
+_parsing = threading.Lock()
+
+
 # The cells of an assignment are the same for each submission.
 @functools.lru_cache(maxsize=256)
 def nodes(source: str) -> tuple[ast.AST, ...]:
     """Return all parts of a lecturer's cell; none if it is not valid Python."""
-    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-        return tuple(ast.walk(ast.parse(source)))
-    return ()
+    return tuple(ast.walk(tree)) if (tree := parse(source)) else ()
+
+
+def parse(source: str) -> ast.Module | None:
+    """Return the syntax tree of a cell; None if it is not valid Python.
+
+    One thread parses at a time, because Python before 3.11.8 and 3.12.2 counts the depth of trees
+    for all threads together, and raises a `SystemError` if it is wrong:
+    https://github.com/python/cpython/issues/106905.
+    """
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError), _parsing:
+        return ast.parse(source)
+    return None

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from nbformat import NotebookNode
 
-from course_utils.grading.assignment.cells import SECRETS, nodes
+from course_utils.grading.assignment.cells import SECRETS, nodes, parse
 
 
 def hidden_names(tests: Iterable[NotebookNode]) -> set[str]:
@@ -91,13 +91,12 @@ def _globals_of_functions(table: symtable.SymbolTable | None) -> set[str]:
 def names_assigned(source: str) -> list[str]:
     """Return the names that a test assigns or defines; none if it is not valid Python."""
     names = []
-    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-        for statement in ast.parse(source).body:
-            for node in ast.walk(statement):
-                if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                    names.append(node.name)
-                elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                    names.append(node.id)
+    for statement in _statements([source]):
+        for node in ast.walk(statement):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.append(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.append(node.id)
     return names
 
 
@@ -108,13 +107,12 @@ def names_in(source: str) -> set[str]:
 
 def texts_in(sources: Iterable[str]) -> set[str]:
     """Return the texts that cells contain as literals, such as the names of questions."""
-    texts = set()
-    for source in sources:
-        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-            for node in ast.walk(ast.parse(source)):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    texts.add(node.value)
-    return texts
+    return {
+        node.value
+        for statement in _statements(sources)
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
 
 
 # Runs code of the lecturer's if that is possible. What it would define is else asked for.
@@ -161,8 +159,4 @@ def module(name: str, content: bytes) -> str:
 
 def _statements(sources: Iterable[str]) -> list[ast.stmt]:
     """Return the statements of cells, except those that are not valid Python."""
-    found: list[ast.stmt] = []
-    for source in sources:
-        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-            found += ast.parse(source).body
-    return found
+    return [statement for tree in map(parse, sources) if tree for statement in tree.body]
