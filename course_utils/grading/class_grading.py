@@ -18,6 +18,7 @@ from typing import Any
 import dask
 import psutil
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
+from distributed.gc import disable_gc_diagnosis
 
 from course_utils import env
 from course_utils.dask_client import connected
@@ -387,6 +388,9 @@ def _workers(scheduler: str | None, jobs: int) -> Iterator[Client]:
         logging.getLogger("distributed").setLevel(logging.ERROR)
         pages = {"dashboard_address": LOOPBACK, "worker_dashboard_address": LOOPBACK}
         with Client(processes=False, n_workers=1, threads_per_worker=jobs, **pages) as client:
+            # It would call Python code whenever garbage is searched for, also while Python builds a
+            # syntax tree, and only one thread may do that at a time: see `cells.parse`.
+            disable_gc_diagnosis(force=True)
             try:
                 yield client
             except BaseException:

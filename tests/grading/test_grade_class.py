@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -215,6 +216,19 @@ def test_what_was_ended_from_outside_is_examined_again_alone(course, monkeypatch
     assert states(grade_class(course, NAME, progress=heard)) == dict.fromkeys(STUDENTS, GRADED)
     assert points(course) == EXPECTED
     assert sorted(heard.ended) == list(STUDENTS)
+
+
+class LooksAtTheCollector(Heard):
+    def end(self, *about, **more):
+        super().end(*about, **more)
+        self.callbacks = [*gc.callbacks]
+
+
+def test_searching_for_garbage_runs_nothing_in_other_threads(course):
+    """Dask would look at each search, and other threads could then disturb one that parses."""
+    before, looks = [*gc.callbacks], LooksAtTheCollector()
+    assert states(grade_class(course, NAME, progress=looks)) == dict.fromkeys(STUDENTS, GRADED)
+    assert looks.callbacks == before
 
 
 SLOW_START = """

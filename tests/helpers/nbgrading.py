@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ import nbformat
 import numpy as np
 import pytest
 from nbformat import NotebookNode
+from nbgrader.apps import NbGraderAPI
+from nbgrader.coursedir import CourseDirectory
 
 from course_utils import env
 from course_utils.errors import SandboxError
@@ -30,6 +33,7 @@ from course_utils.grading.assignment.course import (
     assignments,
     nbgrader,
     read_released,
+    read_settings,
     released_path,
     source_path,
     submissions_by_student,
@@ -146,7 +150,25 @@ def add_assignment(course: Path, name: str, cells: list[NotebookNode], settings:
     nbformat.write(notebook, folder / f"{name}.ipynb")
     config = course / "nbgrader_config.py"
     config.write_text(config.read_text() + settings)
-    nbgrader(course, "generate_assignment", name)
+    release(course, name)
+
+
+def release(course: Path, assignment: str) -> None:
+    """Make the version for students as ``nbgrader generate_assignment`` does, without a process."""
+    config = read_settings(course)
+    made = NbGraderAPI(CourseDirectory(config=config), config=config).generate_assignment(
+        assignment
+    )
+    assert made["success"], made
+
+
+@functools.cache
+def _new_gradebook() -> bytes:
+    """Return the file of a gradebook in which nothing is; nbgrader takes seconds to make one."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(ASSIGNMENTS / "nbgrader_config.py", folder)
+        nbgrader(Path(folder), "db", "assignment", "list")
+        return (Path(folder) / "gradebook.db").read_bytes()
 
 
 def make_course(folder: Path, *assignments: str) -> Path:
@@ -154,9 +176,10 @@ def make_course(folder: Path, *assignments: str) -> Path:
     (folder / "source").mkdir(parents=True)
     shutil.copy(ASSIGNMENTS / "nbgrader_config.py", folder)
     shutil.copy(ASSIGNMENTS / "source" / "header.ipynb", folder / "source")
+    (folder / "gradebook.db").write_bytes(_new_gradebook())
     for assignment in assignments:
         shutil.copytree(ASSIGNMENTS / "source" / assignment, folder / "source" / assignment)
-        nbgrader(folder, "generate_assignment", assignment)
+        release(folder, assignment)
     return folder
 
 
