@@ -228,8 +228,7 @@ def without(function: Any, *names: str) -> Any:
 def plain(value: Any) -> Any:
     """Return an answer as plain Python values, or as the name of its type if it is anything else.
 
-    None of the answer's own code runs: an object that claims to equal everything becomes a text,
-    which equals nothing.
+    None of the answer's own code runs: an object that claims to equal everything becomes a text.
 
     Examples
     --------
@@ -254,16 +253,14 @@ def plain(value: Any) -> Any:
 
 
 class _Other(str):
-    """The name of the type of an answer that cannot be compared; it equals nothing."""
+    """The name of the type of an answer that cannot be compared."""
 
     __slots__ = ()
-    __hash__ = str.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return False
 
 
 def _matches(got: Any, expected: Any, tolerance: float) -> bool:
+    if isinstance(got, _Other) or isinstance(expected, _Other):
+        return False
     if isinstance(expected, list):
         return (
             isinstance(got, list)
