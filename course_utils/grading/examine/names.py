@@ -106,11 +106,11 @@ def names_in(source: str) -> set[str]:
 
 
 def texts_in(sources: Iterable[str]) -> set[str]:
-    """Return the texts that cells contain as literals, such as the names of questions."""
+    """Return the texts that a lecturer's cells contain as literals, such as names of questions."""
     return {
         node.value
-        for statement in _statements(sources)
-        for node in ast.walk(statement)
+        for source in sources
+        for node in nodes(source)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
 

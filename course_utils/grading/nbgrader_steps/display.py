@@ -148,13 +148,13 @@ class _Renderer:
     """One renderer in its own sandbox."""
 
     def __init__(self, with_my_rights: bool) -> None:
-        self._server = fork_server.shared(PRELOAD)
+        server = fork_server.shared(PRELOAD)
         self._sandbox: Sandbox | NoSandbox = open_sandbox(with_my_rights, limits=SHOW_LIMITS)
         self._took_too_long = False
         near, far = socket.socketpair()
         with far:
             self._connection = Connection(near.detach())
-            self._pid = self._server.start(RENDERER, self._sandbox.ticket(), {}, [], [far.fileno()])
+            self._pid = server.start(RENDERER, self._sandbox.ticket(), {}, [], [far.fileno()])
         # Nothing else would end a renderer that waits, because it takes no time of a processor.
         self._timer = threading.Timer(SHOW_WAIT_SECONDS, self._end)
         self._timer.daemon = True
