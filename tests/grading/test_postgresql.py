@@ -27,6 +27,7 @@ from nbgrading import (
 )
 from small_notebooks import wait_for
 
+from course_utils import env
 from course_utils.grading.assignment.course import nbgrader
 
 # Debian keeps the server's programs out of PATH, in a folder for each version.
@@ -76,10 +77,12 @@ def socket_folder() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory, socket_folder) -> Iterator[Path]:
     """A course whose gradebook is in PostgreSQL: released, handed in, graded."""
+    course = make_course(tmp_path_factory.mktemp("course") / "course")
+    (course / "gradebook.db").unlink()
     with pytest.MonkeyPatch.context() as settings:
         url = f"postgresql+psycopg://{ROLE}@/{DATABASE}?host={socket_folder}"
-        settings.setenv("COURSE_GRADEBOOK", url)
-        course = make_course(tmp_path_factory.mktemp("course") / "course")
+        settings.setenv(env.GRADEBOOK.name, url)
+        nbgrader(course, "db", "assignment", "list")  # makes the tables
         add_assignment(course, NAME, question())
         hand_in(course, RIGHT, NAME, solved(course, NAME))
         hand_in(course, UNTOUCHED, NAME)
