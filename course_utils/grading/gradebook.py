@@ -24,7 +24,7 @@ from sqlalchemy import Engine, Transaction, create_engine, event
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import Session, SessionTransaction
 from traitlets import Instance, List
-from traitlets.config import LazyConfigValue
+from traitlets.config import Config, LazyConfigValue
 
 from course_utils.errors import AssignmentError
 from course_utils.fingerprint import digest_of_json
@@ -168,6 +168,11 @@ def reviews(graded: NotebookNode) -> list[tuple[str, str]]:
     ]
 
 
+def nbgrader_api(config: Config) -> NbGraderAPI:
+    """Return nbgrader's commands as functions, for a course with these settings."""
+    return NbGraderAPI(CourseDirectory(config=config), config=config)
+
+
 class _AutogradeReceived(Autograde):
     """Autogrades a submission that has been received before.
 
@@ -212,7 +217,7 @@ class Writer:
         # Classes of the settings' own are in their text only.
         text = (course / CONFIG).read_text(encoding="utf-8")
         self._settings = digest_of_json([text, _described(policies)])
-        self._api = NbGraderAPI(CourseDirectory(config=config), config=config)
+        self._api = nbgrader_api(config)
         # nbgrader takes submissions from the copies of them that are graded.
         self._copies = CourseDirectory(config=config)
         self._copies.submitted_directory = folder_for_copies(self._copies, self)

@@ -404,6 +404,8 @@ class ShowRequest(Message):
         As JSON.
     tests : tuple of int
         Which cells to clean are tests, whose outputs are the grader's own but quote answers.
+    locked : tuple of int
+        Which cells to clean have a text of the lecturer's.
     settings : dict
         The settings of the exporter that renders.
     resources : dict
@@ -413,6 +415,7 @@ class ShowRequest(Message):
     command: Literal["clean", "render"]
     notebook: str
     tests: tuple[int, ...] = ()
+    locked: tuple[int, ...] = ()
     settings: dict[str, Any] = {}
     resources: dict[str, Any] = {}
 

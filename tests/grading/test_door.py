@@ -16,7 +16,15 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_markdown_cell
-from nbgrading import add_assignment, grade, hand_in, make_course, points, solved, value_cells
+from nbgrading import (
+    add_assignment,
+    grade_by_command,
+    hand_in,
+    make_course,
+    points,
+    solved,
+    value_cells,
+)
 from nested_folders import nest
 
 from course_utils.grading.assignment.course import nbgrader
@@ -210,8 +218,8 @@ def graded(request, tmp_path_factory):
             assert {outcome.state for outcome in grade_class(course, NAME)} == {UNCHANGED}
             again = results(course, NAME)
         else:
-            first = grade(course, NAME)
-            again = grade(course, NAME, again=True)
+            first = grade_by_command(course, NAME)
+            again = grade_by_command(course, NAME, again=True)
         yield course, first, again, time.monotonic() - start
     finally:
         # Python cannot look through the deep folders in it.

@@ -35,7 +35,7 @@ from hostile import (
 from nbgrading import (
     ASSIGNMENTS,
     add_assignment,
-    grade,
+    grade_by_command,
     grade_id,
     hand_in,
     make_course,
@@ -173,7 +173,7 @@ def alone(tmp_path_factory, cifar10):
             make_course(course)
             make_assignment(course)
             hand_in_honest(course)
-            grade(course, NAME)
+            grade_by_command(course, NAME)
             graded.touch()
     return course
 
@@ -207,7 +207,7 @@ def together(request, tmp_path_factory, cifar10):
     started = time.time()
     os.environ["SECRET_OF_THE_LECTURER"] = "visible"
     try:
-        results = grade(course, NAME)
+        results = grade_by_command(course, NAME)
     finally:
         del os.environ["SECRET_OF_THE_LECTURER"]
         listener.close()

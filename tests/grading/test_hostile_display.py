@@ -15,7 +15,15 @@ import nbformat
 import pytest
 from nbconvert.exporters import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
-from nbgrading import add_assignment, grade, hand_in, make_course, points, solved, value_cells
+from nbgrading import (
+    add_assignment,
+    grade_by_command,
+    hand_in,
+    make_course,
+    points,
+    solved,
+    value_cells,
+)
 
 from course_utils.grading.assignment.course import nbgrader
 from course_utils.grading.gradebook import read_graded, results
@@ -55,7 +63,7 @@ def graded(request, handed_in, tmp_path_factory):
     """Return the course after it was graded with one of the two commands."""
     course = shutil.copytree(handed_in, tmp_path_factory.mktemp("graded") / "course")
     if request.param == "nbgrader":
-        grade(course, NAME)
+        grade_by_command(course, NAME)
     else:
         command = [sys.executable, "-m", "course_utils.cli", "grade", NAME]
         subprocess.run(command, cwd=course, check=True)

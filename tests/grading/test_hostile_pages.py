@@ -24,7 +24,7 @@ from nbformat.v4 import new_markdown_cell, new_raw_cell
 from nbgrading import (
     ASSIGNMENTS,
     add_assignment,
-    grade,
+    grade_by_command,
     hand_in,
     make_course,
     new_cell,
@@ -153,7 +153,7 @@ def course(tmp_path_factory, cifar10):
     copy_files(NETWORKS, folder)
     record = folder / f"{NETWORK}.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"design": script}))
-    grade(course, NAME)
+    grade_by_command(course, NAME)
     return course
 
 

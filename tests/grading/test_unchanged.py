@@ -14,15 +14,13 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from nbgrader.api import Gradebook
-from nbgrader.apps import NbGraderAPI
-from nbgrader.coursedir import CourseDirectory
 from nbgrading import add_assignment, hand_in, make_course, solved, value_cells
 
 from course_utils.grading.assignment.course import course_directory, read_settings, source_path
 from course_utils.grading.class_grading import GRADED, RENEWED, UNCHANGED, grade_class
 from course_utils.grading.database import differences_from_release, open_gradebook
 from course_utils.grading.examine import store
-from course_utils.grading.gradebook import graded_paths, results
+from course_utils.grading.gradebook import graded_paths, nbgrader_api, results
 
 pytestmark = pytest.mark.sandbox
 
@@ -165,8 +163,7 @@ def test_what_the_lecturer_enters_reaches_the_feedback(course):
 def test_formgrader_releases_the_course_when_a_submission_is_graded(graded_once, tmp_path):
     """It goes on running, so nothing may depend on when Python removes what is not used."""
     course = shutil.copytree(graded_once, tmp_path / "course")
-    config = read_settings(course)
-    formgrader = NbGraderAPI(CourseDirectory(config=config), config=config)
+    formgrader = nbgrader_api(read_settings(course))
     gc.disable()
     try:
         said = formgrader.autograde(NAME, "ada")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
+from nbgrader import utils
 
 from course_utils.grading import grade
+from course_utils.grading.assignment.cells import is_test
+from course_utils.grading.inside.cleaning import clean_cell
 
 
 def graded_cell(source="", *, points=4.0, grade_id="q", outputs=(), answer=False, course=None):
@@ -23,3 +29,8 @@ def result(fraction):
 def answer_cell(source, grade_id="a", **metadata):
     about = {"grade_id": grade_id, "grade": False, "solution": True, "locked": False}
     return new_code_cell(source, metadata={"nbgrader": about} | metadata)
+
+
+def clean_cells(cells: Iterable[NotebookNode]) -> list[NotebookNode]:
+    """Clean cells as the renderer does, in this process."""
+    return [clean_cell(cell, is_test(cell), utils.is_locked(cell)) for cell in cells]

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +23,7 @@ import nbformat
 import numpy as np
 import pytest
 from nbformat import NotebookNode
-from nbgrader.apps import NbGraderAPI
-from nbgrader.coursedir import CourseDirectory
+from sqlalchemy.exc import SAWarning
 
 from course_utils import env
 from course_utils.errors import SandboxError
@@ -38,7 +38,13 @@ from course_utils.grading.assignment.course import (
     source_path,
     submissions_by_student,
 )
-from course_utils.grading.gradebook import Result, open_gradebook, read_graded, results
+from course_utils.grading.gradebook import (
+    Result,
+    nbgrader_api,
+    open_gradebook,
+    read_graded,
+    results,
+)
 from course_utils.grading.sandbox.bubblewrap import Sandbox
 from course_utils.paths import CHECKOUT
 
@@ -100,12 +106,25 @@ class Wrong:
 def grade(
     course: Path, assignment: str, *, student: str | None = None, again: bool = False
 ) -> list[Result]:
-    """Grade what was handed in, and write the feedback, with nbgrader's own commands."""
+    """Grade what was handed in, and write the feedback, with nbgrader as formgrader calls it."""
     for folder in submissions_by_student(course, assignment, student).values():
         complete(folder)
-    options = [f"--student={student}"] if student else []
-    nbgrader(course, "autograde", assignment, *options, *(["--force"] if again else []))
-    nbgrader(course, "generate_feedback", assignment, "--force", *options)
+    api = nbgrader_api(read_settings(course))
+    with warnings.catch_warnings(action="ignore", category=SAWarning):  # nbgrader's own
+        for done in (
+            api.autograde(assignment, student or "*", force=again),
+            api.generate_feedback(assignment, student),
+        ):
+            assert done["success"], done
+    return results(course, assignment)
+
+
+def grade_by_command(course: Path, assignment: str, *, again: bool = False) -> list[Result]:
+    """Do as `grade` with nbgrader's commands: a submission could end their processes only."""
+    for folder in submissions_by_student(course, assignment).values():
+        complete(folder)
+    nbgrader(course, "autograde", assignment, *(["--force"] if again else []))
+    nbgrader(course, "generate_feedback", assignment, "--force")
     return results(course, assignment)
 
 
@@ -155,10 +174,7 @@ def add_assignment(course: Path, name: str, cells: list[NotebookNode], settings:
 
 def release(course: Path, assignment: str) -> None:
     """Make the version for students as ``nbgrader generate_assignment`` does, without a process."""
-    config = read_settings(course)
-    made = NbGraderAPI(CourseDirectory(config=config), config=config).generate_assignment(
-        assignment
-    )
+    made = nbgrader_api(read_settings(course)).generate_assignment(assignment)
     assert made["success"], made
 
 

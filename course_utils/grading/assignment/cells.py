@@ -90,15 +90,15 @@ def is_python(source: str) -> bool:
 _parsing = threading.Lock()
 
 
-# The cells of an assignment are the same for each submission.
-@functools.lru_cache(maxsize=256)
 def nodes(source: str) -> tuple[ast.AST, ...]:
     """Return all parts of a lecturer's cell; none if it is not valid Python."""
     return tuple(ast.walk(tree)) if (tree := parse(source)) else ()
 
 
+# The cells of an assignment are the same for each submission.
+@functools.lru_cache(maxsize=256)
 def parse(source: str) -> ast.Module | None:
-    """Return the syntax tree of a cell; None if it is not valid Python.
+    """Return the syntax tree of a lecturer's cell; None if it is not valid Python.
 
     One thread parses at a time, because Python before 3.11.8 and 3.12.2 counts the depth of trees
     for all threads together, and raises a `SystemError` if it is wrong:

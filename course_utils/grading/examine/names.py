@@ -91,12 +91,11 @@ def _globals_of_functions(table: symtable.SymbolTable | None) -> set[str]:
 def names_assigned(source: str) -> list[str]:
     """Return the names that a test assigns or defines; none if it is not valid Python."""
     names = []
-    for statement in _statements([source]):
-        for node in ast.walk(statement):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                names.append(node.name)
-            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                names.append(node.id)
+    for node in nodes(source):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.append(node.id)
     return names
 
 
@@ -115,12 +114,13 @@ def texts_in(sources: Iterable[str]) -> set[str]:
     }
 
 
-# Runs code of the lecturer's if that is possible. What it would define is else asked for.
+# Code of the lecturer's that the examiner runs without failing. If it does fail there, the examiner
+# asks the student's notebook for the names that it would have defined.
 IF_POSSIBLE = """
 with __import__("contextlib").suppress(Exception):
     exec({text!r})
 """
-# Makes a module of a text, wherever its file is.
+# Code that makes a module of a text, wherever its file is.
 MODULE = """
 import sys, types
 if {name!r} not in sys.modules:

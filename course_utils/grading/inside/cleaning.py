@@ -7,7 +7,6 @@ from typing import Any
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
-from nbgrader import utils
 
 from course_utils.grading.inside.formulas import is_ordinary
 from course_utils.grading.inside.harmless import (
@@ -22,7 +21,7 @@ from course_utils.submission.contract import GRADE_MIME, LECTURER
 MAX_PIXELS = 10_000
 
 
-def clean_cell(cell: NotebookNode, of_test: bool) -> NotebookNode:
+def clean_cell(cell: NotebookNode, of_test: bool, is_locked: bool) -> NotebookNode:
     """Return a copy of a graded cell that has only what is known to be harmless.
 
     The cell and its outputs are made anew from the fields that are displayed, so a field that
@@ -31,9 +30,11 @@ def clean_cell(cell: NotebookNode, of_test: bool) -> NotebookNode:
     Parameters
     ----------
     cell : NotebookNode
-        Its nbgrader metadata are the lecturer's, and so is its text if it is locked.
+        Its nbgrader metadata are the lecturer's.
     of_test : bool
         Whether it is a test, whose outputs are the grader's own but quote answers.
+    is_locked : bool
+        Whether its text is the lecturer's.
     """
     # Notebooks of older formats have no ids of cells.
     kept = {name: cell[name] for name in ("id", "cell_type", "source") if name in cell}
@@ -43,8 +44,8 @@ def clean_cell(cell: NotebookNode, of_test: bool) -> NotebookNode:
         kept["outputs"] = [made for output in cell.outputs if (made := _output(output, of_test))]
     elif cell.cell_type == "raw":
         kept["source"] = harmless_html(cell.source)
-    elif utils.is_locked(cell):
-        # The text is the lecturer's, and can have a rubric that the feedback leaves out.
+    elif is_locked:
+        # It can have a rubric that the feedback leaves out.
         kept["attachments"] = harmless_attachments(cell.get("attachments", {}))
     else:
         kept["source"] = harmless_markdown(cell.source, cell.get("attachments", {}))

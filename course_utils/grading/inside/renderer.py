@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 import json
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import nbformat
-import nbgrader
 from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
 from nbconvert.exporters import HTMLExporter
@@ -21,8 +21,10 @@ from course_utils.grading.inside.cleaning import clean_cell
 from course_utils.grading.sandbox.limits import MAX_PAGE_BYTES
 from course_utils.submission.messages import ShowReply, ShowRequest
 
-# Folder of formgrader in nbgrader, with the template of the feedback page and its styles.
-FORMGRADER = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader"
+# Folder of formgrader in nbgrader, with the template of the feedback page and its styles. To import
+# nbgrader takes half a second, with its database and its server, and nothing else of it is used.
+(NBGRADER,) = find_spec("nbgrader").submodule_search_locations
+FORMGRADER = Path(NBGRADER) / "server_extensions" / "formgrader"
 BOOTSTRAP = FORMGRADER / "static" / "node_modules" / "bootstrap" / "dist" / "css"
 FEEDBACK = {"template_name": "feedback", "extra_template_basedirs": [str(FORMGRADER / "templates")],
             "extra_template_paths": [str(BOOTSTRAP)]}  # fmt: skip
@@ -86,8 +88,12 @@ def serve(descriptor: int) -> None:
 def _answer(request: ShowRequest) -> str:
     notebook = nbformat.from_dict(json.loads(request.notebook))
     if request.command == "clean":
-        cells = enumerate(notebook.cells)
-        return json.dumps([clean_cell(cell, n in request.tests) for n, cell in cells])
+        return json.dumps(
+            [
+                clean_cell(cell, n in request.tests, n in request.locked)
+                for n, cell in enumerate(notebook.cells)
+            ]
+        )
     exporter = PageExporter(config=Config(request.settings))
     page, _ = exporter.from_notebook_node(notebook, request.resources)
     return page
@@ -100,7 +106,7 @@ def import_everything() -> None:
     cells = [new_markdown_cell("<b>1</b> $1$\n```python\n1\n```"),
              new_code_cell("1", outputs=[shown, printed])]  # fmt: skip
     for cell in cells:
-        clean_cell(cell, of_test=False)
+        clean_cell(cell, of_test=False, is_locked=False)
     language = {"name": "python", "pygments_lexer": "ipython3"}
     notebook = new_notebook(cells=cells, metadata={"language_info": language})
     about = {"nbgrader": {"score": 0, "max_score": 0, "late_penalty": 0}, "inlining": {}}

@@ -80,8 +80,13 @@ class Display:
     def clean(self, cells: list[NotebookNode]) -> list[NotebookNode] | None:
         """Return cleaned copies of cells; None without an answer."""
         with self._not_too_deep():
-            tests = tuple(index for index, cell in enumerate(cells) if is_test(cell))
-            content = self._ask(ShowRequest(command="clean", notebook=_as_json(cells), tests=tests))
+            tests, locked = (
+                tuple(index for index, cell in enumerate(cells) if is_so(cell))
+                for is_so in (is_test, utils.is_locked)
+            )
+            content = self._ask(
+                ShowRequest(command="clean", notebook=_as_json(cells), tests=tests, locked=locked)
+            )
             if content is not None:
                 return [
                     nbformat.from_dict(made | {"metadata": _kept(cell)})

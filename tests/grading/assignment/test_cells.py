@@ -28,8 +28,9 @@ def threads_change_while_python_builds_trees():
 
 
 def test_cells_are_parsed_in_many_threads(threads_change_while_python_builds_trees):
+    sources = [f"{SOURCE}\n# {number}" for number in range(20)]  # a tree is kept for each source
     with ThreadPoolExecutor(4) as pool:
-        trees = list(pool.map(parse, [SOURCE] * 20))
+        trees = list(pool.map(parse, sources))
     assert {ast.dump(tree) for tree in trees} == {ast.dump(ast.parse(SOURCE))}
 
 

@@ -8,14 +8,13 @@ import re
 
 import nbformat
 import pytest
-from graded_cells import answer_cell, graded_cell, result
+from graded_cells import answer_cell, clean_cells, graded_cell, result
 from hostile_texts import ENCODED, FORMULAS, MARKDOWN, TAGS
 from nbconvert.filters import strip_files_prefix
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
-from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.inside.cleaning import clean_cell
 from course_utils.grading.inside.formulas import is_ordinary
 from course_utils.grading.inside.harmless import TOO_WIDE, harmless_html, harmless_markdown
@@ -29,7 +28,7 @@ EVERYTHING = [*FORMULAS, *ENCODED, *TAGS, *MARKDOWN]
 
 
 def cleaned(*cells: NotebookNode) -> list[NotebookNode]:
-    kept = [clean_cell(cell, is_test(cell)) for cell in cells]
+    kept = clean_cells(cells)
     nbformat.validate(new_notebook(cells=kept))
     return kept
 
@@ -152,7 +151,7 @@ def test_a_cell_of_an_older_format_has_no_id():
     cell = new_code_cell("1")
     cell.execution_count = True
     del cell["id"]
-    kept = clean_cell(cell, of_test=False)
+    kept = clean_cell(cell, of_test=False, is_locked=False)
     nbformat.validate(NotebookNode(new_notebook(), cells=[kept], nbformat_minor=4))
     assert kept.execution_count is None
 

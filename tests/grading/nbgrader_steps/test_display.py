@@ -10,14 +10,12 @@ import time
 from dataclasses import replace
 
 import pytest
-from graded_cells import answer_cell, graded_cell, result
+from graded_cells import answer_cell, clean_cells, graded_cell, result
 from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output, new_raw_cell
 from traitlets.config import Config
 
-from course_utils.grading.assignment.cells import is_test
-from course_utils.grading.inside.cleaning import clean_cell
 from course_utils.grading.inside.renderer import FEEDBACK
 from course_utils.grading.nbgrader_steps import display
 from course_utils.grading.nbgrader_steps.display import CANNOT_BE_SHOWN, FOR_STUDENT, make_harmless
@@ -70,7 +68,7 @@ def page(shown: NotebookNode) -> str:
 def test_an_honest_notebook_is_cleaned_as_in_this_process():
     here = notebook(*honest())
     there = copy.deepcopy(here)
-    here.cells = [clean_cell(cell, is_test(cell)) for cell in here.cells]
+    here.cells = clean_cells(here.cells)
     make_harmless(there, with_my_rights=False)
     assert there == here
     assert "<b>1</b>" in str(there)
