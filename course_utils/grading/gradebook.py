@@ -39,6 +39,7 @@ from course_utils.grading.assignment.course import (
     reason,
 )
 from course_utils.grading.database import advice_on, open_gradebook, said_in_a_sentence
+from course_utils.grading.examine.job import digest_of_cells
 from course_utils.grading.nbgrader_steps import display, points
 from course_utils.grading.nbgrader_steps.copies import traces_file
 from course_utils.grading.nbgrader_steps.intake import Submission, folder_for_copies
@@ -387,7 +388,7 @@ def _digest(submission: Submission) -> str:
     """Return the digest of a notebook, and of all that its examination depends on."""
     if submission.job:
         return submission.job.digest
-    return digest_of_json([[cell.cell_type, cell.source] for cell in submission.notebook.cells])
+    return digest_of_cells(submission.notebook.cells)
 
 
 def _find(session: Session, assignment: str, student: str) -> SubmittedAssignment | None:

@@ -232,6 +232,16 @@ def _parts(network: keras.Model) -> Iterator[Any]:
         yield part
         if isinstance(part, keras.layers.Wrapper):
             yield from _parts(part.layer) if isinstance(part.layer, keras.Model) else [part.layer]
+        yield from _further_parts(part)
+
+
+def _further_parts(part: Any) -> Iterator[keras.layers.Layer]:
+    """Yield the layers in a recurrent layer, or in one that computes in both directions."""
+    for name in ("forward_layer", "backward_layer", "cell"):
+        inner = getattr(part, name, None)
+        if isinstance(inner, keras.layers.Layer):
+            yield inner
+            yield from getattr(inner, "cells", _further_parts(inner))
 
 
 def _networks(network: keras.Model) -> Iterator[keras.Model]:

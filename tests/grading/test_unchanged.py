@@ -9,10 +9,13 @@ import shutil
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from pathlib import Path
 
+import nbformat
 import pytest
 from filelock import FileLock
+from nbformat.v4 import new_markdown_cell
 from nbgrader.api import Gradebook
 from nbgrading import add_assignment, hand_in, make_course, solved, value_cells
 
@@ -172,6 +175,35 @@ def test_formgrader_releases_the_course_when_a_submission_is_graded(graded_once,
     finally:
         gc.enable()
     assert scores(course) == {"ada": 4.5, "zoe": 5.0}
+
+
+def test_a_picture_belongs_to_the_student_who_attached_it(graded_once, tmp_path):
+    """Programs give pasted pictures the same name, so the texts of cells are often equal."""
+    course = shutil.copytree(graded_once, tmp_path / "course")
+
+    def attach(student: str, picture: bytes) -> None:
+        path = course / "submitted" / student / NAME / f"{NAME}.ipynb"
+        notebook = solved(course, NAME)
+        shown = {"image.png": {"image/png": b64encode(picture).decode()}}
+        text = "![a plot](attachment:image.png)"
+        notebook.cells.append(new_markdown_cell(text, id="plot", attachments=shown))
+        nbformat.write(notebook, path)
+
+    def pictures(student: str) -> set[bytes]:
+        (path,) = graded_paths(course_directory(course), student, NAME)
+        page = course / "feedback" / student / NAME / f"{NAME}.html"
+        texts = path.read_text("utf-8") + page.read_text("utf-8")
+        return {
+            each for each in (b"first", b"second", b"third") if b64encode(each).decode() in texts
+        }
+
+    attach("ada", b"first")
+    attach("zoe", b"second")
+    assert states(course) == {"ada": GRADED, "zoe": GRADED}
+    assert (pictures("ada"), pictures("zoe")) == ({b"first"}, {b"second"})
+    attach("ada", b"third")
+    assert states(course) == {"ada": GRADED, "zoe": UNCHANGED}
+    assert pictures("ada") == {b"third"}
 
 
 def test_source_and_release_that_differ_are_named(course):

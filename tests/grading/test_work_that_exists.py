@@ -311,6 +311,9 @@ ANSWERS = {
     "colab-drive": answer(
         "from google.colab import drive\ndrive.mount('/content/drive')\nfirst = 1"
     ),
+    "colab-with-spaces": answer(
+        "from google.colab import drive \t ;\nif True:\n  drive.mount('/x') ; \nfirst = 1"
+    ),
     "colab-files": answer(
         "from google.colab import files\nfiles.download('a0-q3.keras');\nfirst = 1"
     ),

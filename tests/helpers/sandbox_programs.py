@@ -7,6 +7,7 @@ GRASP = """
 import ctypes, json, mmap, os, platform, signal, socket
 
 libc = ctypes.CDLL(None, use_errno=True)
+REQUESTS = 206 if platform.machine() == "x86_64" else 0  # io_setup
 had = []
 
 def grasp(what, how):
@@ -49,6 +50,7 @@ grasp("file in memory", lambda: os.memfd_create("x"))
 grasp("shared memory", lambda: libc.shmget(0, 2**20, 0o1600))
 grasp("messages", lambda: libc.msgget(0, 0o1600))
 grasp("a queue of messages", lambda: ctypes.CDLL("librt.so.1").mq_open(b"/x", 0o102, 0o600, None))
+grasp("requests to files", lambda: libc.syscall(REQUESTS, 1, (ctypes.c_void_p * 1)()))
 grasp("a timer that kills", timer)
 grasp("files that only a thread has", thread_with_its_own_files)
 grasp("an internet socket", lambda: socket.socket())
@@ -172,4 +174,15 @@ while True:
             sum(range(10**6))
         os._exit(0)
     os.wait()
+"""
+
+# Processes that all wake at the same moment, and so wait for each other, each for a moment.
+WAKE_TOGETHER = """
+import os, time
+
+for _ in range(150):
+    if os.fork() == 0:
+        break
+while True:
+    time.sleep(0.2 - time.monotonic() % 0.2)
 """

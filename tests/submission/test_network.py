@@ -64,6 +64,18 @@ def test_nested_networks_wrappers_and_operations_are_opened():
     assert [layer.name for layer in structure.of_kind("Dense")] == ["first", "each"]
 
 
+def test_recurrent_layers_are_opened():
+    parts = [
+        layers.RNN([layers.GRUCell(3), layers.LSTMCell(2)], return_sequences=True),
+        layers.Bidirectional(layers.LSTM(3)),
+    ]
+    structure = structure_of(keras.Sequential([keras.Input((4, 3)), *parts]))
+    assert [layer.kind for layer in structure.layers] == [
+        "RNN", "StackedRNNCells", "GRUCell", "LSTMCell",
+        "Bidirectional", "LSTM", "LSTMCell", "LSTM", "LSTMCell",
+    ]  # fmt: skip
+
+
 def test_frozen_layers_are_not_trainable():
     model = small_cnn()
     model.layers[2].trainable = False

@@ -87,10 +87,9 @@ class Job:
     @cached_property
     def content(self) -> dict[str, Any]:
         """Digests of everything that was handed in, and of the settings."""
-        cells = [[cell.cell_type, cell.source, cell.metadata] for cell in self.cells]
         settings = [self.given, self.timeout, self.total_timeout, self.retrain, self.with_my_rights]
         return {
-            "notebook": digest_of_json(cells),
+            "notebook": digest_of_cells(self.cells),
             "settings": digest_of_json(settings),
             "lecturer": digest_of_json(self._deciding),
             "files": {name: digest(content) for name, content in sorted(self.files.items())},
@@ -147,6 +146,15 @@ class Examined:
     cells: list[NotebookNode]
     notes: list[tuple[str, str]]
     provenance: dict[str, Any]
+
+
+def digest_of_cells(cells: list[NotebookNode]) -> str:
+    """Return a digest of all that a result shows of the submitted cells, such as attached pictures.
+
+    Outputs are made anew, and a cell may get another id whenever the notebook is read.
+    """
+    left_out = {"id", "outputs", "execution_count"}
+    return digest_of_json([{k: v for k, v in cell.items() if k not in left_out} for cell in cells])
 
 
 @functools.cache

@@ -109,6 +109,10 @@ NAMES_PART = re.compile(r"(^|_)(?P<kind>initializer|regularizer|constraint)$")
 # imports anything by a name.
 TEXT = re.compile(r"[\w .,:>+*&/()-]{0,200}")
 DTYPES = re.compile(r"(mixed_)?(b?float16|float32|float64)|u?int(8|16|32|64)|bool|string")
+# Settings that hold another layer: of wrappers and of recurrent layers.
+HOLD_LAYERS = _names("backward_layer cell cells layer")
+# Layers that a setting may hold as a nonlinearity: they have no weights.
+NONLINEARITIES = _names("Activation ELU LeakyReLU ReLU Softmax")
 # Settings that are lists of numbers with which a layer computes.
 HOLD_NUMBERS = frozenset(["mean", "variance", "bin_boundaries", "scale", "offset"])
 # Settings that are single numbers with which a layer or an operation computes.
@@ -208,7 +212,7 @@ def _argument(part: Any) -> Any:
             "keras_history": _value(config.get("keras_history")),
         }
     elif kind in ("__numpy__", "__tensor__") and isinstance(config, dict):
-        copied = {"value": _value(config.get("value")), "dtype": _dtype(config.get("dtype"))}
+        copied = {"value": _array(config.get("value")), "dtype": _dtype(config.get("dtype"))}
     elif kind == "__slice__" and isinstance(config, dict):
         copied = {key: _argument(config.get(key)) for key in ("start", "stop", "step")}
     elif kind == "__tuple__" and set(part) <= {"class_name", "items", "config"}:
@@ -256,6 +260,8 @@ def _parameters(kind: type[Any]) -> frozenset[str]:
 
 def _setting(key: str, part: Any, depth: int) -> Any:
     """Copy the value of a setting."""
+    if key in COMPUTE | HOLD_NUMBERS and not isinstance(part, dict):
+        return _array(part)
     if isinstance(part, str):
         if NAMES_ACTIVATION.search(key) and part not in ACTIVATIONS:
             raise _Refused(f"the activation {_shown(part)!r}")
@@ -275,6 +281,9 @@ def _setting(key: str, part: Any, depth: int) -> Any:
         return _policies(part) if kind == "DTypePolicyMap" else _policy(part)
     if depth > MAX_NESTED:
         raise _Refused("layers nested too deeply")
+    is_nonlinearity = NAMES_ACTIVATION.search(key) and kind in NONLINEARITIES
+    if not is_nonlinearity and key not in HOLD_LAYERS:
+        raise _Refused(f"{_named(part)} as {_shown(key)}")
     return _layer(part, depth + 1)
 
 
@@ -332,6 +341,16 @@ def _value(part: Any) -> Any:
     return _plain(part)
 
 
+def _array(part: Any) -> Any:
+    """Copy a number, a truth value or a list of them. NumPy would make numbers of texts, too."""
+    _check_list(part)
+    if part is None or isinstance(part, bool | int | float):
+        return part
+    if isinstance(part, list):
+        return [_array(each) for each in part]
+    raise _Refused(f"{_shown(part)!r} instead of a number")
+
+
 def _plain(part: Any) -> Any:
     if part is None or isinstance(part, bool | int | float):
         return part
@@ -366,9 +385,16 @@ def _constants(part: Any) -> int:
     if not isinstance(part, dict) or part.get("module") in PARTS:  # weights replace initial values
         return 0
     if part.get("class_name") in ("__numpy__", "__tensor__"):
-        return max(1, _numbers(part["config"]["value"], 0))
-    lists = sum(_numbers(part[key], 0) for key in HOLD_NUMBERS & part.keys())
+        return max(1, _values_in(part["config"]["value"]))
+    lists = sum(_values_in(part[key]) for key in HOLD_NUMBERS & part.keys())
     return lists + sum(map(_constants, part.values()))
+
+
+def _values_in(part: Any) -> int:
+    """Count the values of an array, truth values among them, or a number that is none."""
+    if isinstance(part, list):
+        return sum(_values_in(each) if isinstance(each, list) else 1 for each in part)
+    return _is_number(part)
 
 
 def _scalars(part: Any) -> int:

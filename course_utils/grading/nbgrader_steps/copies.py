@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from course_utils.files import write_atomically
 from course_utils.grading.examine.store import FOLDER
@@ -22,9 +23,12 @@ FEW = 20
 
 # Traces of logs: differences of accuracies, in hundredths of a per cent.
 LOG, DIFFERENCE = re.compile(r"([+-]\d{5})+"), re.compile(r"[+-]\d{5}")
-# Differences that are large enough to be compared, how much those of copies differ (three of 5,000
-# images), and how many are needed. Between runs, differences vary by some 50.
-LARGE, CLOSE, FEW_DIFFERENCES = 20, 6, 10
+# Differences that are large enough to be compared, and how much those of copies differ (three of
+# 5,000 images). Between runs, differences vary by some 50.
+LARGE, CLOSE = 20, 6
+# Length of the pieces in which a log is searched for in another one, the fraction of them that is
+# found there in a copy, and how many are needed. So a log with a step more or less is still a copy.
+PIECE, FOUND, FEW_PIECES = 4, 0.5, 7
 
 # Traces of a submission: id of a test -> name of a network or log -> texts.
 Traces = dict[str, dict[str, list[str]]]
@@ -103,21 +107,25 @@ def _in_common(traces: Traces, theirs: Traces) -> list[tuple[str, str]]:
 
 def alike(one: str, other: str) -> bool:
     """Tell whether two traces agree in nearly all that is compared: characters, or differences."""
-    if len(one) != len(other):
-        return False
     if LOG.fullmatch(one) and LOG.fullmatch(other) and _are_close(one, other):
         return True
+    if len(one) != len(other):
+        return False
     a, b = (np.frombuffer(each.encode("ascii"), "uint8") for each in (one, other))
     compared = (a != ord(".")) | (b != ord("."))
     return bool(compared.sum() >= FEW and np.mean((a == b)[compared]) >= ALIKE)
 
 
 def _are_close(one: str, other: str) -> bool:
-    """Tell whether two logs differ by a few images in nearly all steps."""
-    a, b = (np.array(DIFFERENCE.findall(each)).astype(int) for each in (one, other))
-    large = np.maximum(abs(a), abs(b)) >= LARGE
-    close = abs(a - b)[large] <= CLOSE
-    return bool(large.sum() >= FEW_DIFFERENCES and close.mean() >= ALIKE)
+    """Tell whether most of the shorter log is in the other one, but for a few images in a step."""
+    logs = (np.array(DIFFERENCE.findall(each)).astype(int) for each in (one, other))
+    shorter, longer = sorted(logs, key=len)
+    if len(shorter) < PIECE:
+        return False
+    pieces, places = (sliding_window_view(log, PIECE) for log in (shorter, longer))
+    pieces = pieces[(abs(pieces) >= LARGE).sum(axis=1) >= PIECE - 1]
+    is_there = (abs(pieces[:, np.newaxis] - places) <= CLOSE).all(axis=2).any(axis=1)
+    return bool(len(pieces) >= FEW_PIECES and is_there.mean() >= FOUND)
 
 
 def are_copies(one: list[str], other: list[str]) -> bool:

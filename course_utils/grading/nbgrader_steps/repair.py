@@ -19,8 +19,9 @@ from course_utils.grading.nbgrader_steps.recognise import Recognised, recognise
 # Tags that change how a cell is executed. They are removed from students' cells.
 STUDENTS_TAGS_THAT_STEER = {"skip-execution", "raises-exception"}
 
-# Lines that only choose where figures appear, or serve another system, such as Colab. They fail
-# where that is not installed, and the rest of their cell with them.
+# Commands that only choose where figures appear, or serve another system, such as Colab. They fail
+# where that is not installed, and the rest of their cell with them. No two repetitions in a pattern
+# match the same characters, because a line can be a million of them.
 OF_OTHER_SYSTEMS = (
     r"%matplotlib(?![ \t]+inline\b).*|%(?:tensorflow_version|tensorboard|conda)\b.*"
     r"|%load_ext[ \t]+(?:tensorboard|google\.colab)\b.*|(?:matplotlib|mpl)\.use\([^()\n]*\)"
@@ -50,12 +51,12 @@ class RepairCells(NbGraderPreprocessor):
         is_another = _is_another(nb, expected)
         found = Recognised() if is_another else recognise(nb.cells, source, expected)
         names = {place: name for name, place in found.places.items()}
-        lines = _lines_of_other_systems(nb)
+        commands = _commands_of_other_systems(nb)
         extra = []
         for index, cell in enumerate(nb.cells):
             _remove_steering_tags(cell)
             if cell.cell_type == "code":
-                cell.source = lines.sub(r"\1pass  # \2", cell.source)
+                cell.source = _without(commands, cell.source)
             if index in names:
                 original = expected[names[index]]
                 cell.metadata["nbgrader"] = copy.deepcopy(original.metadata.nbgrader)
@@ -126,10 +127,20 @@ def lecturers_notebook(preprocessor: NbGraderPreprocessor, names: dict[str, str]
     return read_lecturers_notebook(folder / f"{names['notebook']}.ipynb")
 
 
-def _lines_of_other_systems(nb: NotebookNode) -> re.Pattern[str]:
+def _commands_of_other_systems(nb: NotebookNode) -> re.Pattern[str]:
     uses_colab = any(cell.cell_type == "code" and COLAB in cell.source for cell in nb.cells)
-    lines = f"{OF_OTHER_SYSTEMS}|{OF_COLAB}" if uses_colab else OF_OTHER_SYSTEMS
-    return re.compile(rf"^([ \t]*)({lines})[ \t]*;?[ \t]*$", re.MULTILINE)
+    return re.compile(f"{OF_OTHER_SYSTEMS}|{OF_COLAB}" if uses_colab else OF_OTHER_SYSTEMS)
+
+
+def _without(commands: re.Pattern[str], source: str) -> str:
+    """Return a cell in which each line that is such a command does nothing."""
+    lines = source.split("\n")
+    for number, line in enumerate(lines):
+        indented = line.rstrip(" \t;")
+        command = indented.lstrip(" \t")
+        if commands.fullmatch(command):
+            lines[number] = f"{indented.removesuffix(command)}pass  # {command}"
+    return "\n".join(lines)
 
 
 def _is_another(nb: NotebookNode, expected: dict[str, NotebookNode]) -> bool:

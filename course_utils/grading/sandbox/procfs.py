@@ -97,13 +97,13 @@ def times(process: Path) -> Times | None:
     return Times(int(numbers[19]), max(user + system, first), of_user + of_system)
 
 
-def waited(process: Path) -> float:
-    """Return the seconds for which the threads of a process were ready, but had no core."""
-    total = 0
+def waited(process: Path) -> dict[str, float]:
+    """Return for how many seconds each thread of a process, by its id, was ready without a core."""
+    found = {}
     for thread in _threads(process):
         with contextlib.suppress(OSError):
-            total += int((thread / "schedstat").read_bytes().split()[1])
-    return total / 1e9
+            found[thread.name] = int((thread / "schedstat").read_bytes().split()[1]) / 1e9
+    return found
 
 
 def descriptors(process: Path, most: int) -> int:

@@ -25,6 +25,8 @@ FORBIDDEN = (
     "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "pidfd_send_signal", "kcmp",
     # Signals of the program's choice, sent by the system: SIGKILL could be one of them.
     "timer_create", "mq_notify",
+    # Requests of which the whole machine can have a limited number only.
+    "io_setup",
     # Large parts of Linux that no notebook needs and that have had many vulnerabilities.
     "add_key", "request_key", "keyctl", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
     "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -74,7 +75,9 @@ class Meter:
 
     Linux adds the time of a process that has ended to that of the process that waits for it, and
     forgets it if nobody does. Programs could so keep each other from the cores, and seem to wait
-    for those of others. Therefore nobody is believed to wait where much time was forgotten.
+    for those of others. Therefore nobody is believed to wait where much time was forgotten. And of
+    the threads that wait at the same time, only the one that waits longest counts: many threads
+    that wake together wait for each other, each for a moment.
 
     Parameters
     ----------
@@ -86,17 +89,22 @@ class Meter:
         self._processes = processes
         self._seen: dict[tuple[str, int], Times] = {}
         self._lost = 0.0
+        # Waiting of each thread until the last look, and what counts of it.
+        self._waits: dict[str, float] = {}
+        self._waited = 0.0
+        self._looking = threading.Lock()
 
     def usage(self) -> Usage:
         """Return the time until now, without what was forgotten."""
         running = _running(self._processes)
         counted = filter(None, map(times, running))
         computed = sum(each.own + each.inherited for each in counted)
-        is_believed = self._lost <= MAX_LOST_SECONDS
-        return Usage(computed, sum(map(waited, running)) if is_believed else 0.0)
+        self._look_who_waits(running)
+        return Usage(computed, self._waited if self._lost <= MAX_LOST_SECONDS else 0.0)
 
     def look(self) -> None:
-        """Look which processes have ended since the last call, and whether their time is kept."""
+        """Look who has waited or ended since the last call, and whether their time is kept."""
+        self._look_who_waits(_running(self._processes))
         running = {process.name: times(process) for process in _running(self._processes)}
         now = {(name, each.started): each for name, each in running.items() if each}
         ended = [each for key, each in self._seen.items() if key not in now]
@@ -107,6 +115,12 @@ class Meter:
         lost = self._lost + sum(each.own + each.inherited for each in ended) - kept
         # Nobody saves up time by processes that start and end between two looks.
         self._seen, self._lost = now, max(lost, 0.0)
+
+    def _look_who_waits(self, running: Iterable[Path]) -> None:
+        with self._looking:
+            now = {thread: each for one in running for thread, each in waited(one).items()}
+            since = [each - self._waits.get(thread, 0.0) for thread, each in now.items()]
+            self._waits, self._waited = now, self._waited + max(since, default=0.0)
 
 
 def _running(processes: Path) -> list[Path]:

@@ -183,6 +183,11 @@ def test_a_part_of_a_layer_is_named_by_the_table(kind, name):
         {"class_name": "__lambda__", "config": {"value": "x"}},
         {"class_name": "__numpy__", "config": {"value": [0.5] * 65, "dtype": "float32"}},
         {"class_name": "__numpy__", "config": {"value": "x", "dtype": "object"}},
+        # NumPy makes numbers of texts, and of truth values.
+        {"class_name": "__numpy__", "config": {"value": ["0.5"], "dtype": "float32"}},
+        {"class_name": "__numpy__", "config": {"value": "0.5", "dtype": "float32"}},
+        {"class_name": "__tensor__", "config": {"value": [[["0.5"]]], "dtype": "float32"}},
+        {"class_name": "__numpy__", "config": {"value": [True] * 65, "dtype": "float32"}},
         NAMES_A_CLASS,
     ],
     ids=str,
@@ -208,6 +213,44 @@ def test_constants_are_no_weights():
         added = added + np.linspace(0, 1, 4)
     with pytest.raises(SubmissionError, match="68 numbers in constants"):
         checked_structure(keras.Model(image, added).to_json(), "x.keras")
+
+
+@pytest.mark.parametrize("text", ["0.5", ["0.5"], [[1, "0.5"]]])
+@pytest.mark.parametrize("key", ["scale", "offset"])
+def test_a_setting_that_computes_is_no_text(key, text):
+    structure = json.loads(keras.Sequential([keras.Input((4,)), layers.Rescaling(2)]).to_json())
+    structure["config"]["layers"][-1]["config"][key] = text
+    with pytest.raises(SubmissionError, match=r"'0\.5' instead of a number"):
+        checked_structure(json.dumps(structure), "x.keras")
+
+
+HIDDEN = [
+    lambda: layers.Dense(2, activation="relu"),
+    lambda: layers.BatchNormalization(),
+    lambda: keras.Sequential([layers.Reshape((2, 2, 1)), layers.Conv2D(4, 1), layers.Flatten()]),
+]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("key", ["activation", "kernel_initializer", "units", "name"])
+def test_no_layer_is_hidden_in_a_setting(key, hidden):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(4)])
+    structure = json.loads(model.to_json())
+    inside = json.loads(json.dumps(keras.saving.serialize_keras_object(hidden())))
+    structure["config"]["layers"][-1]["config"][key] = inside
+    with pytest.raises(SubmissionError, match=f"as {key}"):
+        checked_structure(json.dumps(structure), "x.keras")
+
+
+@pytest.mark.parametrize("name", sorted(structures.NONLINEARITIES))
+def test_a_nonlinearity_can_be_a_layer(name):
+    kind = getattr(layers, name)
+    activation = kind("relu") if name == "Activation" else kind()
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(4, activation=activation)])
+    again = build(checked_structure(model.to_json(), "x.keras"), "x.keras")
+    again.set_weights(model.get_weights())
+    x = np.linspace(-1, 1, 8).reshape(2, 4)
+    assert np.array_equal(again(x), model(x))
 
 
 def in_calls(x):

@@ -95,6 +95,29 @@ def test_a_log_with_every_accuracy_changed_by_an_image_is_the_same_log():
         assert not _are_close(*map(trace, flat))
 
 
+def test_a_log_with_a_step_more_or_less_is_the_same_log():
+    rng, right = np.random.default_rng(1), grade.holds("the log", True)
+
+    def trace(numbers):
+        return grade.traced(right, "a7-log", list(numbers)).traces["a7-log"][0]
+
+    for _ in range(100):
+        learnt = np.tile(0.8 - 0.4 * np.exp(-np.arange(8) / 3), 4)
+        log, another = (np.round(learnt + rng.normal(0, 0.005, 32), 4) for _ in range(2))
+        changed = (
+            log[:-8],  # without the last of four steps
+            log[8:],  # ... or the first
+            np.insert(log, 11, log[11]),  # an epoch more in the second step
+            np.delete(log, [3, 19]),
+            np.concatenate([log[:16], another[:8], log[16:]]),  # a step of somebody else between
+        )
+        for copy in changed:
+            assert alike(trace(log), trace(copy))
+            assert alike(trace(copy), trace(log))
+        assert not alike(trace(log), trace(another[:-8]))
+    assert not alike(trace(log[:3]), trace(log))
+
+
 def test_a_network_that_mirrors_its_pictures_first_is_a_copy(tmp_path):
     def note(student, mistakes, mirrored):
         texts = [mistakes, student[0] * 64, mirrored]

@@ -8,14 +8,14 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from sandbox_programs import FORGETS, IS_COUNTED
+from sandbox_programs import FORGETS, IS_COUNTED, WAKE_TOGETHER
 from small_notebooks import wait_for
 
 from course_utils.grading.sandbox import cgroups, watch
 from course_utils.grading.sandbox.bubblewrap import Sandbox
 from course_utils.grading.sandbox.fork_server import ForkServer
 from course_utils.grading.sandbox.limits import BACKSTOP, MAX_LOST_SECONDS
-from course_utils.grading.sandbox.watch import Clock, Usage
+from course_utils.grading.sandbox.watch import Clock, Meter, Usage
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,28 @@ def test_processes_whose_time_is_forgotten_do_not_wait(running):
     # If hidden time were not noticed, ten times the limit would have to pass.
     wait_for(lambda: clock.left(5) <= 0, seconds=9 * 5)
     assert sandbox.usage().waited == 0
+
+
+@pytest.mark.sandbox
+def test_processes_that_wake_together_do_not_stop_the_clock(running):
+    clock = Clock(running(WAKE_TOGETHER).usage)
+    # If the waiting of all counted, ten times the limit would have to pass.
+    wait_for(lambda: clock.left(5) <= 0, seconds=9 * 5)
+
+
+def test_of_threads_that_wait_at_the_same_time_the_longest_counts(monkeypatch):
+    waits = {"1": {"1": 1.0, "2": 3.0}, "7": {"7": 2.0}}
+    monkeypatch.setattr(watch, "_running", lambda _: [Path(name) for name in waits])
+    monkeypatch.setattr(watch, "waited", lambda process: waits[process.name])
+    monkeypatch.setattr(watch, "times", lambda _: None)
+    meter = Meter(Path("/nowhere"))
+    assert meter.usage().waited == 3
+    waits |= {"1": {"1": 1.5, "2": 3.0}, "7": {"7": 2.25}}
+    meter.look()
+    assert meter.usage().waited == 3.5
+    del waits["1"]  # it has ended, and what it has waited still counts
+    waits["7"] = {"7": 3.25}
+    assert meter.usage().waited == 4.5
 
 
 @pytest.mark.sandbox
