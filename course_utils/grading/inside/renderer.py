@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from importlib.util import find_spec
+from importlib.metadata import distribution
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from course_utils.grading.inside.cleaning import clean_cell
 from course_utils.grading.sandbox.limits import MAX_PAGE_BYTES
 from course_utils.submission.messages import ShowReply, ShowRequest
 
-# Folder of formgrader in nbgrader, with the template of the feedback page and its styles. To import
-# nbgrader takes half a second, with its database and its server, and nothing else of it is used.
-(NBGRADER,) = find_spec("nbgrader").submodule_search_locations
-FORMGRADER = Path(NBGRADER) / "server_extensions" / "formgrader"
+# Folder of formgrader in nbgrader, with the template of the feedback page and its styles. Importing
+# nbgrader would take half a second, for its database and its server.
+FORMGRADER = Path(
+    str(distribution("nbgrader").locate_file("nbgrader/server_extensions/formgrader"))
+)
 BOOTSTRAP = FORMGRADER / "static" / "node_modules" / "bootstrap" / "dist" / "css"
 FEEDBACK = {"template_name": "feedback", "extra_template_basedirs": [str(FORMGRADER / "templates")],
             "extra_template_paths": [str(BOOTSTRAP)]}  # fmt: skip
