@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from types import SimpleNamespace
 
 import nbformat
@@ -18,7 +19,7 @@ def say(capsys):
     """Run some cells of a chapter with given values and return what they print."""
 
     def run(chapter: str, *cells: str, **values: object) -> str:
-        (path,) = (ROOT / "book").glob(f"{chapter}_*.ipynb")
+        (path,) = (ROOT / "book").glob(f"*_{chapter}.ipynb")
         source = {cell.id: cell.source for cell in nbformat.read(path, as_version=4).cells}
         scope = {"np": np, "pd": pd, "math": math, **values}
         for cell in cells:
@@ -40,7 +41,7 @@ def test_the_network_that_keeps_more_after_a_shift_is_named(
     say, convolutional, connected, sentence
 ):
     table = {"convolutional": [0.6, convolutional * 0.6], "fully connected": [0.4, connected * 0.4]}
-    said = say("03", "shift-table", under_shift=pd.DataFrame(table, index=[0, 4]))
+    said = say("convolution", "shift-table", under_shift=pd.DataFrame(table, index=[0, 4]))
     assert sentence in said
 
 
@@ -52,7 +53,7 @@ def test_the_network_with_the_narrower_gap_is_named(say, without, with_dropout):
         index=[off, active, "test"],
     )
     narrower = "without dropout" if without < with_dropout else "with dropout"
-    assert f"The gap is narrower {narrower}." in say("04", "gap", measured=measured)
+    assert f"The gap is narrower {narrower}." in say("dropout", "gap", measured=measured)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_rates_that_narrow_the_gap(say, gaps, sentence):
         "few_recipe": SimpleNamespace(epochs=10),
         "y_val": np.zeros(50),
     }
-    assert sentence in say("04", "few-verdict", **values)
+    assert sentence in say("dropout", "few-verdict", **values)
 
 
 @pytest.mark.parametrize(("last", "word"), [(0.1, "closer"), (0.5, "no closer")])
@@ -85,7 +86,7 @@ def test_the_average_over_masks_is_compared_with_one_mask(say, last, word):
         "by_number": np.full(30, 0.5),
         "test_time": SimpleNamespace(probabilities=np.full((2, 10), 0.1), accuracy=0.5),
     }
-    assert f"masks is {word} to" in say("04", "ensemble-closeness", **values)
+    assert f"masks is {word} to" in say("dropout", "ensemble-closeness", **values)
 
 
 def by_size(training_mode, test_mode):
@@ -106,7 +107,7 @@ def by_size(training_mode, test_mode):
 )
 def test_the_sizes_at_which_test_mode_is_behind(say, test_mode, late):
     values = {"by_size": by_size([0.5, 0.5], test_mode), "x_small": np.zeros(1000)}
-    assert f"by more than this at: {late}." in say("05", "sizes-words", **values)
+    assert f"by more than this at: {late}." in say("batch_normalisation", "sizes-words", **values)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_the_sizes_at_which_test_mode_is_behind(say, test_mode, late):
 )
 def test_the_cause_of_the_widest_gap_between_the_modes(say, test_mode, sentence):
     said = say(
-        "05",
+        "batch_normalisation",
         "renewed",
         by_size=by_size([0.5, 0.5], test_mode),
         sizes=[64, 1024],
@@ -150,7 +151,7 @@ def test_the_averages_that_vary_most_are_named(say, restless):
         return 0.5 + 0.01 * (settled[-1] == restless) * len(settled)
 
     said = say(
-        "05",
+        "batch_normalisation",
         "jumping-accuracy",
         networks={4: Weights()},
         settle=settle,
@@ -182,7 +183,7 @@ def validation(design, change):
 def test_a_verdict_and_the_list_of_changes_follow_one_rule(say, change, apart, better):
     table = validation([0.7, 0.8], change)
     ranges = "ranges do not overlap" if apart else "ranges overlap"
-    said = say("06", "compare", "spread", "pooling-verdict", validation=table)
+    said = say("your_own_design", "compare", "spread", "pooling-verdict", validation=table)
     assert f"  {ranges}\n" in said
     assert f"  The {ranges.replace('ranges', 'ranges of the seeds')}" in said
     assert f"without overlap: {better}\n" in said
@@ -194,7 +195,7 @@ def test_mistakes_between_animals_and_vehicles_are_compared_with_guessing(say, p
     confusion = np.eye(10, dtype=int)
     confusion[pair] = 7
     said = say(
-        "06",
+        "your_own_design",
         "animals",
         evaluation=SimpleNamespace(confusion=confusion),
         data=SimpleNamespace(source=SimpleNamespace(is_stand_in=False)),
@@ -220,7 +221,7 @@ def test_a_step_is_compared_with_the_two_seeds_of_a_network(say, two_blocks, sen
             "gap": [0.1] * 6,
         }
     )
-    words = " ".join(say("07", "live-words", outcome=outcome).split())
+    words = " ".join(say("one_step_at_a_time", "live-words", outcome=outcome).split())
     assert sentence in words.partition("two blocks ->")[0]
 
 
@@ -240,7 +241,9 @@ def test_reruns_beyond_the_noise_are_counted(say, measured, missed, below):
             "difference": measured - reported,
         }
     )
-    words = say("08", "answer-numbers", table=table, records=[1, 2], noise=lambda a, b: 0.014)
+    words = say(
+        "to_ninety_percent", "answer-numbers", table=table, records=[1, 2], noise=lambda a, b: 0.014
+    )
     count = f"Beyond the noise of the test: {missed}, of which {below} are below"
     assert count in words
     assert words.count("beyond the noise of the test") == missed
@@ -259,7 +262,7 @@ def test_strong_changes_are_compared_with_gentle_ones(say, all_six, sentence):
     accuracies["four times as many"] = 0.60
     worth = {name: SimpleNamespace(accuracy=found) for name, found in accuracies.items()}
     words = say(
-        "11",
+        "more_data",
         "worth",
         worth=worth,
         plans=worth,
@@ -267,3 +270,39 @@ def test_strong_changes_are_compared_with_gentle_ones(say, all_six, sentence):
         y_val=np.zeros(5_000),
     )
     assert sentence in words
+
+
+@pytest.mark.parametrize(
+    ("largest", "verdict"), [(3e-7, "is right: the largest"), (0.4, "is wrong: a relative")]
+)
+def test_a_gradient_is_judged_by_its_largest_error(say, largest, verdict):
+    rows = [(1, 0.1, largest), (2, 0.1, 1e-9)]
+    assert f"The gradient {verdict}" in say("how_a_network_learns", "check-verdict", rows=rows)
+
+
+@pytest.mark.parametrize(("learned", "advice"), [(1.0, "go on"), (63 / 64, "look for the mistake")])
+def test_a_batch_is_known_by_heart_or_there_is_a_mistake(say, learned, advice):
+    assert advice in say("how_a_network_learns", "one-batch-verdict", learned=learned)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "same_rate", "ten_times"),
+    [
+        ((0.40, 0.47, 0.48), "gains 8.0%", "makes no difference beyond chance"),
+        ((0.40, 0.30, 0.48), "gains 8.0%", "gains 18.0%"),
+        ((0.50, 0.47, 0.44), "loses 6.0%", "loses 3.0%"),
+    ],
+)
+def test_momentum_is_compared_at_the_same_rate_and_at_ten_times_the_rate(
+    say, accuracies, same_rate, ten_times
+):
+    validation = dict(zip(("slow", "fast", "heavy"), accuracies, strict=True))
+    data = SimpleNamespace(y_val=np.zeros(5_000))
+    said = say("how_a_network_learns", "momentum-verdict", validation=validation, data=data)
+    assert f"the same rate without it, momentum {same_rate}." in said
+    assert f"ten times the rate without it, momentum {ten_times}." in said
+
+
+def test_deep_networks_that_have_learned_nothing_are_named(say):
+    said = say("how_a_network_learns", "ten-layers-verdict", last={"0.01": 2.303, "1": 2.1})
+    assert re.findall("it .*", said) == ["it has learned nothing", "it learns"]
