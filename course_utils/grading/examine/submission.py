@@ -178,8 +178,7 @@ class _Execution(BoundedExecute):
             problem = self._tests.prepare(self._job.given, self.total_timeout)
             if problem:
                 raise AssignmentError(f"The assignment's own cells fail: {problem}")
-            for question in self._questions_with_networks():
-                self._tests.predict(question, handed_in / PREDICTIONS_FOLDER, self.total_timeout)
+            self._predict_in_advance(handed_in / PREDICTIONS_FOLDER)
             self._tests.endings()  # an interruption is reported at once
             self.preprocess(nb, {"metadata": {"path": str(handed_in)}})
             examined = [cell for cell, _ in self._outcomes]
@@ -197,6 +196,19 @@ class _Execution(BoundedExecute):
             cell.metadata[ORDINARY] = self._is_ordinary(cell)
         about_tests = {LIVE: sorted(self._live), FAILED: self._failed}
         return Examined(nb.cells, self.notes, self._job.provenance() | about_tests)
+
+    def _predict_in_advance(self, folder: Path) -> None:
+        """Let the networks that tests ask for predict, while the submission has time for it.
+
+        If the time is up, a test has its network predict when it asks for it.
+        """
+        left = float(self.total_timeout)
+        for question in self._questions_with_networks():
+            if left <= 0:
+                return
+            clock = Clock(self._tests.usage)
+            self._tests.predict(question, folder, left)
+            left -= clock.seconds()
 
     def _questions_with_networks(self) -> list[str]:
         """Return the questions whose tests ask for a network that was handed in."""

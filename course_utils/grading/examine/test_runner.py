@@ -270,7 +270,7 @@ class TestRunner:
         """
         while not self._connection.poll(UNCLOCKED_SECONDS):
             before = {name: each.sandbox.usage() for name, each in self._predictors.items()}
-            clock = Clock(self._usage)
+            clock = Clock(self.usage)
             while (left := clock.left(seconds)) > 0:
                 if self._connection.poll(max(left, WATCH_SECONDS)):
                     return True
@@ -286,7 +286,7 @@ class TestRunner:
                 return False
         return True
 
-    def _usage(self) -> Usage:
+    def usage(self) -> Usage:
         """Return what examiner and predictors have had of the processor."""
         programs = [self._examiner, *self._predictors.values()]
         computed, waited = zip(*(program.sandbox.usage() for program in programs))

@@ -192,6 +192,21 @@ def test_a_network_that_takes_too_much_leaves_the_others_alone(
 
 
 @pytest.mark.sandbox
+def test_slow_networks_have_one_time_together(tmp_path, cifar10):
+    """Any text in a test can be the name of a network, so a submission can have many of them."""
+    slow_network(tmp_path / "slow.keras")
+    files = network_files("a2-q3", SOLUTIONS / "a2-cnn" / "a2-q3.keras")
+    for name in ("a1-q2", "b", "c"):
+        files |= network_files(name, tmp_path / "slow.keras")
+    given = ["from course_utils import load_cifar10\n\ndata = load_cifar10()"]
+    test = new_cell("first-test", f"{MEASURE}\nothers = 'b', 'c'", points=1)
+    examined = examine(Job([test], given, files, 60, 20, False))
+    assert examined.cells[0].outputs[0].text.splitlines()[-1] == "True"
+    (note,) = {note for _, note in examined.notes}
+    assert note.startswith("The program that loads a1-q2.keras was stopped")
+
+
+@pytest.mark.sandbox
 def test_the_examiner_computes_with_no_network(cifar10):
     files = network_files("a2-q3", SOLUTIONS / "a2-cnn" / "a2-q3.keras")
     test = """
