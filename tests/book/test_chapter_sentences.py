@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from types import SimpleNamespace
 
 import nbformat
@@ -273,11 +272,16 @@ def test_strong_changes_are_compared_with_gentle_ones(say, all_six, sentence):
 
 
 @pytest.mark.parametrize(
-    ("largest", "verdict"), [(3e-7, "is right: the largest"), (0.4, "is wrong: a relative")]
+    ("largest", "verdict"),
+    [
+        (3e-7, "No mistake found: the largest"),
+        (3e-3, "Look for a ReLU at its kink"),
+        (0.4, "There is a mistake"),
+    ],
 )
 def test_a_gradient_is_judged_by_its_largest_error(say, largest, verdict):
-    rows = [(1, 0.1, largest), (2, 0.1, 1e-9)]
-    assert f"The gradient {verdict}" in say("how_a_network_learns", "check-verdict", rows=rows)
+    errors = np.array([[1e-9, 1e-8], [largest, 1e-9]])
+    assert verdict in say("how_a_network_learns", "check-verdict", errors=errors)
 
 
 @pytest.mark.parametrize(("learned", "advice"), [(1.0, "go on"), (63 / 64, "look for the mistake")])
@@ -288,9 +292,9 @@ def test_a_batch_is_known_by_heart_or_there_is_a_mistake(say, learned, advice):
 @pytest.mark.parametrize(
     ("accuracies", "same_rate", "ten_times"),
     [
-        ((0.40, 0.47, 0.48), "gains 8.0%", "makes no difference beyond chance"),
-        ((0.40, 0.30, 0.48), "gains 8.0%", "gains 18.0%"),
-        ((0.50, 0.47, 0.44), "loses 6.0%", "loses 3.0%"),
+        ((0.40, 0.47, 0.48), "gains 8.0", "makes no difference larger than 2.0"),
+        ((0.40, 0.30, 0.48), "gains 8.0", "gains 18.0"),
+        ((0.50, 0.47, 0.44), "loses 6.0", "loses 3.0"),
     ],
 )
 def test_momentum_is_compared_at_the_same_rate_and_at_ten_times_the_rate(
@@ -299,10 +303,5 @@ def test_momentum_is_compared_at_the_same_rate_and_at_ten_times_the_rate(
     validation = dict(zip(("slow", "fast", "heavy"), accuracies, strict=True))
     data = SimpleNamespace(y_val=np.zeros(5_000))
     said = say("how_a_network_learns", "momentum-verdict", validation=validation, data=data)
-    assert f"the same rate without it, momentum {same_rate}." in said
-    assert f"ten times the rate without it, momentum {ten_times}." in said
-
-
-def test_deep_networks_that_have_learned_nothing_are_named(say):
-    said = say("how_a_network_learns", "ten-layers-verdict", last={"0.01": 2.303, "1": 2.1})
-    assert re.findall("it .*", said) == ["it has learned nothing", "it learns"]
+    assert f"the same rate without it, momentum {same_rate} percentage points." in said
+    assert f"ten times the rate without it, momentum {ten_times} percentage points." in said
