@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course_utils.errors import RuntimeSetupError
+from course_utils.paths import absolute
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ class Variable:
 
     @property
     def path(self) -> Path | None:
-        """The value as an absolute path, with ``~`` expanded."""
-        return None if self.value is None else Path(self.value).expanduser().absolute()
+        """The value as an absolute path, with ``~`` expanded and without ``..``."""
+        return None if self.value is None else absolute(Path(self.value))
 
 
 # For users

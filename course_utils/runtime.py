@@ -21,6 +21,7 @@ from pathlib import Path
 from course_utils import env
 from course_utils.errors import CacheError, RuntimeSetupError
 from course_utils.files import storing
+from course_utils.paths import absolute
 
 BACKENDS = ("tensorflow", "jax", "torch")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
@@ -300,7 +301,7 @@ def start_folder() -> Path:
 
 def keras_home() -> Path:
     """Return the folder in which Keras keeps what it has downloaded."""
-    return env.KERAS_HOME.path or (Path.home() / ".keras").absolute()
+    return env.KERAS_HOME.path or absolute(Path.home() / ".keras")
 
 
 def cache_dir() -> Path:
@@ -316,7 +317,7 @@ def cache_dir() -> Path:
     import platformdirs
 
     try:
-        return env.CACHE.path or platformdirs.user_cache_path("course_utils")
+        return env.CACHE.path or absolute(platformdirs.user_cache_path("course_utils"))
     except RuntimeError as error:
         raise CacheError(
             f"Set {env.CACHE.name} to a folder in which you may write: you have no home folder, "

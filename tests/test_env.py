@@ -43,3 +43,5 @@ def test_a_path_is_absolute(monkeypatch, tmp_path):
     assert env.DATA.path == tmp_path / "images"
     monkeypatch.setenv(env.DATA.name, "~/images")
     assert env.DATA.path == Path.home() / "images"
+    monkeypatch.setenv(env.DATA.name, "../images")
+    assert env.DATA.path == tmp_path.parent / "images"

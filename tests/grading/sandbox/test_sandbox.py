@@ -23,6 +23,7 @@ from small_notebooks import wait_for
 from course_utils import env
 from course_utils.errors import SandboxError
 from course_utils.grading.examine.job import Job
+from course_utils.grading.examine.kernel import data_folders
 from course_utils.grading.examine.submission import examine
 from course_utils.grading.sandbox import bubblewrap, fork_server, gpus, seccomp
 from course_utils.grading.sandbox.bubblewrap import Sandbox, _parents
@@ -152,6 +153,22 @@ def test_a_folder_is_visible_under_each_of_its_names_also_twice(tmp_path):
         fork_server.shared().start("builtins:exec", sandbox.ticket(), {}, [program])
         said = sandbox.outside(Path("/tmp/read"))
         wait_for(lambda: said.exists() and said.read_text() == "data data")
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("name", [env.CACHE.name, env.KERAS_HOME.name, "HOME"])
+def test_a_folder_may_be_named_from_another_one(tmp_path, monkeypatch, name):
+    """As in `HOME=../home`: the folder in between is not in the sandbox."""
+    (tmp_path / "between").mkdir()
+    home = tmp_path / "home"
+    for folder in ("datasets", "models", ".cache/course_utils/datasets"):
+        (home / folder).mkdir(parents=True)
+    if name == "HOME":
+        monkeypatch.delenv(env.CACHE.name, raising=False)
+    monkeypatch.setenv(name, f"{tmp_path}/between/../home")
+    folders = data_folders()
+    assert any(folder.is_relative_to(home) for folder in folders)
+    Sandbox(readable=folders).close()
 
 
 @pytest.mark.sandbox
