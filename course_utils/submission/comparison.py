@@ -34,7 +34,8 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     >>> from course_utils.submission import differences
     >>> recipe = Recipe().model_dump(mode="json")
     >>> before = {"layers": [{"type": "Dense", "units": 10}], "recipe": recipe}
-    >>> after = {"layers": [{"type": "Dense", "units": 20}], "recipe": recipe | {"epochs": 9}}
+    >>> longer = recipe | {"epochs": 9}
+    >>> after = {"layers": [{"type": "Dense", "units": 20}], "recipe": longer}
     >>> differences(before, after)
     ['epochs', 'width']
     """
@@ -60,7 +61,8 @@ def differences_of_networks(
     Examples
     --------
     >>> from course_utils import zoo
-    >>> from course_utils.submission import differences_of_networks, layers_of, structure_of
+    >>> from course_utils.submission import differences_of_networks
+    >>> from course_utils.submission import layers_of, structure_of
     >>> with_it, without_it = (
     ...     layers_of(structure_of(zoo.build(name)))
     ...     for name in ("fast/final", "fast/final-without-batchnorm")

@@ -24,12 +24,12 @@ WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 PARAMETERS = """\
-profile = "fast"      # "fast": two CPU cores, minutes; "full": the documents' own networks and recipes
+profile = "fast"      # "fast": minutes on two cores; "full": as in the documents
 seed = 0
 epochs = None         # None: as many as the recipe says
 limit = None          # None: all images; a number: a quick try on that many
 data_path = None      # None: search for the data; a path; or "stand-in"\
-"""  # noqa: E501
+"""
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -181,6 +181,23 @@ def test_a_comment_names_the_thing_that_it_is_about(committed):
         for path in code
         for found in begins_badly.finditer(path.read_text(encoding="utf-8"))
     ] == []
+
+
+@each_notebook
+def test_code_fits_its_column(path):
+    """The letters of code in `course.css` are as large as these widths allow."""
+    wide, narrow, limit = 88, 82, 88  # in the text, in a solution
+    for cell in read_notebook(path)["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            lines = source.splitlines()
+            allowed = 200 if "remove-cell" in cell["metadata"].get("tags", ()) else limit
+        else:
+            blocks = re.findall(r"```python\n(.*?)```", source, re.DOTALL)
+            lines, allowed = "\n".join(blocks).splitlines(), narrow
+            if marks := re.findall(r"\{solution-(start|end)\}", source):
+                limit = narrow if marks[-1] == "start" else wide
+        assert [line for line in lines if len(line) > allowed] == [], cell["id"]
 
 
 def test_chapters_name_colours_and_do_not_choose_them():
