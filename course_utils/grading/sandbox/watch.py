@@ -104,9 +104,10 @@ class Meter:
 
     def look(self) -> None:
         """Look who has waited or ended since the last call, and whether their time is kept."""
-        self._look_who_waits(_running(self._processes))
-        running = {process.name: times(process) for process in _running(self._processes)}
-        now = {(name, each.started): each for name, each in running.items() if each}
+        running = _running(self._processes)
+        self._look_who_waits(running)
+        measured = {process.name: times(process) for process in running}
+        now = {(name, each.started): each for name, each in measured.items() if each}
         ended = [each for key, each in self._seen.items() if key not in now]
         kept = sum(
             each.inherited - (self._seen[key].inherited if key in self._seen else 0.0)
@@ -120,7 +121,8 @@ class Meter:
         with self._looking:
             now = {thread: each for one in running for thread, each in waited(one).items()}
             since = [each - self._waits.get(thread, 0.0) for thread, each in now.items()]
-            self._waits, self._waited = now, self._waited + max(since, default=0.0)
+            # A new thread can have the id of one that has ended, and has waited less.
+            self._waits, self._waited = now, self._waited + max([0.0, *since])
 
 
 def _running(processes: Path) -> list[Path]:

@@ -66,23 +66,22 @@ def test_every_two_students_with_a_copy_are_found(tmp_path):
     assert find_copies(tmp_path, "a2") == []
 
 
+def trace(numbers):
+    """Return what is compared of a log with these accuracies."""
+    graded = grade.traced(grade.holds("the log", True), "a7-log", list(numbers))
+    (text,) = graded.traces["a7-log"]
+    return text
+
+
 def test_a_log_with_a_number_added_to_all_accuracies_is_the_same_log():
-    right = grade.holds("the log", True)
     log = [0.5 + 0.003 * (number * 7 % 11) for number in range(12)]
-    (one,) = grade.traced(right, "a7-log", log).traces["a7-log"]
     for added in (0.0, 7 / 5_000, -0.01):
-        (other,) = grade.traced(right, "a7-log", [n + added for n in log]).traces["a7-log"]
-        assert alike(one, other)
-    (another,) = grade.traced(right, "a7-log", log[::-1]).traces["a7-log"]
-    assert not alike(one, another)
+        assert alike(trace(log), trace([n + added for n in log]))
+    assert not alike(trace(log), trace(log[::-1]))
 
 
 def test_a_log_with_every_accuracy_changed_by_an_image_is_the_same_log():
-    rng, right = np.random.default_rng(0), grade.holds("the log", True)
-
-    def trace(numbers):
-        return grade.traced(right, "a7-log", list(numbers)).traces["a7-log"][0]
-
+    rng = np.random.default_rng(0)
     for _ in range(100):
         # Three runs of ten epochs: they learn alike, and each has chances of its own.
         learnt = np.tile(0.8 - 0.4 * np.exp(-np.arange(10) / 3), 3)
@@ -96,11 +95,7 @@ def test_a_log_with_every_accuracy_changed_by_an_image_is_the_same_log():
 
 
 def test_a_log_with_a_step_more_or_less_is_the_same_log():
-    rng, right = np.random.default_rng(1), grade.holds("the log", True)
-
-    def trace(numbers):
-        return grade.traced(right, "a7-log", list(numbers)).traces["a7-log"][0]
-
+    rng = np.random.default_rng(1)
     for _ in range(100):
         learnt = np.tile(0.8 - 0.4 * np.exp(-np.arange(8) / 3), 4)
         log, another = (np.round(learnt + rng.normal(0, 0.005, 32), 4) for _ in range(2))
