@@ -29,7 +29,7 @@ NAME = "a0-mnist"
 KILLS = 50
 # Calls in which the program has ended before it is killed do not count; there are at most so many.
 CALLS = 3 * KILLS
-PROGRAMS = ("kernel", "predictor", "examiner", "fork server", "worker")
+PROGRAMS = ("reader", "kernel", "predictor", "examiner", "fork server", "worker")
 START_SECONDS = 300
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -214,6 +215,18 @@ def notebook_stem(path: Path) -> str | None:
     """
     is_notebook = NOTEBOOK_ENDING.search(path.name) and not is_shadow(path)
     return NOTEBOOK_ENDING.sub("", path.name) if is_notebook else None
+
+
+def folded(name: str) -> str:
+    """Return a name without what systems and people write in different ways."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def grade_id(cell: NotebookNode) -> str | None:
+    """Return a cell's nbgrader id; None if it has no valid one."""
+    metadata = cell.metadata.get("nbgrader")
+    name = metadata.get("grade_id") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def reads(content: bytes) -> tuple[NotebookNode, Repairs]:

@@ -10,6 +10,10 @@ import logging
 
 import rich.markup
 
+# Names that a sentence lists, and characters of each.
+MAX_LISTED = 20
+MAX_NAME = 100
+
 
 def printable(text: str) -> str:
     """Replace every character that cannot be printed; only line breaks are kept.
@@ -33,6 +37,14 @@ def escape(text: str) -> str:
     '\\\\[red]a�b'
     """
     return rich.markup.escape(printable(text))
+
+
+def listed(names: list[str]) -> str:
+    """Return the first names of a list, each cut to a usual length, and how many more there are."""
+    lines = (" ".join(name.split()) for name in names[:MAX_LISTED])
+    shown = ", ".join(name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}..." for name in lines)
+    more = len(names) - MAX_LISTED
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 class PrintableRecords(logging.Filter):

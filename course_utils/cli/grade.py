@@ -42,7 +42,7 @@ def grade(
     from course_utils.grading.class_summary import print_summary
     from course_utils.grading.database import differences_from_release
     from course_utils.grading.gradebook import results
-    from course_utils.grading.nbgrader_steps.notes import listed
+    from course_utils.printable import listed
     from course_utils.progress import progress_on
 
     course, console = course_folder(), new_console()

@@ -15,9 +15,10 @@ from sqlalchemy import make_url, select, text
 from sqlalchemy.exc import DatabaseError
 
 from course_utils.errors import AssignmentError
-from course_utils.grading.assignment.cells import grade_id, has_autotest
+from course_utils.grading.assignment.cells import has_autotest
 from course_utils.grading.assignment.course import course_directory, read_sources
 from course_utils.grading.assignment.questions import test_name
+from course_utils.notebook_format import grade_id
 
 # Advice about errors of the database: part of the error -> advice.
 ADVICE = {

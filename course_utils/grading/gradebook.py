@@ -40,7 +40,7 @@ from course_utils.grading.assignment.course import (
 )
 from course_utils.grading.database import advice_on, open_gradebook, said_in_a_sentence
 from course_utils.grading.examine.job import digest_of_cells
-from course_utils.grading.nbgrader_steps import display, points
+from course_utils.grading.nbgrader_steps import points, program
 from course_utils.grading.nbgrader_steps.copies import traces_file
 from course_utils.grading.nbgrader_steps.intake import Submission, folder_for_copies
 from course_utils.grading.nbgrader_steps.notes import lecturer_notes
@@ -227,7 +227,7 @@ class Writer:
         log = self._api.log
         log.handlers, log.propagate = [logging.NullHandler()], False
         log.setLevel(logging.INFO)
-        display.get_ready()
+        program.get_ready()
         # One engine serves all submissions, because it caches the statements that it has compiled.
         self._engine = create_engine(self._api.coursedir.db_url)
 
@@ -244,7 +244,8 @@ class Writer:
         converter = Autograde(coursedir=self._copies, parent=self._api)
         exporter = converter.exporter_class(parent=converter, config=converter.config)
         submitted = coursedir.format_path(coursedir.submitted_directory, student, self._assignment)
-        exporter.stage(Path(submitted), place, self._assignment)
+        with said_in_a_sentence(coursedir):
+            exporter.stage(Path(submitted), place, self._assignment)
         for step in converter.sanitize_preprocessors:
             exporter.register_preprocessor(step)
         received = []

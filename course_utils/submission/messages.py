@@ -10,6 +10,8 @@ examiner      to the grader, and on to the student's kernel: `Question`,
               answered by `Answer`
 examiner      to a predictor: `PredictorRequest`, answered by `ANSWERED` and an
               `OpenedNetwork` or an array, or by `REFUSED` and a sentence
+grader        to the reader: `ReadRequest` and the contents of files, answered by
+              `ReadReply`; then paths, each answered by a content
 grader        to the renderer: `ShowRequest`, answered by `ShowReply`
 ============  ===============================================================
 
@@ -391,6 +393,151 @@ class OpenedNetwork(Message):
     structure: Structure
     weights: str
     architecture: str
+
+
+class AssignmentCell(Message):
+    """A cell of an assignment's notebook, as students received it.
+
+    Attributes
+    ----------
+    name : str
+        nbgrader's id; empty if it has none.
+    kind : str
+        Its type, such as ``"code"``.
+    text : str
+    is_answer, is_graded, is_locked : bool
+        What nbgrader's metadata say of it.
+    """
+
+    name: str = ""
+    kind: str
+    text: str
+    is_answer: bool = False
+    is_graded: bool = False
+    is_locked: bool = False
+
+
+class HandedInFile(Message):
+    """A file of a submission.
+
+    Attributes
+    ----------
+    path : str
+        In the submission's folder.
+    size : int
+        Bytes.
+    modified : float
+        Time of its last change, in seconds.
+    follows : bool
+        Whether its content follows the message.
+    """
+
+    path: str
+    size: int
+    modified: float
+    follows: bool
+
+
+class ReadRequest(Message):
+    """Find the work in a submission, and read it.
+
+    Attributes
+    ----------
+    notebooks : dict of tuple of AssignmentCell
+        Name of a notebook of the assignment -> its cells, in order.
+    names : tuple of str
+        Names of networks and records for which the tests ask, without their endings.
+    files : tuple of HandedInFile
+        The files that are graded.
+    """
+
+    notebooks: dict[str, tuple[AssignmentCell, ...]]
+    names: tuple[str, ...]
+    files: tuple[HandedInFile, ...]
+
+
+class ReadCell(Message):
+    """A cell of a submission.
+
+    Attributes
+    ----------
+    kind : str
+    id : str
+    text : str
+    name : str
+        nbgrader's id if this is a cell of the assignment; empty if it is one of the student's own.
+    tags : tuple of str
+    attachments : dict, optional
+        Name of a picture -> type -> content in base64.
+    """
+
+    kind: Literal["code", "markdown", "raw"]
+    id: str
+    text: str
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    attachments: dict[str, dict[str, str]] | None = None
+
+
+class ReadNotebook(Message):
+    """What a submission has of one of the assignment's notebooks.
+
+    Attributes
+    ----------
+    source : str
+        Path of the file that was taken for it; empty if there is none.
+    cells : tuple of ReadCell
+    losses : tuple of str
+        Sentences about what could not be read, for student and lecturer.
+    of_form : str
+        A sentence for the lecturer about slips that were repaired and cost nothing.
+    notes : tuple of tuple of str
+        What student and lecturer are told about its cells.
+    """
+
+    source: str = ""
+    cells: tuple[ReadCell, ...] = ()
+    losses: tuple[str, ...] = ()
+    of_form: str = ""
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+class ReadFile(Message):
+    """A file of a submission that is expected elsewhere.
+
+    Attributes
+    ----------
+    path : str
+        Where it is expected.
+    source : str
+        Where it is: in the folder, or in an archive there.
+    size : int
+        Bytes.
+    """
+
+    path: str
+    source: str
+    size: int
+
+
+class ReadReply(Message):
+    """What the reader has found in a submission.
+
+    Attributes
+    ----------
+    notebooks : dict of ReadNotebook
+        Name of a notebook of the assignment -> what there is of it.
+    files : tuple of ReadFile
+    encoded : tuple of str
+        Paths of records that were in another encoding than UTF-8.
+    problems : tuple of str
+        Sentences about archives and files, for student and lecturer.
+    """
+
+    notebooks: dict[str, ReadNotebook]
+    files: tuple[ReadFile, ...] = ()
+    encoded: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 class ShowRequest(Message):

@@ -348,7 +348,7 @@ def test_nbgraders_own_step_runs_in_the_folder_of_the_submission(course):
 
 def test_a_submission_is_read_and_digested_once(course):
     with (
-        mock.patch.object(intake, "read_notebook", wraps=intake.read_notebook) as read,
+        mock.patch.object(intake, "read_submission", wraps=intake.read_submission) as read,
         mock.patch.object(examine_step, "read_files", wraps=examine_step.read_files) as files,
         mock.patch.object(job, "digest", wraps=job.digest) as digested,
     ):

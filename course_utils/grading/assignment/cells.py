@@ -13,12 +13,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import nbformat_minor
 from nbgrader import utils
 
-
-def grade_id(cell: NotebookNode) -> str | None:
-    """Return a cell's nbgrader id; None if it has no valid one."""
-    metadata = cell.metadata.get("nbgrader")
-    grade_id = metadata.get("grade_id") if isinstance(metadata, dict) else None
-    return grade_id if isinstance(grade_id, str) else None
+from course_utils.notebook_format import grade_id
 
 
 def give_ids(notebook: NotebookNode) -> None:

@@ -12,7 +12,6 @@ from nbformat import NotebookNode
 from course_utils.grading.assignment.cells import (
     BEGIN,
     SECRETS,
-    grade_id,
     has_autotest,
     is_python,
     is_test,
@@ -26,6 +25,7 @@ from course_utils.grading.assignment.course import (
     source_folder,
 )
 from course_utils.grading.assignment.leaks import leaks, secrets
+from course_utils.notebook_format import grade_id
 
 # Marks, as nbgrader looks for them: in any line that has these words.
 BEGIN_SOLUTION, END_SOLUTION = "BEGIN SOLUTION", "END SOLUTION"

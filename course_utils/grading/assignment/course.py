@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import unicodedata
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -18,7 +17,7 @@ from traitlets.config import Config, PyFileConfigLoader
 
 from course_utils.errors import AssignmentError, NotebookError
 from course_utils.grading.assignment.cells import give_ids
-from course_utils.notebook_format import Repairs, notebook_stem, read_file
+from course_utils.notebook_format import Repairs, folded, notebook_stem, read_file
 
 CONFIG = "nbgrader_config.py"
 
@@ -150,11 +149,6 @@ def _inside(folder: Path) -> list[Path]:
     with contextlib.suppress(OSError):
         return sorted(path for path in folder.iterdir() if not path.is_symlink())
     return []
-
-
-def folded(name: str) -> str:
-    """Return a name without what systems and people write in different ways."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def names_of(coursedir: CourseDirectory, step: str, folder: str) -> tuple[str, str]:

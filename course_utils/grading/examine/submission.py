@@ -24,7 +24,7 @@ from course_utils.data.catalogue import SPECS
 from course_utils.data.ladder import load
 from course_utils.errors import AssignmentError
 from course_utils.files import write_atomically
-from course_utils.grading.assignment.cells import SECRETS, grade_id, is_test
+from course_utils.grading.assignment.cells import SECRETS, is_test
 from course_utils.grading.examine.endings import check_ending
 from course_utils.grading.examine.job import FAILED, LIVE, Examined, Job, Trial
 from course_utils.grading.examine.kernel import SandboxKernelManager
@@ -41,7 +41,7 @@ from course_utils.grading.examine.test_runner import ENDED, TestRunner, test_sto
 from course_utils.grading.sandbox import gpus
 from course_utils.grading.sandbox.limits import LAST_SECONDS, MAX_PRINTED, WATCH_SECONDS
 from course_utils.grading.sandbox.watch import Clock
-from course_utils.notebook_format import is_valid
+from course_utils.notebook_format import grade_id, is_valid
 from course_utils.runtime import cache_dir
 from course_utils.submission.contract import ANSWER_MIME, ORDINARY, PREDICTIONS_FOLDER
 from course_utils.submission.messages import Answer, Question

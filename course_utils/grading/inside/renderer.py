@@ -18,6 +18,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from traitlets.config import Config
 
 from course_utils.grading.inside.cleaning import clean_cell
+from course_utils.grading.inside.reader import read_notebook
 from course_utils.grading.sandbox.limits import MAX_PAGE_BYTES
 from course_utils.submission.messages import ShowReply, ShowRequest
 
@@ -101,7 +102,7 @@ def _answer(request: ShowRequest) -> str:
 
 
 def import_everything() -> None:
-    """Import and compile what the program uses: clean and render a small notebook."""
+    """Import and compile what renderer and reader use: clean, render and read a small notebook."""
     shown = new_output("display_data", data={"text/html": "<b>1</b>", "text/markdown": "$1$"})
     printed = new_output("stream", name="stdout", text="1")
     cells = [new_markdown_cell("<b>1</b> $1$\n```python\n1\n```"),
@@ -114,6 +115,7 @@ def import_everything() -> None:
     for settings in ({"template_name": "basic"}, FEEDBACK):
         exporter = PageExporter(config=Config({"HTMLExporter": settings}))
         exporter.from_notebook_node(notebook, about)
+    read_notebook(nbformat.writes(notebook).encode(), "a.ipynb")
     # Frozen objects are not searched for garbage again, which would also copy their pages.
     gc.collect()
     gc.freeze()

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
-import threading
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from typing import Any
 
 import nbformat
@@ -20,21 +17,19 @@ from nbformat.v4 import new_output
 from nbgrader import utils
 
 from course_utils.errors import InterruptedExaminationError
-from course_utils.grading.assignment.cells import grade_id, is_test
-from course_utils.grading.examine.endings import check_ending
+from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.nbgrader_steps.notes import add_note
-from course_utils.grading.sandbox import fork_server
-from course_utils.grading.sandbox.bubblewrap import NoSandbox, Sandbox, open_sandbox
+from course_utils.grading.nbgrader_steps.program import Program
 from course_utils.grading.sandbox.limits import (
     MAX_PAGE_BYTES,
     SHOW_LIMITS,
     SHOW_RENDERERS,
     SHOW_WAIT_SECONDS,
 )
+from course_utils.notebook_format import grade_id
 from course_utils.submission.contract import GRADE_MIME
 from course_utils.submission.messages import ShowReply, ShowRequest
 
-PRELOAD = "course_utils.grading.inside.renderer:import_everything"
 RENDERER = "course_utils.grading.inside.renderer:serve"
 
 # Settings of the exporter with which a notebook is rendered only to see whether that is possible.
@@ -45,11 +40,6 @@ FOR_STUDENT = (
     "Parts of your notebook take too much time or memory to be displayed, so they are not shown "
     "here. This costs no points."
 )
-
-
-def get_ready() -> None:
-    """Begin to import what the renderer needs, while the grader does something else."""
-    fork_server.shared(PRELOAD)
 
 
 class Display:
@@ -68,7 +58,7 @@ class Display:
         self.problem = ""
         self._with_my_rights = with_my_rights
         self._left = SHOW_RENDERERS
-        self._renderer: _Renderer | None = None
+        self._renderer: Program | None = None
 
     def __enter__(self) -> Display:
         return self
@@ -132,12 +122,17 @@ class Display:
     def _ask(self, request: ShowRequest) -> str | None:
         while self._left:
             if self._renderer is None:
-                self._renderer = _Renderer(self._with_my_rights)
-            reply = self._renderer.ask(request)
-            if reply:
+                self._renderer = Program(
+                    RENDERER, SHOW_LIMITS, SHOW_WAIT_SECONDS, self._with_my_rights
+                )
+            answer = self._renderer.ask(request.to_bytes(), most_bytes=MAX_PAGE_BYTES)
+            if answer is not None:
+                reply = ShowReply.from_bytes(answer)
                 self.problem = f"it cannot be displayed ({reply.problem})" if reply.problem else ""
                 return None if reply.problem else reply.content
-            self.problem = self._renderer.why_ended()
+            self.problem = ""
+            with contextlib.suppress(InterruptedExaminationError):
+                self.problem = self._renderer.why_ended()
             self._renderer.close()
             self._renderer = None
             self._left -= 1
@@ -147,50 +142,6 @@ class Display:
                 return None
         self.problem = self.problem or "the program that displays it was ended from outside"
         return None
-
-
-class _Renderer:
-    """One renderer in its own sandbox."""
-
-    def __init__(self, with_my_rights: bool) -> None:
-        server = fork_server.shared(PRELOAD)
-        self._sandbox: Sandbox | NoSandbox = open_sandbox(with_my_rights, limits=SHOW_LIMITS)
-        self._took_too_long = False
-        near, far = socket.socketpair()
-        with far:
-            self._connection = Connection(near.detach())
-            self._pid = server.start(RENDERER, self._sandbox.ticket(), {}, [], [far.fileno()])
-        # Nothing else would end a renderer that waits, because it takes no time of a processor.
-        self._timer = threading.Timer(SHOW_WAIT_SECONDS, self._end)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def ask(self, request: ShowRequest) -> ShowReply | None:
-        """Return the reply to a request; None if the renderer has ended or had to be ended."""
-        message = request.to_bytes()
-        with contextlib.suppress(EOFError, OSError, ValueError):
-            self._connection.send_bytes(message)
-            return ShowReply.from_bytes(self._connection.recv_bytes(MAX_PAGE_BYTES))
-        return None
-
-    def _end(self) -> None:
-        self._took_too_long = True
-        self._sandbox.close()
-
-    def why_ended(self) -> str:
-        """Return why there was no reply, as a clause; empty if it was ended from outside."""
-        if self._took_too_long:
-            return f"it took more than {SHOW_WAIT_SECONDS} seconds"
-        try:
-            return check_ending("the renderer", self._sandbox, self._pid, PRELOAD)
-        except InterruptedExaminationError:
-            return ""
-
-    def close(self) -> None:
-        """End the renderer."""
-        self._timer.cancel()
-        self._connection.close()
-        self._sandbox.close()
 
 
 def make_harmless(notebook: NotebookNode, with_my_rights: bool) -> None:

@@ -13,14 +13,14 @@ from nbgrader.preprocessors.base import NbGraderPreprocessor
 from traitlets import Bool, Float, Int, default
 
 from course_utils import env
-from course_utils.grading.assignment.cells import grade_id, is_test, ordinary_tests
+from course_utils.grading.assignment.cells import is_test, ordinary_tests
 from course_utils.grading.assignment.course import source_folder
 from course_utils.grading.examine.job import Job, read_files
 from course_utils.grading.examine.names import definitions, imports, module, names_in
 from course_utils.grading.examine.store import PROVENANCE, load_or_examine
-from course_utils.grading.nbgrader_steps import display
 from course_utils.grading.nbgrader_steps.notes import add_note
 from course_utils.grading.nbgrader_steps.repair import NOTHING_TO_RUN, lecturers_notebook
+from course_utils.notebook_format import grade_id
 
 # Tag of the lecturer's cells that the examiner runs before the tests.
 FOR_TESTS = "for-tests"
@@ -50,7 +50,6 @@ class Examine(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         job = self.parent.submission.job
         if job is not None:
-            display.get_ready()
             examined = load_or_examine(job, Path(self.parent.parent.coursedir.root))
             nb.cells = examined.cells
             nb.metadata[PROVENANCE] = examined.provenance

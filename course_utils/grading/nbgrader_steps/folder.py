@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from course_utils.grading.nbgrader_steps.notes import listed
 from course_utils.grading.sandbox.limits import (
     MAX_DEPTH,
     MAX_FILES,
@@ -22,6 +21,7 @@ from course_utils.grading.sandbox.limits import (
     MAX_NOTEBOOK_BYTES,
     MAX_PATH_BYTES,
 )
+from course_utils.printable import listed
 from course_utils.submission.contract import MAX_MODEL_BYTES, PREDICTIONS_FOLDER
 
 # The file with the time of the submission, which nbgrader's collectors write.

@@ -18,50 +18,30 @@ from typing import Any
 from filelock import BaseFileLock, FileLock, Timeout
 from nbconvert.exporters import Exporter, NotebookExporter
 from nbformat import NotebookNode
-from nbformat.v4 import new_notebook
-from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 
 from course_utils.errors import SandboxError
-from course_utils.grading.assignment.cells import grade_id
 from course_utils.grading.assignment.course import names_of, notebooks, source_folder
 from course_utils.grading.examine import store
 from course_utils.grading.examine.job import Job, plain_files
 from course_utils.grading.examine.names import texts_in
-from course_utils.grading.nbgrader_steps import points
+from course_utils.grading.nbgrader_steps import points, program
 from course_utils.grading.nbgrader_steps.examine import Examine
 from course_utils.grading.nbgrader_steps.folder import TIMESTAMP, UNFINISHED
 from course_utils.grading.nbgrader_steps.notes import add_note, note_for_lecturer, printable
+from course_utils.grading.nbgrader_steps.reading import as_notebook, read_submission
+from course_utils.grading.nbgrader_steps.repair import cells_as_released, without_secrets
 from course_utils.grading.nbgrader_steps.staging import Expected, stage, write_time
 from course_utils.grading.sandbox.bubblewrap import require_sandbox
-from course_utils.grading.sandbox.limits import (
-    MAX_CELL_CHARACTERS,
-    MAX_CELLS,
-    MAX_NOTEBOOK_BYTES,
-    MAX_NOTEBOOK_PARTS,
-    MAX_NOTEBOOK_VALUES,
-)
-from course_utils.notebook_format import (
-    Repairs,
-    attachments,
-    cells_of,
-    parse,
-    read_cell,
-    reads,
-    tags,
-    why_not_read,
-    with_unique_ids,
-)
+from course_utils.notebook_format import reads
+from course_utils.submission.messages import ReadNotebook
 
 # Prefix of the folders with copies of submissions, in the folder of the results.
 COPIES = "received-"
 
 # Names of networks and records, without their endings.
 FILE_NAME = re.compile(r"[\w .()+-]{1,100}")
-
-# Sentences about single cells that a note contains.
-MAX_PROBLEMS = 5
 
 
 @dataclass(frozen=True)
@@ -93,7 +73,7 @@ class Submission:
 
 
 class SubmissionExporter(NotebookExporter):
-    """Reads a student's notebook; one that cannot be read counts as empty.
+    """Converts a student's notebook; one that cannot be read counts as empty.
 
     nbgrader converts a notebook twice: the first pass repairs it, the second one grades it. The
     second pass takes the notebook from memory, not from the file that the first one has written.
@@ -112,14 +92,16 @@ class SubmissionExporter(NotebookExporter):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
+        self._with_my_rights = Examine(parent=self).with_my_rights
         try:
-            require_sandbox(Examine(parent=self).with_my_rights)
+            require_sandbox(self._with_my_rights)
         except SandboxError as error:
             self.log.error(str(error))
             raise NbGraderException(str(error)) from error
+        program.get_ready()
         received = getattr(self.parent, "submissions", ())
         self._received = {submission.path: submission for submission in received}
-        self._staged: dict[Path, tuple[NotebookNode, Repairs]] = {}
+        self._staged: dict[Path, ReadNotebook] = {}
         self._failed: dict[Path, Exception] = {}
         self._submitted: dict[Path, Path] = {}
         if self._converter.assignments:
@@ -197,12 +179,15 @@ class SubmissionExporter(NotebookExporter):
         names = notebooks(coursedir, assignment)
         paths = [source / f"{name}.ipynb" for name in names]
         expected = Expected(
-            notebooks=names,
+            notebooks={
+                name: without_secrets(cells_as_released(coursedir, assignment, name))
+                for name in names
+            },
             given=plain_files(source, coursedir.ignore),
-            released=lambda name: released_answers(coursedir, assignment, name),
             names=set().union(*(names_in_tests(p, p.stat().st_mtime_ns) for p in paths)),
         )
-        self._staged |= stage(folder, place, expected, read_notebook)
+        read = functools.partial(read_submission, with_my_rights=self._with_my_rights)
+        self._staged |= stage(folder, place, expected, read)
 
     def from_filename(  # type: ignore[override]  # NotebookExporter also returns a text
         self, filename: str, resources: Any = None, **kw: Any
@@ -220,13 +205,16 @@ class SubmissionExporter(NotebookExporter):
         """Repair a notebook of a submission with the steps of nbgrader's first pass."""
         if path.parent in self._failed:
             raise self._failed[path.parent]
-        notebook, repairs = self._staged.pop(path)
-        for sentence in repairs.losses:
+        read = self._staged.pop(path)
+        notebook = as_notebook(read)
+        for sentence in read.losses:
             self.log.warning("%s", printable(f"{path.name}: {sentence}"))
             add_note(notebook, sentence, f"{path.name}: {sentence}")
+        for for_student, for_lecturer in read.notes:
+            add_note(notebook, for_student, for_lecturer)
         repaired, resources = Exporter.from_notebook_node(self, notebook, resources)
-        if repairs.of_form:
-            note_for_lecturer(repaired, f"{path.name}: {repairs.of_form}")
+        if read.of_form:
+            note_for_lecturer(repaired, f"{path.name}: {read.of_form}")
         job = Examine(parent=self).job(repaired, resources)
         return Submission(path, repaired, resources, job)
 
@@ -274,17 +262,6 @@ def folder_for_copies(coursedir: CourseDirectory, owner: Any) -> str:
     return os.path.join(store.FOLDER, os.path.basename(made))
 
 
-def released_answers(coursedir: CourseDirectory, assignment: str, name: str) -> dict[str, str]:
-    """Return the answers in a notebook of an assignment as they were released: id -> text."""
-    with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
-        try:
-            notebook = gradebook.find_notebook(name, assignment)
-        except MissingEntry:
-            return {}
-        answers = {cell.name for cell in notebook.solution_cells}
-        return {cell.name: cell.source for cell in notebook.source_cells if cell.name in answers}
-
-
 @functools.lru_cache
 def names_in_tests(path: Path, modified: int) -> set[str]:
     """Return the texts in a lecturer's notebook that can be names of networks and records.
@@ -298,73 +275,3 @@ def names_in_tests(path: Path, modified: int) -> set[str]:
     notebook, _ = reads(path.read_bytes())
     texts = texts_in(cell.source for cell in notebook.cells if cell.cell_type == "code")
     return set(filter(FILE_NAME.fullmatch, texts))
-
-
-def read_notebook(content: bytes, name: str) -> tuple[NotebookNode, Repairs]:
-    """Return a submitted notebook, and what is wrong with the file.
-
-    Only what later steps read is taken from the file: the type, the text, the attached pictures,
-    the tags and nbgrader's id of each cell. A notebook that cannot be read counts as empty.
-
-    Parameters
-    ----------
-    content : bytes
-    name : str
-        Its path, for the sentences about it.
-    """
-    repairs = Repairs()
-    if len(content) > MAX_NOTEBOOK_BYTES:
-        repairs.losses.append(
-            f"The notebook has {len(content) / 2**20:.0f} MB, but at most "
-            f"{MAX_NOTEBOOK_BYTES // 2**20} MB are allowed: clear its outputs."
-        )
-        return new_notebook(), repairs
-    parts = content.count(b"{") + content.count(b"[")
-    if parts > MAX_NOTEBOOK_PARTS or content.count(b",") > MAX_NOTEBOOK_VALUES:
-        repairs.losses.append("The notebook has too many parts: clear its outputs.")
-        return new_notebook(), repairs
-    try:
-        notebook = _read_cells(content, repairs)
-    except Exception as error:
-        sentence = f"The notebook cannot be read: {why_not_read(content, error)}."
-        return new_notebook(), Repairs([sentence])
-    del repairs.losses[MAX_PROBLEMS:]
-    if not notebook.cells:
-        repairs.losses.insert(0, f"The notebook {name} was not handed in, or it is empty.")
-    return notebook, repairs
-
-
-def _read_cells(content: bytes, repairs: Repairs) -> NotebookNode:
-    """Return a notebook of the cells in a file."""
-    cells = cells_of(parse(content, repairs))
-    if len(cells) > MAX_CELLS:
-        repairs.losses.append(
-            f"The notebook has {len(cells):,} cells, and only the first {MAX_CELLS:,} are graded."
-        )
-    notebook = new_notebook()
-    for number, each in enumerate(cells[:MAX_CELLS], 1):
-        cell = read_cell(each, number, repairs)
-        if cell is None:
-            continue
-        if len(cell.source) > MAX_CELL_CHARACTERS:
-            repairs.losses.append(
-                f"Cell {number} has {len(cell.source):,} characters, and at most "
-                f"{MAX_CELL_CHARACTERS:,} are allowed, so its text was left out."
-            )
-            cell.source = ""
-        _add_metadata(cell, each)
-        notebook.cells.append(cell)
-    return with_unique_ids(notebook)
-
-
-def _add_metadata(cell: NotebookNode, found: dict[str, Any]) -> None:
-    """Take from a cell's metadata, and from its attachments, what later steps read."""
-    metadata = found.get("metadata")
-    if isinstance(metadata, dict):
-        if "nbgrader" in metadata:
-            name = grade_id(NotebookNode(metadata=metadata))
-            cell.metadata |= {"nbgrader": NotebookNode(grade_id=name)} if name else {}
-        if isinstance(metadata.get("tags"), list):
-            cell.metadata["tags"] = tags(metadata["tags"])
-    if cell.cell_type != "code" and isinstance(found.get("attachments"), dict):
-        cell["attachments"] = attachments(found["attachments"])

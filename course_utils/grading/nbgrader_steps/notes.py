@@ -15,10 +15,6 @@ from course_utils.printable import printable
 # Key of the lecturer's notes in a notebook's metadata.
 KEY = "course_notes"
 
-# Names that a note lists, and characters of each.
-MAX_LISTED = 20
-MAX_NAME = 100
-
 
 def add_note(nb: NotebookNode, for_student: str, for_lecturer: str) -> None:
     """Add one note for the student and one for the lecturer."""
@@ -37,11 +33,3 @@ def note_for_lecturer(nb: NotebookNode, sentence: str) -> None:
 def lecturer_notes(nb: NotebookNode) -> list[str]:
     """Return the notes for the lecturer."""
     return list(nb.metadata.get(KEY, []))
-
-
-def listed(names: list[str]) -> str:
-    """Return the first names of a list, each cut to a usual length, and how many more there are."""
-    lines = (" ".join(name.split()) for name in names[:MAX_LISTED])
-    shown = ", ".join(name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}..." for name in lines)
-    more = len(names) - MAX_LISTED
-    return f"{shown} and {more:,} more" if more > 0 else shown

@@ -20,12 +20,13 @@ from nbgrader.preprocessors.base import NbGraderPreprocessor
 from nbgrader.utils import determine_grade
 from traitlets import Float
 
-from course_utils.grading.assignment.cells import grade_id, is_test
+from course_utils.grading.assignment.cells import is_test
 from course_utils.grading.assignment.course import notebooks
 from course_utils.grading.examine.job import FAILED, LIVE
 from course_utils.grading.examine.store import PROVENANCE
 from course_utils.grading.nbgrader_steps.copies import note_traces, traces_file
 from course_utils.grading.nbgrader_steps.notes import KEY
+from course_utils.notebook_format import grade_id
 from course_utils.printable import printable
 from course_utils.submission.contract import GRADE_MIME, LECTURER, ORDINARY
 

@@ -11,16 +11,15 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from dateutil.tz import gettz
-from nbformat import NotebookNode
-from nbformat.v4 import new_notebook
 from nbgrader.utils import parse_utc
 
+from course_utils.grading.inside.handed_in import File
 from course_utils.grading.nbgrader_steps.folder import (
     LARGE,
     LINK,
@@ -33,18 +32,10 @@ from course_utils.grading.nbgrader_steps.folder import (
     sentences,
     survey,
 )
-from course_utils.grading.nbgrader_steps.handed_in import (
-    Choice,
-    File,
-    HandedIn,
-    Reader,
-    find_files,
-    find_notebook,
-)
-from course_utils.grading.nbgrader_steps.notes import listed
+from course_utils.grading.nbgrader_steps.reading import Received
 from course_utils.grading.sandbox.limits import MAX_FILES, MAX_FILES_BYTES, MAX_TIMESTAMP_BYTES
-from course_utils.notebook_format import GUESSED, Repairs, decode
-from course_utils.submission.contract import MAX_JSON_BYTES
+from course_utils.notebook_format import decode
+from course_utils.submission.messages import AssignmentCell, ReadFile, ReadNotebook
 
 # The times that nbgrader's collectors write.
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"
@@ -56,25 +47,24 @@ class Expected:
 
     Attributes
     ----------
-    notebooks : list of str
-        Names of its notebooks, without their ending.
+    notebooks : dict of list of AssignmentCell
+        Name of a notebook, without its ending -> its cells.
     given : list of Path
         The assignment's own files, which replace the student's: path in the folder.
-    released : callable
-        Returns the answers in a notebook of this name as they were released: id -> text.
     names : set of str
         Names of networks and records for which the tests ask, without their endings.
     """
 
-    notebooks: list[str]
+    notebooks: dict[str, list[AssignmentCell]]
     given: list[Path]
-    released: Callable[[str], Mapping[str, str]]
     names: set[str]
 
 
-def stage(
-    folder: Path, place: Path, expected: Expected, read: Reader
-) -> dict[Path, tuple[NotebookNode, Repairs]]:
+# What finds the work in a submission: `read_submission`, without its last parameter.
+Reader = Callable[[Iterable[File], Mapping[str, Iterable[AssignmentCell]], Iterable[str]], Received]
+
+
+def stage(folder: Path, place: Path, expected: Expected, read: Reader) -> dict[Path, ReadNotebook]:
     """Make the copy of a submission; return its notebooks, and what is wrong with the submission.
 
     The sentences are for student and lecturer. A notebook is empty if it was not handed in. What
@@ -88,15 +78,17 @@ def stage(
         Where the copy is made; what is there is removed.
     expected : Expected
     read : callable
-        What reads a notebook: content and name -> the notebook, and what is wrong with it.
+        What finds the work in files.
 
     Returns
     -------
-    dict of tuple
+    dict of ReadNotebook
         Path of a notebook in the copy -> the notebook, and what is wrong with it.
 
     Raises
     ------
+    InterruptedExaminationError
+        If the program that reads it was ended from outside.
     OSError
         If the copy cannot be written.
     """
@@ -105,90 +97,62 @@ def stage(
     found = _survey(folder, expected)
     about_time = write_time(folder, place)
     found.files.pop(Path(TIMESTAMP), None)
-    handed_in = HandedIn(folder, found.files)
-    chosen = _find_all(handed_in, expected, read)
-    beside = [choice.file.path.parent for choice in chosen.values() if choice.file]
-    moved, about_files = find_files(handed_in, expected.names, beside)
+    files = {
+        path: File(path, path.name, about.st_size, about.st_mtime, (folder / path).read_bytes)
+        for path, about in found.files.items()
+    }
+    received = read(files.values(), expected.notebooks, expected.names)
     for path in found.files:
         if path.suffix != ".ipynb":
             _copy(path, folder, place, found)
-    _move(moved, place, expected, found)
-    encodings = [_in_utf_8(place / f"{name}.json") for name in sorted(expected.names)]
-    about_files = [*handed_in.problems, *about_files, *encodings]
-    about_all = [*sentences(found.left_out), about_time], about_files
-    staged: dict[Path, tuple[NotebookNode, Repairs]] = {}
-    for name, choice in chosen.items():
+
+    def content(path: str, source: str) -> bytes:
+        return files[Path(source)].read() if Path(source) in files else received.contents[path]
+
+    _move(received.reply.files, content, place, expected, found)
+    for record in received.reply.encoded:
+        if (place / record).is_file():
+            (place / record).write_bytes(received.contents[record])
+    staged: dict[Path, ReadNotebook] = {}
+    for name in expected.notebooks:
+        notebook = received.reply.notebooks[name]
         path = place / f"{name}.ipynb"
-        content = choice.file.read() if choice.file else b""
-        path.write_bytes(content)
-        notebook, repairs = read(content, path.name) if choice.file else (new_notebook(), Repairs())
-        before, after = ([], []) if staged else about_all
-        repairs.losses[:0] = filter(None, [*before, *choice.sentences, *after])
-        staged[path] = notebook, repairs
+        path.write_bytes(content(path.name, notebook.source) if notebook.source else b"")
+        staged[path] = notebook
+    first = next(iter(staged))
+    losses = *sentences(found.left_out), about_time, *staged[first].losses, *received.reply.problems
+    staged[first] = staged[first].model_copy(update={"losses": tuple(filter(None, losses))})
     return staged
 
 
-def _move(moved: dict[Path, File], place: Path, expected: Expected, found: Contents) -> None:
+def _move(
+    files: Iterable[ReadFile],
+    content: Callable[[str, str], bytes],
+    place: Path,
+    expected: Expected,
+    found: Contents,
+) -> None:
     """Write files of a submission to where they are expected, within the limits of a folder."""
     is_ours = reserved(expected.given, expected.notebooks)
     size = sum(status.st_size for status in found.files.values())
     # Networks and records come first.
-    in_order = sorted(moved.items(), key=lambda each: each[0].suffix not in (".keras", ".json"))
-    for number, (path, other) in enumerate(in_order):
-        size += other.size
+    in_order = sorted(files, key=lambda file: Path(file.path).suffix not in (".keras", ".json"))
+    for number, file in enumerate(in_order):
+        path, source = Path(file.path), Path(file.source)
+        size += file.size
         if (
             path == Path(TIMESTAMP)
             or is_ours(path, False)
             or any(is_ours(each, True) for each in path.parents[:-1])
         ):
-            found.left_out[other.path] = OURS
+            found.left_out[source] = OURS
         elif size > MAX_FILES_BYTES:
-            found.left_out[other.path] = LARGE
+            found.left_out[source] = LARGE
         elif number >= MAX_FILES:
-            found.left_out[other.path] = MANY
+            found.left_out[source] = MANY
         else:
             (place / path).parent.mkdir(parents=True, exist_ok=True)
-            (place / path).write_bytes(other.read())
-
-
-def _find_all(handed_in: HandedIn, expected: Expected, read: Reader) -> dict[str, Choice]:
-    """Choose the file of each of the assignment's notebooks; no file is chosen for two.
-
-    If a file could be two of them, it is the one of which it has more cells.
-    """
-    chosen = {name: _find(handed_in, name, expected, read) for name in expected.notebooks}
-    graded_as: dict[Path, str] = {}
-    for name in sorted(chosen, key=lambda name: chosen[name].cells, reverse=True):
-        if file := chosen[name].file:
-            graded_as.setdefault(file.path, name)
-    for name, choice in chosen.items():
-        if choice.file and (other := graded_as[choice.file.path]) != name:
-            chosen[name] = again = _find(handed_in, name, expected, read, graded_as)
-            path = listed([str(choice.file.path)])
-            again.sentences.append(
-                f"{path} was graded as {other}.ipynb: no file counts for two notebooks."
-            )
-            if again.file:
-                graded_as[again.file.path] = name
-    return chosen
-
-
-def _find(
-    handed_in: HandedIn,
-    name: str,
-    expected: Expected,
-    read: Reader,
-    taken: Collection[Path] = (),
-) -> Choice:
-    """Choose the file of one of the assignment's notebooks."""
-    return find_notebook(
-        handed_in,
-        f"{name}.ipynb",
-        lambda: expected.released(name),
-        read,
-        [f"{other}.ipynb" for other in expected.notebooks if other != name],
-        taken,
-    )
+            (place / path).write_bytes(content(file.path, file.source))
 
 
 def _survey(folder: Path, expected: Expected) -> Contents:
@@ -244,16 +208,3 @@ def _parsed(text: str) -> datetime:
     elif len(rest) == 2 and gettz(last) is None:
         raise ValueError(f"no zone is called {last}")  # nbgrader would take it for UTC
     return parse_utc(text)
-
-
-def _in_utf_8(path: Path) -> str:
-    """Write a JSON file in UTF-8 if it is in another encoding; return a sentence about a guess."""
-    if not path.is_file() or path.stat().st_size > MAX_JSON_BYTES:
-        return ""
-    content = path.read_bytes()
-    text, guessed = decode(content)
-    encoded = text.removeprefix("\ufeff").encode("utf-8", "surrogatepass")
-    if encoded == content:
-        return ""
-    path.write_bytes(encoded)
-    return f"{path.name}: {GUESSED.format(guessed)}" if guessed else ""

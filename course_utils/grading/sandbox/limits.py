@@ -90,6 +90,14 @@ MAX_NUMBERS = 64
 # networks choose one for each of their 200 normalisations.
 MAX_SCALARS = 256
 
+# Reading
+
+# Seconds of processor time in which a submission must be read: the most that the limits on archives
+# and notebooks allow takes half of it on a slow machine.
+READ_SECONDS = 60
+# Seconds until a reader is ended that takes no processor time.
+READ_WAIT_SECONDS = 600
+
 # Cleaning and rendering
 
 # Seconds of processor time for one renderer. 20 MB of figures take half of one, and a table of
@@ -166,6 +174,11 @@ class Limits:
 
 # The predictor runs a network that is not trusted, and writes next to nothing.
 PREDICTOR_LIMITS = Limits(disk=96 * 2**20)
+
+# The reader's: it holds all files of a submission, and unpacked archives of as many bytes.
+READ_LIMITS = Limits(
+    memory=2 * 2**30, address_space=4 * 2**30, disk=48 * 2**20, processor=READ_SECONDS
+)
 
 # The renderer's. The largest notebook takes a third of this memory.
 SHOW_LIMITS = Limits(memory=2**30, address_space=2 * 2**30, disk=48 * 2**20, processor=SHOW_SECONDS)

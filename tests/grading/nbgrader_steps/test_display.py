@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import signal
 import time
 from dataclasses import replace
@@ -14,6 +13,7 @@ from graded_cells import answer_cell, clean_cells, graded_cell, result
 from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output, new_raw_cell
+from signalled import signal_next
 from traitlets.config import Config
 
 from course_utils.grading.inside.renderer import FEEDBACK
@@ -21,7 +21,6 @@ from course_utils.grading.nbgrader_steps import display
 from course_utils.grading.nbgrader_steps.display import CANNOT_BE_SHOWN, FOR_STUDENT, make_harmless
 from course_utils.grading.nbgrader_steps.feedback import FeedbackExporter
 from course_utils.grading.nbgrader_steps.notes import lecturer_notes
-from course_utils.grading.sandbox import fork_server
 from course_utils.grading.sandbox.limits import SHOW_LIMITS
 from course_utils.submission.contract import GRADE_MIME
 
@@ -159,23 +158,8 @@ def test_a_renderer_without_memory_costs_one_cell(monkeypatch, limits):
     assert ("of memory" in told) == ("memory" in limits)
 
 
-def kill_some(monkeypatch, how_many: int, with_signal: int = signal.SIGKILL) -> list[int]:
-    """Send a signal to the next renderers as soon as they are started."""
-    start, signalled = fork_server.ForkServer.start, []
-
-    def start_and_signal(self, program, *rest, **settings):
-        pid = start(self, program, *rest, **settings)
-        if len(signalled) < how_many:
-            os.kill(pid, with_signal)
-            signalled.append(pid)
-        return pid
-
-    monkeypatch.setattr(fork_server.ForkServer, "start", start_and_signal)
-    return signalled
-
-
 def test_after_a_renderer_was_killed_the_next_one_shows_everything(monkeypatch):
-    killed = kill_some(monkeypatch, 1)
+    killed = signal_next(monkeypatch, 1)
     shown = notebook(new_markdown_cell("# Good"))
     make_harmless(shown, with_my_rights=False)
     assert len(killed) == 1
@@ -183,7 +167,7 @@ def test_after_a_renderer_was_killed_the_next_one_shows_everything(monkeypatch):
 
 
 def test_where_every_renderer_is_killed_nothing_is_shown_and_nothing_else_happens(monkeypatch):
-    kill_some(monkeypatch, 100)
+    signal_next(monkeypatch, 100)
     shown = notebook(new_markdown_cell("# Good"), graded_cell("### test", outputs=[result(1.0)]))
     test = copy.deepcopy(shown.cells[-1])
     make_harmless(shown, with_my_rights=False)
@@ -196,7 +180,7 @@ def test_where_every_renderer_is_killed_nothing_is_shown_and_nothing_else_happen
 @pytest.mark.parametrize("how_many", [1, 2])
 def test_a_renderer_that_stands_still_is_ended(monkeypatch, how_many):
     monkeypatch.setattr(display, "SHOW_WAIT_SECONDS", 2)
-    stopped = kill_some(monkeypatch, how_many, signal.SIGSTOP)
+    stopped = signal_next(monkeypatch, how_many, signal.SIGSTOP)
     shown = notebook(new_markdown_cell("# Good"), new_markdown_cell("# Better"))
     make_harmless(shown, with_my_rights=False)
     assert len(stopped) == how_many

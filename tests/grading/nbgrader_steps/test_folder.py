@@ -11,9 +11,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.utils import parse_utc
 from nested_folders import nest
+from reading_here import read_here
 
 from course_utils.grading.nbgrader_steps.folder import survey
-from course_utils.grading.nbgrader_steps.intake import read_notebook
 from course_utils.grading.nbgrader_steps.staging import Expected, stage
 from course_utils.grading.sandbox import limits
 
@@ -34,9 +34,9 @@ def folder(tmp_path):
 
 def admit(folder: Path, given: list[Path] | None = None) -> list[str]:
     """Copy a submission for grading; return what is said about it."""
-    expected = Expected(["a1"], given or [], released=lambda _: {}, names=set())
-    ((_, repairs),) = stage(folder, copy_of(folder), expected, read_notebook).values()
-    return repairs.losses
+    expected = Expected({"a1": []}, given or [], names=set())
+    (notebook,) = stage(folder, copy_of(folder), expected, read_here).values()
+    return list(notebook.losses)
 
 
 def copy_of(folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from course_utils import printable
 from course_utils.grading.nbgrader_steps import notes
 
 
@@ -16,8 +17,8 @@ def test_notes_are_for_both():
 
 
 def test_a_list_has_one_line_and_few_and_short_names():
-    assert notes.listed(["a\nb", "c" * 200]) == f"a b, {'c' * 100}..."
-    assert notes.listed(["a"] * 23).endswith("a and 3 more")
+    assert printable.listed(["a\nb", "c" * 200]) == f"a b, {'c' * 100}..."
+    assert printable.listed(["a"] * 23).endswith("a and 3 more")
 
 
 FORGED = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\n\n"]
@@ -32,4 +33,4 @@ def test_no_name_begins_a_line_of_its_own(line_break):
     (told,) = notes.lecturer_notes(notebook)
     assert len(told.splitlines()) == len(notebook.cells[0].source.splitlines()) == 1
     assert "<b>" not in notebook.cells[0].source
-    assert len(notes.listed([name]).splitlines()) == 1
+    assert len(printable.listed([name]).splitlines()) == 1

@@ -10,15 +10,17 @@ import time
 import tracemalloc
 import unicodedata
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from reading_here import answer_cells, read_here
 
-from course_utils.grading.nbgrader_steps import handed_in
+from course_utils.grading.inside import handed_in
+from course_utils.grading.inside.handed_in import File, HandedIn, find_files, find_notebook
+from course_utils.grading.inside.submitted import read_notebook
 from course_utils.grading.nbgrader_steps.folder import survey
-from course_utils.grading.nbgrader_steps.handed_in import HandedIn, find_files, find_notebook
-from course_utils.grading.nbgrader_steps.intake import read_notebook
 from course_utils.grading.nbgrader_steps.staging import Expected, stage
 from course_utils.grading.sandbox import limits
 
@@ -63,13 +65,22 @@ def in_folder(folder: Path, files: dict[str, str | bytes]) -> HandedIn:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return HandedIn(folder, survey(folder).files)
+    return HandedIn(
+        File(path, path.name, about.st_size, about.st_mtime, (folder / path).read_bytes)
+        for path, about in survey(folder).files.items()
+    )
+
+
+def expected_of(released: dict[str, dict[str, str]], names: Iterable[str] = ()) -> Expected:
+    """Return what an assignment with these answers expects: notebook -> id -> text."""
+    notebooks = {name: answer_cells(answers) for name, answers in released.items()}
+    return Expected(notebooks, [], set(names))
 
 
 def found(folder: Path, files: dict[str, str | bytes]) -> tuple[str | None, str]:
     """Return the path of the notebook that is graded, and what is said about it."""
     there = in_folder(folder, files)
-    choice = find_notebook(there, "a1.ipynb", lambda: RELEASED, read_notebook)
+    choice = find_notebook(there, "a1.ipynb", RELEASED, read_notebook)
     said = " ".join([*choice.sentences, *there.problems])
     return (str(choice.file.path) if choice.file else None), said
 
@@ -114,7 +125,7 @@ def test_a_name_with_accents_is_the_same_on_every_system(tmp_path, wanted, writt
     network, there = (unicodedata.normalize(form, "größe") for form in (wanted, written))
     files = {unicodedata.normalize(written, "Übung.ipynb"): ONE, f"old {there}.keras": b"x"}
     handed_in = in_folder(tmp_path, files)
-    choice = find_notebook(handed_in, notebook_name, lambda: RELEASED, read_notebook)
+    choice = find_notebook(handed_in, notebook_name, RELEASED, read_notebook)
     assert choice.file is not None
     assert (choice.file.read().decode(), choice.sentences) == (ONE, [])
     found, _ = find_files(handed_in, [network], [])
@@ -289,10 +300,8 @@ def test_a_name_in_another_encoding_is_no_obstacle(tmp_path):
             member.size = len(TWO)
             archive.addfile(member, io.BytesIO(TWO.encode()))
     in_folder(tmp_path / "submitted", {"a.tar": packed.getvalue()})
-    expected = Expected(["a1"], [], lambda _: RELEASED, set())
-    ((notebook, _),) = stage(
-        tmp_path / "submitted", tmp_path / "copy", expected, read_notebook
-    ).values()
+    expected = expected_of({"a1": RELEASED})
+    (notebook,) = stage(tmp_path / "submitted", tmp_path / "copy", expected, read_here).values()
     assert len(notebook.cells) == len(RELEASED)
     assert (tmp_path / "copy" / "f\N{REPLACEMENT CHARACTER}r mich.csv").exists()
 
@@ -307,34 +316,34 @@ def test_what_lay_beside_the_notebook_has_no_names_of_ours(tmp_path, place):
         there = {place: (zipped if place == "a.zip" else tarred)(files)}
     time_of_collection = "2027-03-14 18:30:00.000000 UTC"
     in_folder(tmp_path / "submitted", there | {"timestamp.txt": time_of_collection})
-    expected = Expected(["a1"], [Path("helper.py")], lambda _: RELEASED, set())
+    expected = Expected({"a1": answer_cells(RELEASED)}, [Path("helper.py")], set())
     copied = tmp_path / "copy"
-    ((_, repairs),) = stage(tmp_path / "submitted", copied, expected, read_notebook).values()
+    (notebook,) = stage(tmp_path / "submitted", copied, expected, read_here).values()
     assert (copied / "timestamp.txt").read_text() == time_of_collection
     assert (copied / "data" / "mine.csv").exists()
     assert not any((copied / name).exists() for name in ours[1:])
-    assert "reserved for files of the grader" in str(repairs)
+    assert "reserved for files of the grader" in " ".join(notebook.losses)
 
 
 def test_what_lay_beside_the_notebook_is_no_crowd(tmp_path):
     others = {f"{number}.csv": "1" for number in range(limits.MAX_FILES + 100)}
     there = zipped(others | {"a1.ipynb": TWO, "q1.keras": "x"})
     in_folder(tmp_path / "submitted", {"a.zip": there})
-    expected = Expected(["a1"], [], lambda _: RELEASED, {"q1"})
+    expected = expected_of({"a1": RELEASED}, {"q1"})
     copied = tmp_path / "copy"
-    ((_, repairs),) = stage(tmp_path / "submitted", copied, expected, read_notebook).values()
+    (notebook,) = stage(tmp_path / "submitted", copied, expected, read_here).values()
     assert (copied / "q1.keras").exists()
     assert len(list(copied.glob("*.csv"))) == limits.MAX_FILES - 1
-    assert f"At most {limits.MAX_FILES} files and folders are graded" in str(repairs)
+    assert f"At most {limits.MAX_FILES} files and folders are graded" in " ".join(notebook.losses)
 
 
 def test_a_record_that_was_cut_costs_nothing_else(tmp_path):
     """All of its bytes are ASCII, but it is no UTF-16 any more."""
     there = {"a1.ipynb": TWO, "q1.json": '{"epochs": 5}'.encode("utf-16-le")[:-1]}
     in_folder(tmp_path / "submitted", there)
-    expected = Expected(["a1"], [], lambda _: RELEASED, {"q1"})
+    expected = expected_of({"a1": RELEASED}, {"q1"})
     copied = tmp_path / "copy"
-    ((notebook, _),) = stage(tmp_path / "submitted", copied, expected, read_notebook).values()
+    (notebook,) = stage(tmp_path / "submitted", copied, expected, read_here).values()
     assert len(notebook.cells) == len(RELEASED)
     assert (copied / "q1.json").read_bytes() == there["q1.json"]
 
@@ -363,10 +372,10 @@ def test_many_archives_together_have_no_more_room(tmp_path):
     in_folder(folder, files)
     names = {f"q{number}" for number in range(12)}
     start = time.process_time()
-    expected = Expected(["a1"], [], lambda _: RELEASED, names)
-    ((_, repairs),) = stage(folder, copied, expected, read_notebook).values()
+    expected = expected_of({"a1": RELEASED}, names)
+    (notebook,) = stage(folder, copied, expected, read_here).values()
     assert time.process_time() - start < 20
-    assert "only 200 MB are read in total" in " ".join(repairs.losses)
+    assert "only 200 MB are read in total" in " ".join(notebook.losses)
     size = sum(path.stat().st_size for path in copied.rglob("*"))
     assert size < limits.MAX_FILES_BYTES + 2**26
 
@@ -396,11 +405,11 @@ def test_each_of_several_notebooks_is_found(tmp_path, files, first, second):
     folder, copied = tmp_path / "submitted", tmp_path / "copy"
     in_folder(folder, files)
     answers = {"part1": RELEASED, "part10": {"r1": "r1 = None"}}
-    staged = stage(folder, copied, Expected(list(answers), [], answers.get, set()), read_notebook)
+    staged = stage(folder, copied, expected_of(answers), read_here)
     assert list(staged) == [copied / "part1.ipynb", copied / "part10.ipynb"]
-    for (path, (read, repairs)), expected in zip(staged.items(), (first, second), strict=True):
-        assert [cell.source for cell in read.cells][:1] == ([expected] if expected else [])
-        missing = f"The notebook {path.name} was not handed in." in " ".join(repairs.losses)
+    for (path, notebook), expected in zip(staged.items(), (first, second), strict=True):
+        assert [cell.text for cell in notebook.cells][:1] == ([expected] if expected else [])
+        missing = f"The notebook {path.name} was not handed in." in " ".join(notebook.losses)
         assert missing == (expected is None)
         assert path.is_file()
 
@@ -420,10 +429,10 @@ def test_no_file_counts_for_two_notebooks(tmp_path, answers, files, first, secon
     folder, copied = tmp_path / "submitted", tmp_path / "copy"
     in_folder(folder, files)
     released = dict(zip(("part1", "part10"), answers, strict=True))
-    staged = stage(folder, copied, Expected(list(released), [], released.get, set()), read_notebook)
-    for (read, repairs), expected in zip(staged.values(), (first, second), strict=True):
-        assert [cell.source for cell in read.cells][:1] == ([expected] if expected else [])
-        said = "x.ipynb was graded as part" in " ".join(repairs.losses)
+    staged = stage(folder, copied, expected_of(released), read_here)
+    for notebook, expected in zip(staged.values(), (first, second), strict=True):
+        assert [cell.text for cell in notebook.cells][:1] == ([expected] if expected else [])
+        said = "x.ipynb was graded as part" in " ".join(notebook.losses)
         assert said == (expected is None)
     contents = [path.read_bytes() for path in staged if path.stat().st_size]
     assert len(set(contents)) == len(files)
@@ -433,8 +442,8 @@ def test_a_problem_of_an_archive_is_said_once(tmp_path):
     folder, copied = tmp_path / "submitted", tmp_path / "copy"
     in_folder(folder, {"part1 (1).ipynb": ONE, "part2 (1).ipynb": ONE, "networks.rar": "x"})
     answers = {"part1": RELEASED, "part2": RELEASED}
-    staged = stage(folder, copied, Expected(list(answers), [], answers.get, set()), read_notebook)
-    said = " ".join(loss for _, repairs in staged.values() for loss in repairs.losses)
+    staged = stage(folder, copied, expected_of(answers), read_here)
+    said = " ".join(loss for notebook in staged.values() for loss in notebook.losses)
     assert said.count("networks.rar was not opened") == 1
 
 
@@ -447,7 +456,7 @@ def test_a_crowd_of_notebooks_is_not_read_to_its_end(tmp_path, monkeypatch):
 
     files = {f"{number:03}.ipynb": UNTOUCHED for number in range(150)} | {"my a1.ipynb": TWO}
     there = in_folder(tmp_path, files)
-    choice = find_notebook(there, "a1.ipynb", lambda: RELEASED, remember)
+    choice = find_notebook(there, "a1.ipynb", RELEASED, remember)
     assert str(choice.file.path) == "my a1.ipynb"
     assert len(read) == limits.MAX_NOTEBOOKS
 

@@ -10,7 +10,6 @@ import bz2
 import io
 import itertools
 import lzma
-import os
 import re
 import stat
 import tarfile
@@ -25,9 +24,6 @@ from typing import Any, Self
 
 from nbformat import NotebookNode
 
-from course_utils.grading.assignment.cells import grade_id
-from course_utils.grading.assignment.course import folded
-from course_utils.grading.nbgrader_steps.notes import listed
 from course_utils.grading.sandbox.limits import (
     MAX_ARCHIVES,
     MAX_DEPTH,
@@ -39,7 +35,8 @@ from course_utils.grading.sandbox.limits import (
     MAX_PATH_BYTES,
     MAX_XZ_BYTES,
 )
-from course_utils.notebook_format import SECOND_ENDINGS, Repairs, is_shadow
+from course_utils.notebook_format import SECOND_ENDINGS, Repairs, folded, grade_id, is_shadow
+from course_utils.printable import listed
 
 # Endings of files that may be part of a submission.
 ENDING = re.compile(r"(\.ipynb|\.keras|\.json)" + SECOND_ENDINGS, re.IGNORECASE)
@@ -93,6 +90,11 @@ class File:
         return found[1].lower() if found else ""
 
     @property
+    def is_archive(self) -> bool:
+        """Whether it is an archive that is opened."""
+        return self.name.lower().endswith(".zip") or TAR.search(self.name) is not None
+
+    @property
     def stem(self) -> str:
         """The name without its ending."""
         return ENDING.sub("", self.name)
@@ -103,9 +105,8 @@ class HandedIn:
 
     Parameters
     ----------
-    folder : Path
-    files : mapping of os.stat_result
-        The files in it that are graded: path in the folder -> status.
+    files : iterable of File
+        The files in its folder that are graded.
 
     Attributes
     ----------
@@ -113,22 +114,20 @@ class HandedIn:
         Sentences for student and lecturer about archives, once they have been searched.
     """
 
-    def __init__(self, folder: Path, files: Mapping[Path, os.stat_result]) -> None:
+    def __init__(self, files: Iterable[File]) -> None:
         self.problems: list[str] = []
         # Bytes that archives of `tar`, which stay unpacked in memory, may still take.
         self._room = MAX_FILES_BYTES
-        self.plain = [
-            File(path, path.name, about.st_size, about.st_mtime, (folder / path).read_bytes)
-            for path, about in sorted(files.items())
-            if not is_shadow(path)
-        ]
+        self.plain = sorted(
+            (file for file in files if not is_shadow(file.path)), key=lambda file: file.path
+        )
 
     @cached_property
     def all(self) -> list[File]:
         """The files, and those in archives."""
         found, archives = list(self.plain), []
         for file in self.plain:
-            if file.name.lower().endswith(".zip") or TAR.search(file.name):
+            if file.is_archive:
                 archives.append(file)
             elif file.name.lower().endswith(OTHER_ARCHIVES):
                 self.problems.append(f"{file.path} was not opened: hand in a .zip instead.")
@@ -158,7 +157,7 @@ class HandedIn:
         found, size = [], 0
         for member in opened.infolist():
             place = PurePosixPath(member.filename.replace("\\", "/"))
-            if member.is_dir() or not _is_readable(member) or not _is_plain(place):
+            if member.is_dir() or not _is_readable(member) or not is_plain(place):
                 continue
             size += member.file_size
             if size > MAX_FILES_BYTES:
@@ -194,7 +193,7 @@ class HandedIn:
             place = PurePosixPath(member.name)
             # A sparse file can be far larger than its archive.
             is_whole = member.isreg() and not member.issparse() and member.size >= 0
-            if is_whole and _is_plain(place):
+            if is_whole and is_plain(place):
                 path, read = archive.path / place, _reader_of_tar(content, member)
                 found.append(File(path, path.name, member.size, float(member.mtime), read))
         return found
@@ -253,7 +252,7 @@ def _decompressed(content: bytes, most: int) -> bytes:
     return content
 
 
-def _is_plain(place: PurePosixPath) -> bool:
+def is_plain(place: PurePosixPath) -> bool:
     """Tell whether a member of an archive has an ordinary path, and was not added by macOS."""
     return (
         not place.is_absolute()
@@ -332,10 +331,46 @@ class Choice:
 Reader = Callable[[bytes, str], tuple[NotebookNode, Repairs]]
 
 
+def find_notebooks(
+    handed_in: HandedIn, released: Mapping[str, Mapping[str, str]], read: Reader
+) -> dict[str, Choice]:
+    """Choose the file of each of the assignment's notebooks; no file is chosen for two.
+
+    If a file could be two of them, it is the one of which it has more cells.
+
+    Parameters
+    ----------
+    handed_in : HandedIn
+    released : mapping
+        Name of a notebook, without its ending -> its answers as they were released: id -> text.
+    read : callable
+    """
+
+    def find(name: str, taken: Collection[Path] = ()) -> Choice:
+        others = [f"{other}.ipynb" for other in released if other != name]
+        return find_notebook(handed_in, f"{name}.ipynb", released[name], read, others, taken)
+
+    chosen = {name: find(name) for name in released}
+    graded_as: dict[Path, str] = {}
+    for name in sorted(chosen, key=lambda name: chosen[name].cells, reverse=True):
+        if file := chosen[name].file:
+            graded_as.setdefault(file.path, name)
+    for name, choice in chosen.items():
+        if choice.file and (other := graded_as[choice.file.path]) != name:
+            chosen[name] = again = find(name, graded_as)
+            path = listed([str(choice.file.path)])
+            again.sentences.append(
+                f"{path} was graded as {other}.ipynb: no file counts for two notebooks."
+            )
+            if again.file:
+                graded_as[again.file.path] = name
+    return chosen
+
+
 def find_notebook(
     handed_in: HandedIn,
     wanted: str,
-    released: Callable[[], Mapping[str, str]],
+    released: Mapping[str, str],
     read: Reader,
     others: Collection[str] = (),
     taken: Collection[Path] = (),
@@ -350,8 +385,8 @@ def find_notebook(
     handed_in : HandedIn
     wanted : str
         File name of the assignment's notebook.
-    released : callable
-        Returns the answers as they were released: id -> text. It is called if there is a choice.
+    released : mapping of str
+        The answers as they were released: id -> text.
     read : callable
     others : collection of str
         File names of the assignment's other notebooks. A file whose name says that it is one of
@@ -372,15 +407,12 @@ def find_notebook(
     found.sort(key=lambda file: _order(file, wanted))
     current = [file for file in found if CHECKPOINTS not in file.path.parts]
     earlier = [file for file in found if CHECKPOINTS in file.path.parts]
-    candidates: list[Candidate] = []
-    if found:
-        given = released()
-        candidates = [_candidate(file, given, read) for file in current[:MAX_NOTEBOOKS]]
-        if not any(each.answers for each in candidates):
-            candidates += [_candidate(file, given, read) for file in earlier[:MAX_NOTEBOOKS]]
-        if others:
-            stem = folded(Path(wanted).stem)
-            candidates = [c for c in candidates if c.cells or stem in folded(c.file.stem)]
+    candidates = [_candidate(file, released, read) for file in current[:MAX_NOTEBOOKS]]
+    if not any(each.answers for each in candidates):
+        candidates += [_candidate(file, released, read) for file in earlier[:MAX_NOTEBOOKS]]
+    if others:
+        stem = folded(Path(wanted).stem)
+        candidates = [c for c in candidates if c.cells or stem in folded(c.file.stem)]
     if not candidates:
         return Choice(None, [_what_is_there(handed_in, wanted)])
     best = max(candidates, key=lambda each: _rank(each, wanted))

@@ -7,7 +7,8 @@ import copy
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from course_utils.grading.nbgrader_steps.recognise import recognise
+from course_utils.grading.inside.recognise import recognise
+from course_utils.grading.nbgrader_steps.repair import without_secrets
 
 HIDDEN = "assert x\n# BEGIN HIDDEN TESTS\nassert x == 1\n# END HIDDEN TESTS"
 
@@ -26,6 +27,7 @@ SOURCE = [
     cell(new_code_cell, "empty", "", grade=True),
 ]
 EXPECTED = {c.metadata.nbgrader.grade_id: c for c in SOURCE if "nbgrader" in c.metadata}
+ASSIGNMENT = without_secrets(SOURCE)
 
 
 def submitted(*without, header=0):
@@ -40,7 +42,7 @@ def submitted(*without, header=0):
 
 
 def found(cells):
-    return recognise(cells, SOURCE, EXPECTED)
+    return recognise(cells, ASSIGNMENT)
 
 
 @pytest.mark.parametrize("header", [0, 2])

@@ -1,0 +1,189 @@
+"""Having a submission searched and read by a program in a sandbox.
+
+The grader itself lists and copies files, and reads nothing in them: what a parser takes hours for,
+or fails at, costs the submission it is in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_notebook
+
+from course_utils.errors import InterruptedExaminationError
+from course_utils.grading.inside.handed_in import File, is_plain
+from course_utils.grading.nbgrader_steps.program import Program
+from course_utils.grading.sandbox.limits import (
+    MAX_FILES_BYTES,
+    MAX_PAGE_BYTES,
+    READ_LIMITS,
+    READ_WAIT_SECONDS,
+)
+from course_utils.notebook_format import NEW_CELL, with_unique_ids
+from course_utils.submission.messages import (
+    AssignmentCell,
+    HandedInFile,
+    ReadNotebook,
+    ReadReply,
+    ReadRequest,
+)
+
+READER = "course_utils.grading.inside.reader:serve"
+
+# The program is started so many times at most, if it is ended from outside.
+TRIES = 2
+
+
+@dataclass(frozen=True)
+class Received:
+    """What was found in a submission.
+
+    Attributes
+    ----------
+    reply : ReadReply
+    contents : dict of bytes
+        Path of a file that was found in an archive, or had to be encoded anew -> its content.
+    """
+
+    reply: ReadReply
+    contents: dict[str, bytes]
+
+
+class _NoAnswerError(Exception):
+    """The reader has ended; the message is a clause that says why."""
+
+
+def read_submission(
+    files: Iterable[File],
+    notebooks: Mapping[str, Iterable[AssignmentCell]],
+    names: Iterable[str],
+    *,
+    with_my_rights: bool,
+) -> Received:
+    """Find the work in a submission, and read it.
+
+    What takes too long, or too much memory, counts as empty.
+
+    Parameters
+    ----------
+    files : iterable of File
+        Those in its folder.
+    notebooks : mapping
+        Name of a notebook of the assignment -> its cells.
+    names : iterable of str
+        Names of networks and records for which the tests ask, without their endings.
+    with_my_rights : bool
+        Whether the reader has the lecturer's rights, without a sandbox.
+
+    Raises
+    ------
+    InterruptedExaminationError
+        If the reader was ended from outside, and another one too.
+    OSError
+        If a file cannot be read.
+    """
+    request, sent = request_for(files, notebooks, names)
+    for left in reversed(range(TRIES)):
+        try:
+            return _ask(request, sent, with_my_rights)
+        except InterruptedExaminationError:
+            if not left:
+                raise
+        except _NoAnswerError as error:
+            return _nothing(request, str(error))
+    raise AssertionError("there is at least one try")
+
+
+def request_for(
+    files: Iterable[File], notebooks: Mapping[str, Iterable[AssignmentCell]], names: Iterable[str]
+) -> tuple[ReadRequest, dict[str, bytes]]:
+    """Return the request to the reader, and the contents that it needs: path -> content."""
+    files = list(files)
+    sent = {str(file.path): file.read() for file in files if _is_read(file)}
+    request = ReadRequest(
+        notebooks={name: tuple(cells) for name, cells in notebooks.items()},
+        names=tuple(sorted(names)),
+        files=tuple(
+            HandedInFile(path=path, size=file.size, modified=file.modified, follows=path in sent)
+            for file in files
+            for path in [str(file.path)]
+        ),
+    )
+    return request, sent
+
+
+def _is_read(file: File) -> bool:
+    """Tell whether the reader needs the content of a file: networks are only copied."""
+    return file.ending in (".ipynb", ".json") or file.is_archive
+
+
+def _ask(request: ReadRequest, sent: dict[str, bytes], with_my_rights: bool) -> Received:
+    in_folder = {file.path for file in request.files}
+    program = Program(READER, READ_LIMITS, READ_WAIT_SECONDS, with_my_rights)
+    try:
+        answer = program.ask(request.to_bytes(), *sent.values(), most_bytes=MAX_PAGE_BYTES)
+        if answer is None:
+            raise _NoAnswerError(program.why_ended())
+        reply = ReadReply.from_bytes(answer)
+        _check(reply, request)
+        wanted = {file.path: file.size for file in reply.files if file.source not in in_folder}
+        wanted |= dict.fromkeys(reply.encoded, MAX_FILES_BYTES)
+        wanted |= {
+            f"{name}.ipynb": MAX_FILES_BYTES
+            for name, notebook in reply.notebooks.items()
+            if notebook.source not in in_folder | {""}
+        }
+        contents = {}
+        for path, size in wanted.items():
+            content = program.ask(path.encode(), most_bytes=size)
+            if content is None:
+                raise _NoAnswerError(program.why_ended())
+            contents[path] = content
+        return Received(reply, contents)
+    finally:
+        program.close()
+
+
+def _check(reply: ReadReply, request: ReadRequest) -> None:
+    """Refuse a reply that the reader cannot give, unless it was taken over.
+
+    Raises
+    ------
+    _NoAnswerError
+        If it names other notebooks, records or cells than the request, or paths outside the folder.
+    """
+    paths = [PurePosixPath(file.path) for file in reply.files]
+    is_right = reply.notebooks.keys() == request.notebooks.keys() and all(map(is_plain, paths))
+    is_right &= set(reply.encoded) <= {f"{name}.json" for name in request.names}
+    for name, cells in request.notebooks.items():
+        found = [cell.name for cell in reply.notebooks[name].cells if cell.name] if is_right else []
+        is_right &= len(set(found)) == len(found) and set(found) <= {cell.name for cell in cells}
+    if not is_right:
+        raise _NoAnswerError("the program that reads it has given an answer that makes no sense")
+
+
+def _nothing(request: ReadRequest, why: str) -> Received:
+    """Return what is graded of a submission that cannot be read."""
+    notebooks = {name: ReadNotebook() for name in request.notebooks}
+    problem = f"The submission cannot be read, because {why}. It counts as empty."
+    return Received(ReadReply(notebooks=notebooks, problems=(problem,)), {})
+
+
+def as_notebook(read: ReadNotebook) -> NotebookNode:
+    """Return the cells that were read, as a notebook."""
+    notebook = new_notebook()
+    for each in read.cells:
+        cell = NEW_CELL[each.kind](each.text, id=each.id)
+        if each.name:
+            cell.metadata["nbgrader"] = NotebookNode(grade_id=each.name)
+        if each.tags:
+            cell.metadata["tags"] = list(each.tags)
+        if each.attachments is not None and each.kind != "code":
+            cell["attachments"] = NotebookNode(
+                {name: NotebookNode(kinds) for name, kinds in each.attachments.items()}
+            )
+        notebook.cells.append(cell)
+    return with_unique_ids(notebook)
