@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import keras
@@ -162,3 +163,26 @@ def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     """
     interval = binomtest(correct, n).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def difference_interval(one: tuple[int, int], other: tuple[int, int]) -> tuple[float, float]:
+    """Return the 95% confidence interval of the difference of two proportions, `other` minus `one`.
+
+    Source: Newcombe, "Interval estimation for the difference between independent proportions",
+    1998, method 10: the Wilson intervals of both, combined.
+
+    Parameters
+    ----------
+    one, other : tuple of int
+        Numbers of correct answers and of all answers, from independent samples.
+
+    Examples
+    --------
+    >>> difference_interval((56, 70), (48, 80))
+    (-0.3339..., -0.0524...)
+    """
+    a, b = one[0] / one[1], other[0] / other[1]
+    (a_low, a_high), (b_low, b_high) = wilson_interval(*one), wilson_interval(*other)
+    low = b - a - math.hypot(b - b_low, a_high - a)
+    high = b - a + math.hypot(b_high - b, a - a_low)
+    return low, high

@@ -52,6 +52,9 @@ class RunRecord(BaseModel):
         From 0 to 1.
     test_interval : tuple of float
         95% confidence interval of the test accuracy (Wilson, 1927).
+    confusion : list of list of int, optional
+        Numbers of test images, one row for each true class, one column for each predicted class;
+        None in older records.
     """
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
@@ -76,6 +79,7 @@ class RunRecord(BaseModel):
     seconds: float
     test_accuracy: float
     test_interval: tuple[float, float]
+    confusion: list[list[int]] | None = None
 
     @property
     def data_source(self) -> Source:
@@ -164,6 +168,7 @@ def make_record(
         seconds=history.seconds,
         test_accuracy=tested.accuracy,
         test_interval=tested.interval,
+        confusion=tested.confusion.tolist(),
     )
 
 

@@ -24,11 +24,12 @@ from course_utils.checkpoint import States, read_state, run_name
 from course_utils.children import child_environment, start_child
 from course_utils.data.catalogue import SPECS
 from course_utils.errors import CourseError, DataError, RecordError, RunError
-from course_utils.evaluation import wilson_interval
+from course_utils.evaluation import difference_interval, wilson_interval
 from course_utils.recipes import Recipe
 from course_utils.records import RunRecord, load_records, summarise
 from course_utils.runtime import available_cores
 from course_utils.zoo.cost import training_flops, training_images
+from course_utils.zoo.design import Design
 
 RECORDS = paths.RECORDS / "networks"
 # Names of the learning curves in a record.
@@ -122,8 +123,9 @@ def reported_and_measured(*patterns: str, folder: Path = RECORDS) -> pd.DataFram
     pandas.DataFrame
         Columns: design, parent (empty if it has none), summary, reported, reported_epochs,
         parameters, the columns of `summarise` (with ``measured`` in place of ``accuracy``), and
-        difference. All accuracies are fractions between 0 and 1. Unknown values are NaN, and
-        ``runs`` is 0 if there is no record.
+        difference, with its 95% confidence interval from ``difference_low`` to
+        ``difference_high``. All accuracies are fractions between 0 and 1. Unknown values are NaN,
+        and ``runs`` is 0 if there is no record.
 
     Raises
     ------
@@ -154,7 +156,24 @@ def reported_and_measured(*patterns: str, folder: Path = RECORDS) -> pd.DataFram
     numbers = ["measured", "lowest", "highest", "epochs", "seconds"]
     table[numbers] = table[numbers].astype(float)
     table["difference"] = table.measured - table.reported
+    intervals = [
+        _difference_interval(design, measured)
+        for design, measured in zip(designs, table.measured, strict=True)
+    ]
+    table[["difference_low", "difference_high"]] = np.reshape(intervals, (-1, 2))
     return table
+
+
+def _difference_interval(design: Design, measured: float) -> tuple[float, float]:
+    """Return the 95% interval of a design's measured minus its reported test accuracy."""
+    reported = design.reported.get("test_accuracy", math.nan)
+    if math.isnan(reported) or math.isnan(measured):
+        return math.nan, math.nan
+    images = SPECS[design.dataset].test
+    theirs = design.reported_images or images
+    return difference_interval(
+        (round(reported * theirs), theirs), (round(measured * images), images)
+    )
 
 
 def compare_progress(record: RunRecord) -> str:
@@ -464,7 +483,21 @@ def _problem(record: RunRecord, run: Run) -> str:
     interval = wilson_interval(round(correct), record.test_images)
     if not np.allclose(record.test_interval, interval, atol=1e-6):
         return "its test accuracy and its interval do not fit."
+    if record.confusion is not None and not _fits_accuracy(record.confusion, record):
+        return "its confusion matrix does not fit its test accuracy."
     return f"{run.record} is there already." if is_recorded(run) else ""
+
+
+def _fits_accuracy(confusion: list[list[int]], record: RunRecord) -> bool:
+    """Return whether a confusion matrix can come from a record's test."""
+    classes = len(SPECS[zoo.design(record.design).dataset].class_names)
+    if [len(row) for row in confusion] != [classes] * classes:
+        return False
+    counts = np.array(confusion)
+    correct = round(record.test_accuracy * record.test_images)
+    return bool(
+        counts.min() >= 0 and counts.sum() == record.test_images and counts.trace() == correct
+    )
 
 
 def _fits_recipe(history: dict[str, Any], recipe: Recipe) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from course_utils.evaluation import score, wilson_interval
+from course_utils.evaluation import difference_interval, score, wilson_interval
 
 CLASSES = ("cat", "dog", "frog")
 TRUE = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2])
@@ -48,3 +48,14 @@ def test_the_interval_stays_between_zero_and_one():
 
 def test_a_result_reads_as_a_sentence():
     assert str(scored()) == "60.0% (95% interval 31.3 to 83.2%, 10 images)"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "published"),
+    [((48, 80), (56, 70), (0.0524, 0.3339)), ((3, 10), (9, 10), (0.1705, 0.8090))],
+)
+def test_the_interval_of_a_difference_is_the_published_one(one, other, published):
+    """Newcombe (1998), table II, method 10, examples (a) and (b)."""
+    assert difference_interval(one, other) == pytest.approx(published, abs=5e-5)
+    low, high = difference_interval(other, one)
+    assert (-high, -low) == pytest.approx(published, abs=5e-5)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import psutil
 import pytest
 from small_notebooks import wait_for
@@ -234,8 +235,12 @@ def test_reported_and_measured_stand_side_by_side(tmp_path):
     first = table.loc["proyectos/0"]
     assert (first.runs, first.lowest, first.highest, first.reported) == (2, 0.58, 0.60, 0.547)
     assert first.difference == pytest.approx(0.59 - 0.547)
+    half = 1.96 * math.sqrt((0.59 * 0.41 + 0.547 * 0.453) / 10_000)
+    assert first.difference_low == pytest.approx(first.difference - half, abs=2e-4)
+    assert first.difference_high == pytest.approx(first.difference + half, abs=2e-4)
     assert table.loc["proyectos/1"].runs == 0  # the stand-in is never set beside a document
-    assert table.loc["proyectos/1"].isna()[["measured", "difference", "seconds"]].all()
+    unknown = ["measured", "difference", "difference_low", "difference_high", "seconds"]
+    assert table.loc["proyectos/1"].isna()[unknown].all()
     assert [r.seed for r in reproduction.recorded_runs("proyectos/*", folder=tmp_path)] == [0, 1]
     assert reproduction.reported_and_measured("dl/*", folder=tmp_path).runs.sum() == 0
 
@@ -285,6 +290,30 @@ def test_records_of_another_checkout_are_imported_once(tmp_path):
     assert "is there already" in refused[0]
 
 
+def matrix(correct):
+    """A confusion matrix of 10,000 images, so many of which are right."""
+    counts = np.zeros((10, 10), dtype=int)
+    counts[0, 0], counts[0, 1] = correct, 10_000 - correct
+    return counts.tolist()
+
+
+def test_a_confusion_matrix_that_fits_is_imported(tmp_path):
+    record = book_record()
+    changed = record.model_copy(update={"confusion": matrix(round(record.test_accuracy * 10_000))})
+    changed.save(tmp_path / "theirs" / "x.json")
+    imported, refused = reproduction.import_records(tmp_path / "theirs", tmp_path / "ours")
+    assert refused == []
+    assert RunRecord.load(imported[0]).confusion == changed.confusion
+
+
+def test_an_unfinished_evaluation_makes_the_interval_wider(tmp_path):
+    name = "hw3/transfer-finetune"
+    networks_record(name).model_copy(update={"test_accuracy": 0.7292}).save(tmp_path / "0.json")
+    found = reproduction.reported_and_measured(name, folder=tmp_path).iloc[0]
+    half = 1.96 * math.sqrt(0.7292 * 0.2708 * (1 / 3_936 + 1 / 10_000))
+    assert found.difference_high == pytest.approx(half, abs=5e-4)
+
+
 def curves(epochs):
     return {name: [0.5] * epochs for name in reproduction.CURVES}
 
@@ -308,6 +337,8 @@ def curves(epochs):
         ({"train_images": 500}, "all training images"),
         ({"test_images": 2_000}, "all test images"),
         ({"test_accuracy": 0.9}, "its interval"),
+        ({"confusion": [[10_000]]}, "confusion matrix"),
+        ({"confusion": matrix(6_264)}, "confusion matrix"),
         ({"test_accuracy": 0.62071}, "no fraction"),
         ({"test_accuracy": 1.5}, "no fraction"),
         ({"test_accuracy": math.nan}, "no fraction"),

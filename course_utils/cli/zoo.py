@@ -52,11 +52,11 @@ def zoo_show(name: NetworkArgument) -> None:
     zoo = quiet_zoo()
     design = zoo.design(name)
     console = new_console()
-    for text in (f"{name}: {design.summary}", design.note, design.misprint):
-        if text:
-            console.print(text, markup=False, highlight=False)
+    for text in (f"{name}: {design.summary}", *design.remarks):
+        console.print(text, markup=False, highlight=False)
     for measure, value in design.reported.items():
-        console.print(f"reported {measure.replace('_', ' ')}: {100 * value:.2f}%")
+        shown = f"{100 * value:.2f}%" if measure.endswith("accuracy") else f"{value:,}"
+        console.print(f"reported {measure.replace('_', ' ')}: {shown}")
     if design.reported_epochs:
         console.print(f"reported epochs: {design.reported_epochs}")
     if design.starts_from:

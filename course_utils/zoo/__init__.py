@@ -22,12 +22,15 @@ import keras
 from course_utils.errors import UnknownDesignError
 from course_utils.recipes import Recipe
 from course_utils.zoo import dl, fast, hw3, hw5, proyectos, tbmi26
-from course_utils.zoo.design import Design
+from course_utils.zoo.design import Design, Document
 
 _DESIGNS: dict[str, Design] = {
     design.name: design
-    for document in (tbmi26, dl, hw5, proyectos, hw3, fast)
-    for design in document.DESIGNS
+    for module in (tbmi26, dl, hw5, proyectos, hw3, fast)
+    for design in module.DESIGNS
+}
+_DOCUMENTS: dict[str, Document] = {
+    module.DOCUMENT.name: module.DOCUMENT for module in (tbmi26, dl, hw5, proyectos, hw3)
 }
 
 
@@ -64,6 +67,23 @@ def design(name: str) -> Design:
         )
         raise UnknownDesignError(f"There is no network called {name!r}: {offer}")
     return _DESIGNS[name]
+
+
+def document(name: str) -> Document | None:
+    """Return the document that the network called `name` comes from; None for one of ours.
+
+    Raises
+    ------
+    UnknownDesignError
+        For a name that is not in the zoo.
+
+    Examples
+    --------
+    >>> from course_utils import zoo
+    >>> zoo.document("dl/4").name
+    'dl'
+    """
+    return _DOCUMENTS.get(design(name).name.partition("/")[0])
 
 
 def build(name: str) -> keras.Model:
@@ -117,6 +137,6 @@ def successors(name: str) -> list[str]:
     --------
     >>> from course_utils import zoo
     >>> zoo.successors("hw3/transfer-features")
-    ['hw3/transfer-finetune']
+    ['hw3/transfer-finetune', 'hw3/transfer-finetune-dropout-0.3', 'hw3/transfer-finetune-ours']
     """
     return [design.name for design in _DESIGNS.values() if design.starts_from == name]

@@ -41,19 +41,35 @@ def training_images(name: str) -> int:
     return data.train - (data.validation if split is None else int(split * data.train))
 
 
+@functools.lru_cache(maxsize=1)
+def model_to_read(name: str) -> keras.Model:
+    """Return an untrained model of a network whose layers are only looked at, several times over.
+
+    Raises
+    ------
+    UnknownDesignError
+        For a name that is not in the zoo.
+    DataError
+        If the backbone's weights are missing.
+    """
+    return zoo.build(name)
+
+
 @functools.cache
-def training_flops(name: str) -> int:
+def training_flops(name: str, epochs: int | None = None) -> int:
     """Return the number of operations of a network's whole training.
 
     Parameters
     ----------
     name : str
         The network's name in the zoo.
+    epochs : int, optional
+        Default: `Design.expected_epochs`.
 
     Returns
     -------
     int
-        Floating-point operations in `Design.expected_epochs`. A frozen backbone counts once per
+        Floating-point operations in so many epochs. A frozen backbone counts once per
         image; the training of a network that this one starts from is not counted.
 
     Raises
@@ -64,10 +80,10 @@ def training_flops(name: str) -> int:
         If the backbone's weights are missing.
     """
     design = zoo.design(name)
-    recipe, model, data = design.recipe, design.build(), SPECS[design.dataset]
+    recipe, model, data = design.recipe, model_to_read(name), SPECS[design.dataset]
     steps = recipe.steps_per_epoch
     per_epoch = steps * recipe.batch_size if steps else training_images(name)
-    images = per_epoch * design.expected_epochs
+    images = per_epoch * (epochs or design.expected_epochs)
     if design.features is None:
         return PASSES * forward_flops(model) * images
     backbone, trained = model.layers

@@ -14,8 +14,9 @@ from keras import layers
 
 from course_utils.recipes import Augmentation, EarlyStopping, Recipe
 from course_utils.zoo.blocks import classifier, convolution, scaled_input
-from course_utils.zoo.design import Design, ParameterCounts
+from course_utils.zoo.design import Design, Document, Misprint, ParameterCounts
 
+DOCUMENT = Document("dl", validation="The document does not say how many images it validates on.")
 ADAM = Recipe(optimizer="adam", learning_rate=1e-3, batch_size=128, epochs=30)
 
 
@@ -96,9 +97,9 @@ DESIGNS = [
         frozen=384,
         reported={"test_accuracy": 0.7575},
         reported_epochs=30,
-        misprint=(
-            "The document prints a total of 187,386 parameters, 186,922 of them trainable; its "
-            "own layers add up to 107,306 and 106,922."
+        misprints=(
+            Misprint("parameters", 187_386, 107_306),
+            Misprint("trainable parameters", 186_922, 106_922),
         ),
     ),
     Design(
@@ -131,7 +132,7 @@ DESIGNS = [
         **LAST_PARAMETERS,
         reported={"test_accuracy": 0.8191},
         reported_epochs=30,
-        misprint="The document prints 559,882 trainable parameters; its layers have 559,082.",
+        misprints=(Misprint("trainable parameters", 559_882, 559_082),),
     ),
     Design(
         name="dl/8",

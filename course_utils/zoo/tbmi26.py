@@ -15,8 +15,9 @@ from keras import layers
 
 from course_utils.recipes import Augmentation, Recipe
 from course_utils.zoo.blocks import IMAGE, class_probabilities, scaled_input
-from course_utils.zoo.design import Design
+from course_utils.zoo.design import Design, Document
 
+DOCUMENT = Document("tbmi26", validation="The document does not say which images it validates on.")
 SGD = Recipe(
     optimizer="sgd",
     learning_rate=0.01,
@@ -28,7 +29,14 @@ SGD = Recipe(
     epochs=15,
 )
 
-BATCHES_AND_EPOCHS = "The document gives no batch size and no number of epochs: 64 and 15 are ours."
+WEIGHT_DECAY = (
+    f"The document calls {SGD.decay:g} a weight decay; we read it as the `decay` of old Keras, "
+    "which lowers the learning rate from step to step."
+)
+BATCHES_AND_EPOCHS = (
+    f"The document gives no batch size and no number of epochs: {SGD.batch_size} and {SGD.epochs} "
+    f"are ours. {WEIGHT_DECAY}"
+)
 
 
 def fully_connected(
@@ -125,7 +133,10 @@ DESIGNS = [
         recipe=SGD,
         parameters=82_698,
         frozen=432,
-        note="Where the layers stand is ours: the document says only that they were added.",
+        note=(
+            "Where the layers stand is ours: the document says only that they were added. Its "
+            f"batch size is ours, too: {SGD.batch_size}. {WEIGHT_DECAY}"
+        ),
     ),
     Design(
         name="tbmi26/final",

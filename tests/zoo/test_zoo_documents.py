@@ -11,6 +11,7 @@ from course_utils import experiment, transfer, zoo
 from course_utils.errors import DataError, RecipeError
 from course_utils.recipes import EarlyStopping, Recipe
 from course_utils.runtime import Runtime
+from course_utils.zoo.cost import training_images
 
 NAMES = {
     "tbmi26": "fully-connected cnn dropout batchnorm final mnist-200",
@@ -19,7 +20,8 @@ NAMES = {
     "proyectos": "0 1 2 3 4 5 6 7 8 9a 9b 10 11 12 13 14 15 15b 16 17 18",
     "hw3": (
         "base 2-blocks 4-blocks kernel-5 double half quarter valid-padding dropout-0.1 "
-        "dropout-0.2 dropout-0.3 l1l2 l1l2-strong transfer-features transfer-finetune"
+        "dropout-0.2 dropout-0.3 l1l2 l1l2-strong transfer-features transfer-finetune "
+        "transfer-finetune-dropout-0.3 transfer-finetune-ours"
     ),
 }
 DOCUMENTED = [f"{document}/{name}" for document, names in NAMES.items() for name in names.split()]
@@ -151,11 +153,60 @@ def test_it_trains_by_its_own_recipe(name, few, few_digits, tmp_path, monkeypatc
     assert np.isfinite(record.history["loss"]).all()
     assert record.parameters == design.parameters
     assert len(record.history["val_loss"]) == (recipe.validation_split != 0)
+    assert np.sum(record.confusion) == record.test_images
+    assert np.trace(record.confusion) == round(record.test_accuracy * record.test_images)
 
 
 def test_misprints_are_recorded_where_a_document_contradicts_itself():
-    misprinted = {name for name in DOCUMENTED if zoo.design(name).misprint}
+    misprinted = {name for name in DOCUMENTED if zoo.design(name).misprints}
     assert misprinted >= {"dl/4", "dl/7", "proyectos/8", "proyectos/11", "proyectos/13"}
+    assert [str(each) for each in zoo.design("dl/4").misprints] == [
+        "The document prints 187,386 parameters; its layers have 107,306.",
+        "The document prints 186,922 trainable parameters; its layers have 106,922.",
+    ]
+    assert "has 16 filters" in zoo.design("proyectos/8").contradiction
+    assert "without early stopping" in zoo.design("proyectos/17").contradiction
+
+
+def test_what_is_right_instead_of_a_misprint_is_what_the_layers_have(built):
+    design, model = built
+    for misprint in design.misprints:
+        if misprint.what == "parameters":
+            assert misprint.right == design.parameters
+        elif misprint.what == "trainable parameters":
+            assert misprint.right == design.parameters - design.frozen
+        else:
+            assert misprint.right in [layer.count_params() for layer in model.layers]
+        assert misprint.printed != misprint.right
+
+
+def test_reported_results_are_the_last_ones_that_a_document_prints():
+    """Against the documents' logs; among them what was misread once."""
+    expected = {
+        "proyectos/18": {"train_accuracy": 0.9038, "val_loss": 0.2271, "seconds": 19_336.9},
+        "hw3/transfer-features": {"test_accuracy": 0.5150, "test_loss": 1.3443},
+        "hw3/transfer-finetune": {"test_accuracy": 0.7292, "epoch_seconds": 98},
+        "hw5/large-100": {"train_loss": 0.0290, "test_loss": 0.9326},
+    }
+    for name, results in expected.items():
+        assert results.items() <= zoo.design(name).reported.items()
+    # 123 of 313 batches of 32
+    assert zoo.design("hw3/transfer-finetune").reported_images == 3_936
+
+
+@pytest.mark.parametrize("name", [name for name in DOCUMENTED if zoo.design(name).reported])
+def test_reported_results_are_possible_and_fit_the_recipe(name):
+    design = zoo.design(name)
+    known = {f"{part}_{kind}" for part in ("train", "val", "test") for kind in ("accuracy", "loss")}
+    assert design.reported.keys() <= known | {"steps", "epoch_seconds", "seconds"}
+    for key, value in design.reported.items():
+        assert 0 < value < (1 if "accuracy" in key else math.inf)
+    if steps := design.reported.get("steps"):
+        batches = training_images(name) / design.recipe.batch_size
+        assert steps in (
+            design.recipe.steps_per_epoch or math.ceil(batches),
+            math.floor(batches),
+        )
 
 
 def kernels(name):
@@ -193,6 +244,11 @@ def test_recipes_that_the_documents_state():
     )
     assert zoo.recipe("hw5/large-100").decay == pytest.approx(1e-4)
     assert zoo.recipe("hw5/large").decay == pytest.approx(4e-4)
+    tuned = zoo.recipe("hw3/transfer-finetune")
+    assert (tuned.batch_size, tuned.epochs, tuned.augmentation) == (32, 60, None)
+    assert tuned.early_stopping == EarlyStopping(
+        monitor="val_accuracy", patience=5, keep_best=False
+    )
     last = zoo.recipe("proyectos/18")
     assert (last.optimizer, last.learning_rate, last.momentum) == ("sgd", 0.001, 0.9)
     assert (last.batch_size, last.steps_per_epoch, last.early_stopping.target) == (400, 100, 0.9)
@@ -209,10 +265,13 @@ def test_a_network_goes_on_from_the_weights_of_another(few):
 @pytest.mark.skipif(not HAS_WEIGHTS, reason="needs MobileNet's weights: put them into data/weights")
 def test_fine_tuning_goes_on_from_the_trained_head():
     previous = zoo.build("hw3/transfer-features")
-    tuned = zoo.design("hw3/transfer-finetune").build(previous)
-    before, after = previous.layers[-1].get_weights(), tuned.layers[-1].layers[-1].get_weights()
-    for one, other in zip(before, after, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for variant, rate in ("", 0.2), ("-dropout-0.3", 0.3), ("-ours", 0.2):
+        tuned = zoo.design(f"hw3/transfer-finetune{variant}").build(previous)
+        head = tuned.layers[-1].layers[-1]
+        for one, other in zip(previous.layers[-1].get_weights(), head.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+        rates = {layer.rate for layer in head.layers if isinstance(layer, keras.layers.Dropout)}
+        assert rates == {rate}
 
 
 @pytest.mark.parametrize(
