@@ -13,9 +13,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from conftest import ROOT
-from executed_chapters import CHAPTERS, assert_fit_to_be_shown
+from executed_chapters import CHAPTERS, SHORT, assert_fit_to_be_shown
 
-from course_utils import RECORDS
+from course_utils import RECORDS, env
 from course_utils.reporting import find_report
 
 PAPERMILL = Path(sys.executable).parent / "papermill"
@@ -46,11 +46,14 @@ def installed(tmp_path_factory):
 
 
 def run_alone(command, folder, installed):
-    """Run a program that finds the installed library, and no checkout."""
+    """Run a program that finds the installed library, and no checkout.
+
+    Other tests run beside it, so it has one thread, as in `course run` with several at a time.
+    """
     return subprocess.run(
         command,
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(installed)},
+        env=os.environ | {"PYTHONPATH": str(installed), env.THREADS.name: "1"},
         capture_output=True,
         text=True,
         timeout=600,
@@ -73,9 +76,8 @@ def test_the_installed_library_is_the_one_that_chapters_find(installed, tmp_path
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 def test_every_cell_runs_in_the_smoke_size(chapter, installed, tmp_path):
     output = tmp_path / "out.ipynb"
-    sizes = ("-p", "epochs", "1", "-p", "limit", "1000", "-p", "data_path", "stand-in")
     shutil.copy(chapter, tmp_path)
-    command = [PAPERMILL, chapter.name, output, "--no-progress-bar", *sizes]
+    command = [PAPERMILL, chapter.name, output, "--no-progress-bar", *SHORT]
     done = run_alone(command, tmp_path, installed)
     assert done.returncode == 0, done.stderr[-2_000:]
     executed = nbformat.read(output, as_version=4)
