@@ -19,6 +19,8 @@ os.environ.setdefault("COURSE_OFFLINE", "1")
 # The settings of `import_keras`, for the tests that import Keras themselves.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# Several tests run at a time, and threads that wait for each other keep the cores busy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import psutil
 import pytest
