@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
-from nbgrading import add_assignment, copy_of, hand_in, make_course, solved, value_cells
+from nbgrading import (
+    add_assignment,
+    autograde,
+    copy_of,
+    hand_in,
+    make_course,
+    solved,
+    value_cells,
+)
+from typer.testing import CliRunner, Result
 
+from course_utils.cli import app
 from course_utils.errors import CacheError
 from course_utils.grading.assignment.course import (
     assignments,
@@ -81,16 +93,22 @@ def arranged(course, tmp_path):
     return course, elsewhere
 
 
-def command(course: Path, *words: str, **options) -> subprocess.CompletedProcess:
+def command(course: Path, *words: str, **options) -> Result:
+    """Call ``course`` in the folder of a course, without a process of its own."""
+    with contextlib.chdir(course):
+        return CliRunner().invoke(app, words, **options)
+
+
+def program(course: Path, *words: str) -> subprocess.CompletedProcess:
+    """Run a Python module as a program in the folder of a course."""
     return subprocess.run(
-        [sys.executable, "-m", "course_utils.cli", *words],
-        cwd=course, capture_output=True, text=True, check=False, **options,
-    )  # fmt: skip
+        [sys.executable, "-m", *words], cwd=course, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.sandbox
 @pytest.mark.parametrize("by", ["course", "nbgrader"])
-def test_folders_and_gradebook_are_where_the_settings_say(arranged, by):
+def test_folders_gradebook_and_hook_are_those_of_the_settings(arranged, by):
     course, elsewhere = arranged
     if by == "course":
         assert {o.student: o.state for o in grade_class(course, NAME)} == {"ada": GRADED}
@@ -98,6 +116,7 @@ def test_folders_and_gradebook_are_where_the_settings_say(arranged, by):
         assert (course / "pages" / NAME / "ada" / f"{NAME}.html").is_file()
     else:
         nbgrader(course, "autograde", NAME)
+    assert (course / "told.txt").read_text() == "ada "
     assert (course / "graded" / NAME / "ada" / f"{NAME}.ipynb").is_file()
     assert [(r.student, r.score) for r in results(course, NAME)] == [("ada", 2.0)]
     with Gradebook(f"sqlite:///{elsewhere}", "image-classification") as gradebook:
@@ -108,14 +127,18 @@ def test_folders_and_gradebook_are_where_the_settings_say(arranged, by):
     assert released_path(course, NAME).is_relative_to(course / "for-students")
     for words in (["assignment", "report", NAME], ["assignment", "check"]):
         done = command(course, *words)
-        assert "no gradebook" not in done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+        assert done.exit_code in (0, 1), done.output
+        assert "no gradebook" not in done.output
     assert (course / "report" / f"{NAME}.html").is_file()
 
 
 @pytest.mark.sandbox
 def test_a_group_of_lecturers_may_write_what_is_written(course):
-    assert command(course, "grade", NAME).returncode == 0
+    before = os.umask(0o022)
+    try:
+        assert command(course, "grade", NAME).exit_code == 0
+    finally:
+        os.umask(before)
     written = [course / "autograded" / "ada" / NAME, course / "feedback" / "ada" / NAME,
                course / ".examined", course / ".examined" / "graded" / "ada"]  # fmt: skip
     for folder in written:
@@ -124,20 +147,10 @@ def test_a_group_of_lecturers_may_write_what_is_written(course):
     assert (course / ".examined" / "grading.lock").stat().st_mode & 0o777 == 0o666
 
 
-@pytest.mark.sandbox
-@pytest.mark.parametrize("by", ["course", "nbgrader"])
-def test_the_lecturers_own_hook_is_called(course, by):
-    if by == "course":
-        grade_class(course, NAME)
-    else:
-        nbgrader(course, "autograde", NAME)
-    assert (course / "told.txt").read_text() == "ada "
-
-
 @pytest.mark.process
 def test_a_submission_in_the_wrong_place_is_named(course):
     (course / "submitted" / "ada" / NAME).rename(course / "submitted" / "ada" / "Small")
-    done = command(course, "grade", NAME)
+    done = program(course, "course_utils.cli", "grade", NAME)
     assert done.returncode == 2
     assert f"one in it that is called {NAME}: ada/Small/{NAME}.ipynb." in done.stdout
     assert "Traceback" not in done.stderr
@@ -157,10 +170,10 @@ def test_what_nbgrader_refuses_is_one_sentence_with_advice(course):
         cell.metadata["course"] = {"question": "Q", "objective": "Computes a value."}
     nbformat.write(notebook, source)
     done = command(course, "assignment", "build", NAME)
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "RuntimeError: Cannot add or remove cells" in done.stderr
     assert "To add one, make a new assignment of it" in done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
+    assert "Traceback" not in done.output
 
 
 @pytest.mark.sandbox
@@ -172,17 +185,19 @@ def test_a_student_who_is_not_in_the_list_is_named(course):
 
 
 @pytest.mark.sandbox
-@pytest.mark.parametrize("student", ["a*b", "a?b", "[a]", "a b", "李雷"])
 @pytest.mark.parametrize("by", ["course", "nbgrader"])
-def test_a_student_can_have_any_name(course, student, by):
-    hand_in(course, student, NAME, solved(course, NAME))
+def test_a_student_can_have_any_name(course, by):
+    """Read as patterns, some of these names would also mean others of them."""
+    names = ("a*b", "a?b", "[a]", "a b", "李雷")
+    for name in names:
+        hand_in(course, name, NAME, solved(course, NAME))
     hand_in(course, "axb", NAME, solved(course, NAME, {"first": "first = 3"}))
     if by == "course":
         grade_class(course, NAME)
     else:
-        nbgrader(course, "autograde", NAME)
+        autograde(course, NAME)
     found = {result.student: result.score for result in results(course, NAME)}
-    assert found == {"ada": 2.0, student: 2.0, "axb": 0.0}
+    assert found == dict.fromkeys(("ada", *names), 2.0) | {"axb": 0.0}
 
 
 def lock(course):
@@ -222,11 +237,12 @@ def test_a_network_drive_without_locks_is_named():
 @pytest.mark.parametrize("words", [["grade", NAME], ["assignment", "report", NAME]])
 def test_a_gradebook_that_cannot_be_used_is_one_sentence(course, change, advice, words):
     kept = change(course)
-    done = command(course, *words, timeout=60)
-    said = done.stdout + done.stderr
-    assert done.returncode == 2, said
+    start = time.monotonic()
+    done = command(course, *words)
+    assert time.monotonic() - start < 60
+    said = done.output
+    assert done.exit_code == 2, said
     assert f"Error: {advice}" in said
-    assert "Traceback" not in said
     assert "graded yet" not in said
     assert len(said.strip().splitlines()) == 1
     assert kept or (course / "gradebook.db").exists() is (change is not remove)
@@ -237,7 +253,7 @@ def test_a_gradebook_that_cannot_be_used_is_one_sentence(course, change, advice,
 def test_a_gradebook_that_may_only_be_read_is_one_sentence(course):
     (course / "gradebook.db").chmod(0o444)
     done = command(course, "grade", NAME)
-    assert "Error: Ask the owner of the gradebook" in done.stdout + done.stderr
+    assert "Error: Ask the owner of the gradebook" in done.output
 
 
 @pytest.mark.process
@@ -247,13 +263,10 @@ def test_a_folder_that_nbgrader_cannot_deal_with_is_one_sentence(course, name):
     before = sorted(place.parent.rglob("*"))
     for words in (["grade", NAME], ["assignment", "report", NAME], ["assignment", "check"]):
         done = command(place, *words)
-        assert done.returncode == 2
+        assert done.exit_code == 2
         assert "Error: Rename the folder of the course" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
-    done = subprocess.run(
-        [sys.executable, "-m", "nbgrader", "autograde", NAME],
-        cwd=place, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = program(place, "nbgrader", "autograde", NAME)
     assert "Rename the folder of the course" in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(place.parent.rglob("*")) == before
@@ -267,8 +280,8 @@ def test_settings_are_read_from_the_course(course):
 @pytest.mark.process
 @pytest.mark.parametrize("folder", ["/proc/no-such-folder", "/dev/null/cache"])
 def test_a_cache_that_cannot_be_written_is_one_sentence(course, folder):
-    done = command(course, "grade", NAME, env=os.environ | {"COURSE_CACHE": folder})
-    assert done.returncode == 2
+    done = command(course, "grade", NAME, env={"COURSE_CACHE": folder})
+    assert done.exit_code == 2
     assert "COURSE_CACHE" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 

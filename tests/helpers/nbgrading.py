@@ -26,7 +26,7 @@ from nbformat import NotebookNode
 from sqlalchemy.exc import SAWarning
 
 from course_utils import env
-from course_utils.errors import SandboxError
+from course_utils.errors import AssignmentError, SandboxError
 from course_utils.grading.assignment.cells import SECRETS
 from course_utils.grading.assignment.check import BEGIN_SOLUTION, END_SOLUTION
 from course_utils.grading.assignment.course import (
@@ -34,6 +34,7 @@ from course_utils.grading.assignment.course import (
     nbgrader,
     read_released,
     read_settings,
+    reason,
     released_path,
     source_path,
     submissions_by_student,
@@ -109,14 +110,36 @@ def grade(
     """Grade what was handed in, and write the feedback, with nbgrader as formgrader calls it."""
     for folder in submissions_by_student(course, assignment, student).values():
         complete(folder)
-    api = nbgrader_api(read_settings(course))
-    with warnings.catch_warnings(action="ignore", category=SAWarning):  # nbgrader's own
-        for done in (
-            api.autograde(assignment, student or "*", force=again),
-            api.generate_feedback(assignment, student),
-        ):
-            assert done["success"], done
+    autograde(course, assignment, student=student, again=again)
+    write_feedback(course, assignment, student=student)
     return results(course, assignment)
+
+
+def autograde(
+    course: Path, assignment: str, *, student: str | None = None, again: bool = False
+) -> str:
+    """Do as ``nbgrader autograde`` does, without a process of its own; return nbgrader's log.
+
+    Raises
+    ------
+    AssignmentError
+        If nbgrader fails.
+    """
+    api = nbgrader_api(read_settings(course))
+    return _done(api.autograde, assignment, student or "*", force=again)
+
+
+def write_feedback(course: Path, assignment: str, *, student: str | None = None) -> str:
+    """Do as ``nbgrader generate_feedback --force`` does; see `autograde`."""
+    return _done(nbgrader_api(read_settings(course)).generate_feedback, assignment, student)
+
+
+def _done(command: Callable[..., dict[str, str]], *words: str | None, **options: bool) -> str:
+    with warnings.catch_warnings(action="ignore", category=SAWarning):  # nbgrader's own
+        done = command(*words, **options)
+    if not done["success"]:
+        raise AssignmentError(reason(f"{done.get('log', '')}\n{done['error']}"))
+    return done.get("log", "")
 
 
 def grade_by_command(course: Path, assignment: str, *, again: bool = False) -> list[Result]:
@@ -172,14 +195,19 @@ def add_assignment(course: Path, name: str, cells: list[NotebookNode], settings:
     release(course, name)
 
 
-def release(course: Path, assignment: str) -> None:
-    """Make the version for students as ``nbgrader generate_assignment`` does, without a process."""
-    made = nbgrader_api(read_settings(course)).generate_assignment(assignment)
-    assert made["success"], made
+def release(course: Path, assignment: str) -> str:
+    """Do as ``nbgrader generate_assignment`` does, without a process; return nbgrader's log.
+
+    Raises
+    ------
+    AssignmentError
+        If nbgrader fails.
+    """
+    return _done(nbgrader_api(read_settings(course)).generate_assignment, assignment)
 
 
 @functools.cache
-def _new_gradebook() -> bytes:
+def new_gradebook() -> bytes:
     """Return the file of a gradebook in which nothing is; nbgrader takes seconds to make one."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(ASSIGNMENTS / "nbgrader_config.py", folder)
@@ -192,7 +220,7 @@ def make_course(folder: Path, *assignments: str) -> Path:
     (folder / "source").mkdir(parents=True)
     shutil.copy(ASSIGNMENTS / "nbgrader_config.py", folder)
     shutil.copy(ASSIGNMENTS / "source" / "header.ipynb", folder / "source")
-    (folder / "gradebook.db").write_bytes(_new_gradebook())
+    (folder / "gradebook.db").write_bytes(new_gradebook())
     for assignment in assignments:
         shutil.copytree(ASSIGNMENTS / "source" / assignment, folder / "source" / assignment)
         release(folder, assignment)
