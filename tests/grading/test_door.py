@@ -18,6 +18,7 @@ import pytest
 from nbformat.v4 import new_markdown_cell
 from nbgrading import (
     add_assignment,
+    autograde,
     grade_by_command,
     hand_in,
     make_course,
@@ -27,7 +28,6 @@ from nbgrading import (
 )
 from nested_folders import nest
 
-from course_utils.grading.assignment.course import nbgrader
 from course_utils.grading.class_grading import GRADED, UNCHANGED, grade_class
 from course_utils.grading.gradebook import results
 from course_utils.grading.sandbox import limits
@@ -267,8 +267,8 @@ def test_a_folder_without_a_notebook_is_graded_by_plain_nbgrader_too(tmp_path):
     add_assignment(course, NAME, value_cells("first", 1, points=2))
     hand_in(course, "ada", NAME, solved(course, NAME))
     hand_in(course, "bob", NAME, solved(course, NAME))
-    nbgrader(course, "autograde", NAME)
+    autograde(course, NAME)
     (course / "submitted" / "bob" / NAME / f"{NAME}.ipynb").unlink()
-    nbgrader(course, "autograde", NAME, "--force")
+    autograde(course, NAME, again=True)
     assert points(course, "ada", NAME) == {"first-test": 2}
     assert points(course, "bob", NAME) == {"first-test": 0}

@@ -26,10 +26,13 @@ from grade_and_die import BEFORE, points
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrading import (
     add_assignment,
+    autograde,
     copy_of,
     grade,
     hand_in,
     make_course,
+    new_gradebook,
+    release,
     solved,
     value_cells,
 )
@@ -38,7 +41,6 @@ from small_notebooks import wait_for
 
 from course_utils import env
 from course_utils.grading import class_grading
-from course_utils.grading.assignment.course import nbgrader
 from course_utils.grading.class_grading import (
     FAILED,
     GRADED,
@@ -148,9 +150,9 @@ def test_a_class_is_graded_as_by_nbgrader_and_nothing_twice(course):
     assert points(course) == EXPECTED | {"bob": [2.0, 3.0]}
 
     by_queue = points(course)
-    (course / "gradebook.db").unlink()
+    (course / "gradebook.db").write_bytes(new_gradebook())
     shutil.rmtree(course / ".examined")
-    nbgrader(course, "generate_assignment", NAME, "--force")
+    release(course, NAME)
     grade(course, NAME, again=True)
     assert points(course) == by_queue
 
@@ -312,7 +314,7 @@ def test_a_notebook_that_comes_later_is_graded(course, by):
         if by == "course":
             grade_class(course, NAME)
         else:
-            nbgrader(course, "autograde", NAME, "--force")
+            autograde(course, NAME, again=True)
         return points(course)["eve"]
 
     assert graded() == [0.0, 0.0]
@@ -333,7 +335,7 @@ def test_the_lecturers_file_replaces_the_students(course, by):
         with mock.patch.object(store, "examine", side_effect=AssertionError):
             assert states(grade_class(course, NAME, only="eve")) == {"eve": GRADED}
     else:
-        nbgrader(course, "autograde", NAME, "--student=eve")
+        autograde(course, NAME, student="eve")
     assert points(course) == {"eve": [2.0, 3.0]}
 
 
@@ -342,7 +344,7 @@ def test_nbgraders_own_step_runs_in_the_folder_of_the_submission(course):
     config.write_text(config.read_text() + NBGRADERS_OWN)
     notebook = solved(course, NAME, {"first": "first = int(open('mine.txt').read())"})
     (hand_in(course, "eve", NAME, notebook) / "mine.txt").write_text("1")
-    nbgrader(course, "autograde", NAME, "--student=eve")
+    autograde(course, NAME, student="eve")
     assert points(course) == {"eve": [2.0, 3.0]}
 
 

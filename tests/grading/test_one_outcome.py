@@ -15,11 +15,19 @@ import time
 from pathlib import Path
 
 import pytest
-from nbgrading import add_assignment, grade, hand_in, make_course, points, solved, value_cells
+from nbgrading import (
+    add_assignment,
+    autograde,
+    grade,
+    hand_in,
+    make_course,
+    points,
+    solved,
+    value_cells,
+)
 from small_notebooks import wait_for
 
 from course_utils.errors import AssignmentError
-from course_utils.grading.assignment.course import nbgrader
 from course_utils.grading.class_grading import FAILED, GRADED, grade_class
 from course_utils.grading.class_report import collect
 from course_utils.grading.gradebook import open_gradebook, results
@@ -102,7 +110,7 @@ def test_a_step_that_fails_leaves_no_points(course, by, step, error):
         assert states["eve"] == FAILED
     else:
         with pytest.raises(AssignmentError):
-            nbgrader(course, "autograde", NAME, "--force")
+            autograde(course, NAME, again=True)
     assert_nothing_is_left(course)
 
 
@@ -124,8 +132,8 @@ def test_an_interrupted_call_leaves_no_points_and_the_next_one_grades(course, by
     if by == "course":
         grade_class(course, NAME)
     else:
-        # No --force is needed: an interrupted submission does not count as graded.
-        nbgrader(course, "autograde", NAME)
+        # Without `again`: an interrupted submission does not count as graded.
+        autograde(course, NAME)
     assert points(course, "eve", NAME) == {"first-test": 2, "second-test": 0}
 
 
