@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,35 +46,39 @@ def released(tmp_path_factory):
 course = copy_of("released")
 
 
-@pytest.fixture
-def exchange(course, tmp_path):
-    """Options of an exchange folder in which the assignment is released."""
-    place = tmp_path / "exchange"
+@pytest.fixture(scope="module")
+def submitted_once(released, tmp_path_factory):
+    """An exchange folder in which the assignment is released, and eve has submitted."""
+    home = tmp_path_factory.mktemp("submitted")
+    place, folder = home / "exchange", home / "eve" / NAME
     place.mkdir()
     place.chmod(0o777)
-    options = (f"--Exchange.root={place}", f"--course={COURSE}")
-    nbgrader(course, "release_assignment", NAME, *options)
-    return options
+    nbgrader(released, "release_assignment", NAME, *options(place))
+    folder.mkdir(parents=True)
+    nbformat.write(solved(released, NAME), folder / f"{NAME}.ipynb")
+    (folder / "timestamp.txt").write_text(EARLY)
+    nbgrader(home / "eve", "submit", NAME, "--student=eve", *options(place))
+    return place
 
 
-def inbound(exchange: tuple[str, str]) -> Path:
-    (folder,) = (Path(exchange[0].partition("=")[2]) / COURSE / "inbound").iterdir()
+@pytest.fixture
+def exchange(submitted_once, tmp_path):
+    return shutil.copytree(submitted_once, tmp_path / "exchange")
+
+
+def options(exchange: Path) -> tuple[str, str]:
+    return f"--Exchange.root={exchange}", f"--course={COURSE}"
+
+
+def inbound(exchange: Path) -> Path:
+    """Return the folder that eve has submitted; until it is collected, it still is hers."""
+    (folder,) = (exchange / COURSE / "inbound").iterdir()
     return folder
 
 
-def submit(course: Path, home: Path, exchange: tuple[str, str]) -> Path:
-    """Submit as eve; return the folder in the exchange, which still is hers."""
-    folder = home / "eve" / NAME
-    folder.mkdir(parents=True)
-    nbformat.write(solved(course, NAME), folder / f"{NAME}.ipynb")
-    (folder / "timestamp.txt").write_text(EARLY)
-    nbgrader(home / "eve", "submit", NAME, "--student=eve", *exchange)
-    return inbound(exchange)
-
-
-def collect(course: Path, exchange: tuple[str, str]) -> Path:
-    nbgrader(course, "collect", NAME, "--ExchangeCollect.check_owner=False", *exchange)
-    return course / "submitted" / "eve" / NAME
+def collect(course: Path, exchange: Path) -> Path:
+    nbgrader(course, "collect", NAME, "--ExchangeCollect.check_owner=False", *options(exchange))
+    return course / "submitted"
 
 
 def penalty(course: Path) -> float:
@@ -82,13 +87,28 @@ def penalty(course: Path) -> float:
     return result.late_penalty
 
 
-def test_a_time_of_the_students_own_is_not_believed(course, exchange, tmp_path):
-    folder = submit(course, tmp_path, exchange)
-    written = (folder / "timestamp.txt").read_text()
-    # The folder is hers until it is collected.
-    (folder / "timestamp.txt").write_text(EARLY)
-    collected = collect(course, exchange)
-    assert (collected / "timestamp.txt").read_text() == written
+def test_a_time_of_the_students_own_is_not_believed(course, exchange):
+    """Whatever is in the place of the file, the collector writes the time."""
+    eve = inbound(exchange)
+    written = (eve / "timestamp.txt").read_text()
+    in_its_place = {
+        "eve": lambda place: place.write_text(EARLY),
+        "folder": lambda place: (place / "x").mkdir(parents=True),
+        "link": lambda place: place.symlink_to("/dev/zero"),
+        "pipe": os.mkfifo,
+        "none": lambda place: None,
+    }
+    for student, put in in_its_place.items():
+        folder = eve.with_name(eve.name.replace("eve", student, 1))
+        if student != "eve":
+            shutil.copytree(eve, folder)
+        (folder / "timestamp.txt").unlink()
+        put(folder / "timestamp.txt")
+    submitted = collect(course, exchange)
+    for student in in_its_place:
+        assert (submitted / student / NAME / "timestamp.txt").read_text() == written
+    for student in in_its_place.keys() - {"eve"}:
+        shutil.rmtree(submitted / student)
     assert penalty(course) == 2
 
 
@@ -102,24 +122,8 @@ def test_a_time_beside_a_notebook_in_a_folder_is_not_believed(course):
     assert penalty(course) == 2
 
 
-@pytest.mark.parametrize("kind", ["folder", "link", "pipe", "none"])
-def test_whatever_is_in_its_place_the_collector_writes_the_time(course, exchange, tmp_path, kind):
-    folder = submit(course, tmp_path, exchange)
-    place = folder / "timestamp.txt"
-    written = place.read_text()
-    place.unlink()
-    if kind == "folder":
-        place.mkdir()
-        (place / "x").touch()
-    elif kind == "link":
-        place.symlink_to("/dev/zero")
-    elif kind == "pipe":
-        os.mkfifo(place)
-    assert (collect(course, exchange) / "timestamp.txt").read_text() == written
-
-
-def test_collecting_follows_no_link_and_ends_at_no_file(course, exchange, tmp_path):
-    folder = submit(course, tmp_path, exchange)
+def test_collecting_follows_no_link_and_ends_at_no_file(course, exchange):
+    folder = inbound(exchange)
     source = course / "source" / NAME / f"{NAME}.ipynb"
     (folder / "link.ipynb").symlink_to(source)
     (folder / "source").symlink_to(source.parent)
@@ -129,7 +133,7 @@ def test_collecting_follows_no_link_and_ends_at_no_file(course, exchange, tmp_pa
         (folder / f"0-{number}").touch()
     with (folder / "huge").open("wb") as file:
         file.truncate(2**40)
-    collected = collect(course, exchange)
+    collected = collect(course, exchange) / "eve" / NAME
     names = {path.name for path in collected.iterdir()}
     assert {f"{NAME}.ipynb", "timestamp.txt", "submission_secret.txt"} <= names
     assert not names & {"link.ipynb", "source", "dangling", "pipe", "huge"}
@@ -148,13 +152,14 @@ def received_from(student: str, place: Path, time: str, text: str) -> Path:
 def test_only_the_owner_hands_in_in_a_students_name(course, exchange):
     """A folder of somebody else's is newer than the student's own, and nbgrader would take it."""
     me = pwd.getpwuid(os.geteuid()).pw_name
-    place = Path(exchange[0].partition("=")[2]) / COURSE / "inbound"
+    place = exchange / COURSE / "inbound"
+    shutil.rmtree(inbound(exchange))
     received_from(me, place, "2026-01-01 10:00:00", "mine")
     received_from("victim", place, "2026-01-02 10:00:00", "of another user")
     if os.geteuid() == 0:
         foreign = received_from(me, place, "2026-01-03 10:00:00", "of another user")
         os.chown(foreign, pwd.getpwnam("nobody").pw_uid, -1)
-    said = nbgrader(course, "collect", NAME, *exchange)
+    said = nbgrader(course, "collect", NAME, *options(exchange))
     assert "it belongs to" in said
     assert "c.ExchangeCollect.check_owner = False" in said
     (collected,) = course.glob(f"submitted/*/{NAME}/{NAME}.ipynb")
