@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
-from nbgrading import add_assignment, make_course, new_cell
+from nbgrading import add_assignment, autograde, make_course, new_cell, release
 from rich.console import Console
 from small_notebooks import KERNELSPEC
 from stock import EXAMPLES, Scores, hand_in_to, make_both, scores, stock_scores
+from typer.testing import CliRunner
 
+from course_utils.cli import app
 from course_utils.errors import AssignmentError
-from course_utils.grading.assignment.course import nbgrader
 from course_utils.grading.class_grading import FAILED, GRADED, RENEWED, UNCHANGED, grade_class
 from course_utils.grading.class_report import collect, write_class_report
 from course_utils.grading.class_summary import print_summary
@@ -130,7 +130,7 @@ class Graded:
         Graded by ``course grade``.
     by_stock, by_course, by_nbgrader : dict of Scores
         The scores by student: of nbgrader alone, of ``course grade``, and of
-        ``nbgrader autograde`` in the course.
+        nbgrader's autograde in the course.
     """
 
     course: Path
@@ -152,7 +152,7 @@ def grade_in_three_ways(
     other = shutil.copytree(course, folder / "other")
     outcomes = grade_class(course, name)
     assert [outcome for outcome in outcomes if outcome.state == FAILED] == []
-    nbgrader(other, "autograde", name)
+    autograde(other, name)
     return Graded(
         course,
         stock_scores(stock, name, *students),
@@ -307,10 +307,10 @@ def test_autotests_earn_what_nbgrader_gives(autotests):
 
 
 def course_command(course: Path, *arguments: str) -> tuple[int, str]:
-    """Run ``course`` in the folder of a course; return its exit code and what it says."""
-    command = [sys.executable, "-m", "course_utils.cli", *arguments]
-    done = subprocess.run(command, cwd=course, capture_output=True, text=True)
-    return done.returncode, done.stdout + done.stderr
+    """Call ``course`` in the folder of a course; return its exit code and what it says."""
+    with contextlib.chdir(course):
+        done = CliRunner().invoke(app, arguments)
+    return done.exit_code, done.output
 
 
 @pytest.mark.parametrize("name", ["ps1", "ps1_autotest"])
@@ -341,7 +341,7 @@ def test_what_nobody_can_pass_is_not_built(tmp_path):
         assert sentence in said
         assert "right:" not in said
     # nbgrader builds it, and says so, too.
-    said = nbgrader(course, "generate_assignment", "a9", "--force")
+    said = release(course, "a9")
     assert "wrong: the lecturer's own answers do not pass it" in said
 
 
@@ -353,4 +353,4 @@ def test_what_cannot_be_graded_is_not_released(tmp_path):
     notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.write(notebook, course / "source" / "a9" / "a9.ipynb")
     with pytest.raises(AssignmentError, match="is written in R, and only Python can be graded"):
-        nbgrader(course, "generate_assignment", "a9")
+        release(course, "a9")

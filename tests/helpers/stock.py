@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import nbgrader
 from nbformat import NotebookNode
-from nbgrading import make_course
+from nbgrading import make_course, new_gradebook, release
 
 from course_utils.grading.assignment.course import nbgrader as run_nbgrader
 from course_utils.grading.database import open_gradebook
@@ -33,10 +33,11 @@ def make_both(folder: Path, source: Path, name: str) -> tuple[Path, Path]:
     course, stock = make_course(folder / "course"), folder / "stock"
     (stock / "source").mkdir(parents=True)
     (stock / "nbgrader_config.py").write_text(SETTINGS)
+    (stock / "gradebook.db").write_bytes(new_gradebook())
     for each in (course, stock):
         shutil.copytree(source, each / "source" / name)
         shutil.copy(EXAMPLES / "autotests.yml", each)
-        run_nbgrader(each, "generate_assignment", name)
+        release(each, name)
     return course, stock
 
 
