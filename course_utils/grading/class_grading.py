@@ -22,7 +22,7 @@ from distributed.gc import disable_gc_diagnosis
 
 from course_utils import env
 from course_utils.dask_client import connected
-from course_utils.errors import AssignmentError, CourseError, InterruptedExaminationError
+from course_utils.errors import CourseError, InterruptedExaminationError, SandboxError
 from course_utils.files import write_atomically
 from course_utils.grading.assignment.course import course_directory, submissions_by_student
 from course_utils.grading.database import check_gradebook
@@ -276,15 +276,14 @@ class _Queue:
             yield self._write(received, seconds)
         except InterruptedExaminationError as error:
             if is_last_try:
-                yield self._failed(student, error)
+                yield self._failed(student, error, received.notebooks)
             else:
                 self._interrupted.append(received)
         except KilledWorker:
-            yield self._failed(
-                student, AssignmentError("Every worker that examined it was killed.")
-            )
+            killed = InterruptedExaminationError("Every worker that examined it was killed.")
+            yield self._failed(student, killed, received.notebooks)
         except (Exception, SystemExit) as error:
-            yield self._failed(student, error)
+            yield self._failed(student, error, received.notebooks)
 
     def _write(self, received: _Received, seconds: float) -> Outcome:
         student = received.student
@@ -313,11 +312,20 @@ class _Queue:
         saved = self._writer.saved(student) or {}
         write_atomically(self._marker(student), json.dumps(inputs | saved))
 
-    def _failed(self, student: str, error: BaseException) -> Outcome:
-        """Return the outcome of a submission that cannot be graded, and so has no points."""
+    def _failed(
+        self, student: str, error: BaseException, notebooks: list[Submission] | None = None
+    ) -> Outcome:
+        """Return the outcome of a submission that cannot be graded, and so has no points.
+
+        An earlier result stays if it is that of these notebooks, and the cause is the machine.
+        """
         reason = printable(str(error)) or type(error).__name__
         try:
-            self._forget(student)
+            is_the_machines = isinstance(error, SandboxError | InterruptedExaminationError)
+            if is_the_machines and notebooks and self._before(student, notebooks):
+                reason += " Its earlier result stays: the submission has not changed."
+            else:
+                self._forget(student)
         except Exception as second:
             reason += f" Its earlier result could not be removed: {printable(str(second))}"
         return Outcome(student, FAILED, reason=reason)

@@ -6,6 +6,11 @@ This module can be imported without Keras.
 # Largest sizes, in bytes, of one trained network and of one JSON file in a submission.
 MAX_MODEL_BYTES = 50 * 2**20
 MAX_JSON_BYTES = 2 * 2**20
+# Numbers in one list of a structure: sizes and scales are few, and weights have their own file.
+MAX_NUMBERS = 64
+# Single numbers with which a structure computes, such as the 255 of `x / 255`. The deepest usual
+# networks choose one for each of their 200 normalisations.
+MAX_SCALARS = 256
 # Folder, beside the files of a submission, that contains the predictions of its networks.
 PREDICTIONS_FOLDER = ".predicted"
 # MIME types of the outputs that carry an answer of the student's kernel, and the grade of a test.

@@ -13,6 +13,8 @@ from pathlib import Path, PurePosixPath
 import h5py
 import keras
 
+from course_utils.printable import printable
+
 # Files in an archive that Keras writes.
 ENTRIES = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 # Bytes that tell what a file is, and bytes of the file with Keras' version.
@@ -25,6 +27,13 @@ SAVED_MODEL = f"a SavedModel, which Keras 3 does not load: {SAVE}"
 WEIGHTS = f"the weights without the network: build the network, load the weights, then {SAVE}"
 HAND_IN_AGAIN = "hand in the file that the training cell wrote"
 
+# What may still help if nothing is known to be wrong with a file.
+TRY = (
+    "If keras.models.load_model opens it where it was trained, hand that file in again; "
+    "if not, train again"
+)
+SHOWN, SHOWN_CHARACTERS = 3, 60
+
 # Under which other names a network is handed in: ending in place of .keras, what it is, what to do.
 OTHER_NAMES = (
     (".weights.h5", f"holds {WEIGHTS}"),
@@ -32,12 +41,11 @@ OTHER_NAMES = (
     (".hdf5", f"is in Keras' older format: {CONVERT}"),
     (".pt", f"is a file of PyTorch: {HAND_IN_AGAIN}"),
     (".pkl", f"is a pickle, which is never loaded: {SAVE}"),
-    ("", f"is a folder, perhaps {SAVED_MODEL}"),
 )
 
 
 def how_it_is_missing(path: Path) -> str:
-    """Return a sentence about a network that is not there, which names what is there instead.
+    """Return a sentence about a network or its record that is not there, with what is there.
 
     Examples
     --------
@@ -47,12 +55,54 @@ def how_it_is_missing(path: Path) -> str:
     'a1-q2.keras is missing: run the cell that creates it, and hand the file in.'
     """
     if path.is_dir():
-        return f"{path.name} is a folder, perhaps {SAVED_MODEL.format(name=path.name)}."
+        return f"{path.name} is {_of_folder(path, path.name)}."
+    if path.suffix == ".keras" and (found := _under_another_name(path)):
+        return f"{path.name} is missing. {found}."
+    other = path.with_suffix(".json" if path.suffix == ".keras" else ".keras")
+    if other.is_file():
+        return (
+            f"{path.name} is missing, but {other.name} is there. The training cell wrote both: "
+            f"hand {path.name} in, too."
+        )
+    return f"{path.name} is missing: run the cell that creates it, and hand the file in."
+
+
+def cannot_be_loaded(name: str, error: Exception) -> str:
+    """Return a sentence about a network with which nothing is known to be wrong.
+
+    Examples
+    --------
+    >>> from course_utils.submission.network_file import cannot_be_loaded
+    >>> cannot_be_loaded("a1-q2.keras", ValueError("A layer has no weights."))[:68]
+    'a1-q2.keras cannot be loaded (ValueError: A layer has no weights). If'
+    """
+    lines = str(error).strip().splitlines()
+    reason = f": {lines[0][:200].rstrip('.')}" if lines else ""
+    return f"{name} cannot be loaded ({type(error).__name__}{reason}). {TRY}."
+
+
+def _under_another_name(path: Path) -> str:
+    """Return a sentence about what could be a missing network, without a full stop."""
     for ending, what in OTHER_NAMES:
         if (other := path.with_name(path.stem + ending)).exists():
-            advice = what.format(name=path.name)
-            return f"{path.name} is missing. {other.name} is there, but {advice}."
-    return f"{path.name} is missing: run the cell that creates it, and hand the file in."
+            return f"{other.name} is there, but {what.format(name=path.name)}"
+    if (folder := path.with_suffix("")).is_dir():
+        return f"{folder.name} is there, but is {_of_folder(folder, path.name)}"
+    # A network with a record of its own belongs to another question.
+    networks = sorted(path.parent.glob("*.keras"))
+    others = [each.name for each in networks if not each.with_suffix(".json").exists()]
+    if not others:
+        return ""
+    shown = ", ".join(printable(name)[:SHOWN_CHARACTERS] for name in others[:SHOWN])
+    more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+    return f"The folder has {shown}{more}: rename the network of this question to {path.name}"
+
+
+def _of_folder(folder: Path, name: str) -> str:
+    """Tell what a folder is that stands for a network."""
+    if all((folder / entry).is_file() for entry in ENTRIES):
+        return f"a folder with the files of a network, which was unpacked: {HAND_IN_AGAIN}"
+    return f"a folder, perhaps {SAVED_MODEL.format(name=name)}"
 
 
 def why_it_cannot_be_loaded(path: Path) -> str:

@@ -6,12 +6,13 @@ and grading only reads them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +34,17 @@ from course_utils.runtime import Runtime
 from course_utils.submission.contract import MAX_JSON_BYTES, MAX_MODEL_BYTES
 from course_utils.submission.messages import Structure
 from course_utils.submission.network import LoadedNetwork, Network, code_in, in_single_precision
-from course_utils.submission.network_file import how_it_is_missing, why_it_cannot_be_loaded
+from course_utils.submission.network_file import (
+    cannot_be_loaded,
+    how_it_is_missing,
+    why_it_cannot_be_loaded,
+)
 from course_utils.submission.predictions import score
+from course_utils.submission.structures import refused_part
 from course_utils.training import History, train
+
+# What is added, in a notebook, to what is wrong with the files.
+HOW_TO_TRAIN_AGAIN = " If nothing else helps, set again=True to train again."
 
 
 @dataclass(frozen=True)
@@ -146,8 +155,8 @@ def train_once(
     Raises
     ------
     SubmissionError
-        If the network could not be handed in, because it is too large, or holds code of its own.
-        It is not trained then.
+        If the network could not be handed in: because it is too large, has parts that the grader
+        does not load, or its files cannot be written. It is not trained then.
 
     Examples
     --------
@@ -160,14 +169,15 @@ def train_once(
     Saved a1-q2.keras (... MB) and its record. Hand both in.
     """
     keras.utils.set_random_seed(runtime.seed)
-    network = build_model()
+    network = _built_by(build_model)
     handed_in = model_path(question).exists() and record_path(question).exists()
     if (handed_in and not again) or is_graded():
         return _load(question, network, data, recipe, runtime)
     if network is None:
-        print(f"{build_model.__name__}() returns nothing yet: complete it, then run this cell.")
+        print(f"{_name_of(build_model)} returns nothing yet: complete it, then run this cell.")
         return None
-    _check_that_it_can_be_handed_in(network)
+    _check_that_it_can_be_handed_in(question, network, data)
+    _tell_what_is_replaced(question)
     trained = _train(question, network, data, recipe, runtime)
     _save(trained)
     return trained
@@ -258,10 +268,8 @@ def load_network(path: Path) -> Network:
             model.load_weights(path)
         return LoadedNetwork(model)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
         raise SubmissionError(
-            why_it_cannot_be_loaded(path)
-            or f"{path.name} cannot be loaded ({type(error).__name__}: {reason}). Train again."
+            why_it_cannot_be_loaded(path) or cannot_be_loaded(path.name, error)
         ) from error
 
 
@@ -318,6 +326,46 @@ def record_path(question: str, folder: Path | str = ".") -> Path:
     return Path(folder) / f"{question}.json"
 
 
+def _built_by(build_model: Callable[[], keras.Model | None]) -> keras.Model | None:
+    """Return the network that a student's function builds.
+
+    Raises
+    ------
+    SubmissionError
+        If it is no network, or the function is none.
+    """
+    if isinstance(build_model, keras.Model):
+        raise SubmissionError(
+            "train_once was given a network, but it takes the function that builds one: pass "
+            "build_model, not build_model()."
+        )
+    network = build_model()
+    if network is not None and not isinstance(network, keras.Model):
+        raise SubmissionError(
+            f"{_name_of(build_model)} returns an object of type {type(network).__name__}, which is "
+            "no network: return a keras.Sequential, or a keras.Model(inputs, outputs)."
+        )
+    return network
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    name = getattr(function, "__name__", "")  # a functools.partial has none
+    return f"{name}()" if name.isidentifier() else "The function that builds the network"
+
+
+def _tell_what_is_replaced(question: str) -> None:
+    """Say it if one of the two files is there, because the other one might be elsewhere."""
+    paths = model_path(question), record_path(question)
+    there = [path.name for path in paths if path.exists()]
+    missing = [path.name for path in paths if not path.exists()]
+    if there and missing:
+        print(
+            f"{there[0]} is here, but {missing[0]} is not, so the network is trained again; after "
+            f"that, {there[0]} is replaced. If you have {missing[0]}, stop this cell and put it "
+            "here."
+        )
+
+
 def _load(
     question: str, network: keras.Model | None, data: Dataset, recipe: Recipe, runtime: Runtime
 ) -> Trained | None:
@@ -325,7 +373,7 @@ def _load(
     try:
         trained = load_trained(question)
     except SubmissionError as error:
-        print(f"✗ {error}")
+        print(f"✗ {error}" + ("" if is_graded() else HOW_TO_TRAIN_AGAIN))
         return None
     print(
         f"Loaded {model_path(question).name} ({trained.history.epochs} epochs, trained "
@@ -350,7 +398,7 @@ def _train(
     return Trained(question, LoadedNetwork(network), record)
 
 
-def _check_that_it_can_be_handed_in(network: keras.Model) -> None:
+def _check_that_it_can_be_handed_in(question: str, network: keras.Model, data: Dataset) -> None:
     """Save an untrained network and load it again, as the grader will load the trained one.
 
     Raises
@@ -360,19 +408,8 @@ def _check_that_it_can_be_handed_in(network: keras.Model) -> None:
     """
     # New layers draw their seeds from here, and the training must not depend on this check.
     state = random.getstate()
-    problem = ""
     try:
-        if code := _code_in(network):
-            problem = f"it holds {code}, and the grader runs no code of a network's"
-        elif network.built:
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "network.keras"
-                _write(network, path)
-                keras.models.load_model(path, compile=False, safe_mode=True)
-    except SubmissionError:  # It is too large.
-        raise
-    except Exception as error:
-        problem = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        problem = _why_it_could_not_be_handed_in(question, network, data)
     finally:
         random.setstate(state)
     if problem:
@@ -380,6 +417,52 @@ def _check_that_it_can_be_handed_in(network: keras.Model) -> None:
             f"This network could not be handed in, so it was not trained: {problem}. Build it from "
             "layers of keras.layers, with keras.Sequential or keras.Model(inputs, outputs)."
         )
+
+
+def _why_it_could_not_be_handed_in(question: str, network: keras.Model, data: Dataset) -> str:
+    """Return the reason as a clause; empty if there is none."""
+    try:
+        if code := _code_in(network):
+            return f"it holds {code}, and the grader runs no code of a network's"
+        untrained = type(network).from_config(network.get_config())
+        if not untrained.built:
+            untrained.build((None, *data.x_train.shape[1:]))
+        if part := refused_part(untrained.to_json()):
+            return f"it contains {part}, which the grader does not load"
+        with _place_for(question) as folder:
+            path = folder / "network.keras"
+            _write(untrained, path)
+            keras.models.load_model(path, compile=False, safe_mode=True)
+    except SubmissionError:  # It is too large, or there is no place for it.
+        raise
+    except Exception as error:
+        return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return ""
+
+
+@contextlib.contextmanager
+def _place_for(question: str) -> Iterator[Path]:
+    """Make a folder where the files will be written, and remove it.
+
+    Raises
+    ------
+    SubmissionError
+        If they could not be written there.
+    """
+    paths = model_path(question), record_path(question)
+    if folders := [path.name for path in paths if path.is_dir()]:
+        raise SubmissionError(
+            f"{folders[0]} is a folder, so no file of this name could be written, and the network "
+            "was not trained. Rename the folder, or delete it."
+        )
+    try:
+        with tempfile.TemporaryDirectory(dir=paths[0].parent, prefix=".") as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise SubmissionError(
+            f"{paths[0].name} could not be written to {paths[0].parent.resolve()} "
+            f"({error.strerror or error}), so the network was not trained."
+        ) from error
 
 
 def _code_in(network: keras.Model) -> str:

@@ -249,17 +249,24 @@ def test_a_slow_start_of_the_fork_server_costs_nobody_a_score(course, tmp_path, 
     (tmp_path / "slow_start.py").write_text(SLOW_START)
     monkeypatch.chdir(tmp_path)
     slow = [fork_server.ForkServer("slow_start:import_slowly") for _ in range(2)]
-    with monkeypatch.context() as impatient:
-        impatient.setitem(fork_server._servers, fork_server.PRELOAD, slow[0])
-        impatient.setattr(fork_server, "START_SECONDS", 0.5)
-        outcomes = grade_class(course, NAME)
-    assert states(outcomes) == dict.fromkeys(STUDENTS, FAILED)
-    for outcome in outcomes:
-        assert "was not ready within 0 minutes: this machine is too busy" in outcome.reason
+
+    def fail_to_grade(again: bool) -> list[str]:
+        with monkeypatch.context() as impatient:
+            impatient.setitem(fork_server._servers, fork_server.PRELOAD, slow[0])
+            impatient.setattr(fork_server, "START_SECONDS", 0.5)
+            outcomes = grade_class(course, NAME, again=again)
+        assert states(outcomes) == dict.fromkeys(STUDENTS, FAILED)
+        return [outcome.reason for outcome in outcomes]
+
+    for reason in fail_to_grade(again=False):
+        assert "was not ready within 0 minutes: this machine is too busy" in reason
     assert points(course) == {}
     monkeypatch.setitem(fork_server._servers, fork_server.PRELOAD, slow[1])
     threading.Timer(2, (tmp_path / "go").touch).start()
     assert states(grade_class(course, NAME)) == dict.fromkeys(STUDENTS, GRADED)
+    assert points(course) == EXPECTED
+    for reason in fail_to_grade(again=True):
+        assert "Its earlier result stays: the submission has not changed." in reason
     assert points(course) == EXPECTED
     said = capfd.readouterr()
     assert "Traceback" not in said.out + said.err

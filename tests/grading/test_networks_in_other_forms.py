@@ -80,6 +80,24 @@ def archive_of(name: str):
     return make
 
 
+def with_other_weights(folder):
+    """The structure is that of a network with more numbers."""
+    path = folder / NETWORK
+    with zipfile.ZipFile(path) as archive:
+        structure = archive.read("config.json").replace(b'"units": 10', b'"units": 11')
+    packed(**{"config.json": structure})(folder)
+
+
+def removed(name: str):
+    return lambda folder: (folder / name).unlink()
+
+
+def unpacked(folder):
+    with zipfile.ZipFile(folder / NETWORK) as archive:
+        archive.extractall(folder / "a0-q3")
+    (folder / NETWORK).unlink()
+
+
 def folder_instead(folder):
     (folder / NETWORK).unlink()
     (folder / "a0-q3").mkdir()
@@ -109,6 +127,13 @@ OTHERS = {
     "cut": (lambda f: (f / NETWORK).write_bytes((f / NETWORK).read_bytes()[:2_000]),
             "its end is missing"),
     "text": (written(b"weights"), "is damaged, or no file of Keras"),
+    "another-name": (moved(NETWORK, "model.keras"),
+                     "The folder has model.keras: rename the network of this question to a0-q3"),
+    "no-record": (removed("a0-q3.json"), "a0-q3.json is missing, but a0-q3.keras is there. The"),
+    "no-network": (removed(NETWORK), "a0-q3.keras is missing, but a0-q3.json is there. The"),
+    "unpacked": (unpacked, "a0-q3 is there, but is a folder with the files of a network"),
+    "damaged-weights": (packed(**{"model.weights.h5": b"x"}), "is damaged (OSError): hand in the"),
+    "other-weights": (with_other_weights, "If keras.models.load_model opens it where it was"),
 }  # fmt: skip
 # Unusual files that are loaded nevertheless.
 LOADED = {

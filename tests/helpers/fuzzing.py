@@ -42,17 +42,17 @@ from unusual_networks import layer_with, network_with, network_with_operators
 from course_utils import zoo
 from course_utils.errors import RecipeError, SubmissionError
 from course_utils.grading.gradebook import Writer
-from course_utils.grading.inside import structures as table
 from course_utils.grading.inside.model_archive import read_structure
 from course_utils.grading.inside.predictor import build
-from course_utils.grading.inside.structures import checked_structure
 from course_utils.grading.nbgrader_steps import intake
 from course_utils.grading.nbgrader_steps.reading import Received
 from course_utils.recipes import Recipe
 from course_utils.submission import messages
+from course_utils.submission import structures as table
 from course_utils.submission.codec import Foreign, pack, unpack
 from course_utils.submission.messages import Message
 from course_utils.submission.network import structure_of
+from course_utils.submission.structures import checked_structure
 
 ACCEPTED, REFUSED = "accepted", "refused"
 # Seconds for one input, and bytes that a program may reserve while it reads one.

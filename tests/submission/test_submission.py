@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 
 import keras
@@ -174,16 +175,94 @@ def test_the_check_before_a_training_changes_nothing_in_it(
                                  keras.layers.Dense(10, "softmax", dtype="float32")])  # fmt: skip
 
     checked = train_once("a1-q2", build_with_dropout, small_data, RECIPE, runtime)
-    monkeypatch.setattr(trained, "_check_that_it_can_be_handed_in", lambda network: None)
+    monkeypatch.setattr(trained, "_check_that_it_can_be_handed_in", lambda *what: None)
     plain = train_once("a1-q2", build_with_dropout, small_data, RECIPE, runtime, again=True)
     assert checked.history.loss == plain.history.loss
 
 
-def test_too_large_a_network_is_not_handed_in(folder, small_data, runtime, monkeypatch):
+def with_a_random_layer():
+    return keras.Sequential([*build_model().layers[:2], keras.layers.RandAugment(), *to_classes()])
+
+
+def with_an_image_in_it():
+    images = keras.Input((32, 32, 3))
+    x = images - np.ones((32, 32, 3), "float32")
+    for layer in to_classes():
+        x = layer(x)
+    return keras.Model(images, x)
+
+
+def to_classes():
+    return [keras.layers.Flatten(), keras.layers.Dense(10, "softmax", dtype="float32")]
+
+
+def without_an_input():
+    return keras.Sequential(to_classes())
+
+
+@pytest.mark.parametrize(
+    ("build", "part"),
+    [
+        (with_a_random_layer, "RandAugment of keras.layers"),
+        (with_an_image_in_it, "a list of 3072 numbers"),
+    ],
+)
+def test_what_the_grader_does_not_load_is_not_trained(
+    folder, small_data, runtime, build, part, monkeypatch
+):
+    monkeypatch.setattr(trained, "train", None)
+    with pytest.raises(SubmissionError, match=f"trained: it contains {part}.*, which the grader"):
+        train_once("a1-q2", build, small_data, RECIPE, runtime)
+    assert not any(folder.iterdir())
+
+
+@pytest.mark.parametrize("build", [build_model, without_an_input])
+def test_too_large_a_network_is_not_trained(folder, small_data, runtime, build, monkeypatch):
+    monkeypatch.setattr(trained, "train", None)
     monkeypatch.setattr("course_utils.submission.trained.MAX_MODEL_BYTES", 1_000)
     with pytest.raises(SubmissionError, match=r"^The network takes .* make it smaller\.$"):
+        train_once("a1-q2", build, small_data, RECIPE, runtime)
+    assert not any(folder.iterdir())
+
+
+def test_a_network_without_an_input_is_trained_and_loaded(folder, small_data, runtime):
+    mine = train_once("a1-q2", without_an_input, small_data, RECIPE, runtime)
+    x = small_data.x_test[:2]
+    np.testing.assert_array_equal(load_trained("a1-q2").network.predict(x), mine.network.predict(x))
+
+
+def test_a_network_that_could_not_be_written_is_not_trained(
+    folder, small_data, runtime, monkeypatch
+):
+    monkeypatch.setattr(trained, "train", None)
+    (folder / "a1-q2.keras").mkdir()
+    with pytest.raises(SubmissionError, match=r"a1-q2.keras is a folder, .* not trained. Rename"):
         train_once("a1-q2", build_model, small_data, RECIPE, runtime)
-    assert list(folder.iterdir()) == []
+    with pytest.raises(SubmissionError, match=r"could not be written to .*/missing \(No such file"):
+        train_once("missing/a1-q2", build_model, small_data, RECIPE, runtime)
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        (build_model(), "pass build_model, not build_model"),
+        (to_classes, r"to_classes\(\) returns an object of type list, which is no network"),
+        (functools.partial(dict), "The function that builds the network returns an object of type"),
+    ],
+)
+def test_what_builds_no_network_is_named(folder, small_data, runtime, build, sentence):
+    with pytest.raises(SubmissionError, match=sentence):
+        train_once("a1-q2", build, small_data, RECIPE, runtime)
+
+
+def test_before_a_file_is_replaced_it_is_said(handed_in, small_data, runtime, capsys, monkeypatch):
+    (handed_in / "a1-q2.json").unlink()
+    before = (handed_in / "a1-q2.keras").read_bytes()
+    monkeypatch.setattr(trained, "train", None)
+    with pytest.raises(TypeError):
+        train_once("a1-q2", build_model, small_data, RECIPE, runtime)
+    assert "a1-q2.keras is here, but a1-q2.json is not" in capsys.readouterr().out
+    assert (handed_in / "a1-q2.keras").read_bytes() == before
 
 
 def damage(folder, how):

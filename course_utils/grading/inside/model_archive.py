@@ -8,10 +8,10 @@ from pathlib import Path
 import h5py
 
 from course_utils.errors import SubmissionError
-from course_utils.grading.inside.structures import checked_structure
 from course_utils.grading.sandbox.limits import MAX_CONFIG_BYTES, MAX_RATIO
 from course_utils.submission.contract import MAX_MODEL_BYTES
-from course_utils.submission.network_file import ENTRIES, why_it_cannot_be_loaded
+from course_utils.submission.network_file import ENTRIES, HAND_IN_AGAIN, why_it_cannot_be_loaded
+from course_utils.submission.structures import checked_structure
 
 
 def read_structure(path: Path) -> str:
@@ -35,7 +35,7 @@ def read_structure(path: Path) -> str:
     except Exception as error:
         raise SubmissionError(
             why_it_cannot_be_loaded(path)
-            or f"{path.name} is damaged ({type(error).__name__}). Train again."
+            or f"{path.name} is damaged ({type(error).__name__}): {HAND_IN_AGAIN}."
         ) from error
     try:
         return checked_structure(structure, path.name)

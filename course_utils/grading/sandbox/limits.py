@@ -1,7 +1,7 @@
 """Every limit on what a submission may take, with its unit and its reason.
 
-The sizes of the files that students hand in are in `course_utils.submission.contract`, because the
-student's notebook checks them too.
+The sizes of the files that students hand in, and of the structures of networks, are in
+`course_utils.submission.contract`, because the student's notebook checks them too.
 """
 
 from __future__ import annotations
@@ -84,11 +84,6 @@ EXIT_CODE_SECONDS = 5
 MAX_CONFIG_BYTES = 4 * 2**20
 # Unpacked bytes for each packed one: weights hardly shrink, a structure shrinks twentyfold.
 MAX_RATIO = 100
-# Numbers in one list of a structure: sizes and scales are few, and weights have their own file.
-MAX_NUMBERS = 64
-# Single numbers with which a structure computes, such as the 255 of `x / 255`. The deepest usual
-# networks choose one for each of their 200 normalisations.
-MAX_SCALARS = 256
 
 # Reading
 

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 
 from course_utils.errors import SubmissionError
-from course_utils.grading.sandbox.limits import MAX_NUMBERS, MAX_SCALARS
+from course_utils.submission.contract import MAX_NUMBERS, MAX_SCALARS
 
 
 def _names(text: str) -> frozenset[str]:
@@ -143,12 +143,7 @@ def checked_structure(structure: str, name: str) -> str:
         If the structure cannot be read, or contains anything else.
     """
     try:
-        checked = _model(json.loads(structure), 0)
-        if (numbers := _constants(checked)) > MAX_NUMBERS:
-            raise _Refused(f"{numbers} numbers in constants, which could be weights")
-        if (numbers := _scalars(checked)) > MAX_SCALARS:
-            raise _Refused(f"{numbers} numbers as settings or inputs, which could be weights")
-        return json.dumps(checked)
+        return _checked(structure)
     except _Refused as error:
         raise SubmissionError(
             f"{name} is not loaded: it contains {error}, but only layers and operations of Keras "
@@ -156,6 +151,35 @@ def checked_structure(structure: str, name: str) -> str:
         ) from error
     except (ValueError, RecursionError) as error:
         raise SubmissionError(f"{name} is damaged: its structure cannot be read.") from error
+
+
+def refused_part(structure: str) -> str:
+    """Return what in a structure that Keras has written is not in the table, as a phrase.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from course_utils.submission.structures import refused_part
+    >>> layers = [keras.Input((4,)), keras.layers.Dense(2, name="two?")]
+    >>> refused_part(keras.Sequential(layers).to_json())
+    "the text 'two?'"
+    >>> refused_part(keras.Sequential(layers[:1]).to_json())
+    ''
+    """
+    try:
+        _checked(structure)
+    except _Refused as error:
+        return str(error)
+    return ""
+
+
+def _checked(structure: str) -> str:
+    checked = _model(json.loads(structure), 0)
+    if (numbers := _constants(checked)) > MAX_NUMBERS:
+        raise _Refused(f"{numbers} numbers in constants, which could be weights")
+    if (numbers := _scalars(checked)) > MAX_SCALARS:
+        raise _Refused(f"{numbers} numbers as settings or inputs, which could be weights")
+    return json.dumps(checked)
 
 
 def _model(part: Any, depth: int) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from keras import layers, ops
 from unusual_networks import call_operation, network_with
 
 from course_utils.errors import SubmissionError
-from course_utils.grading.inside import structures
 from course_utils.grading.inside.model_archive import read_structure
 from course_utils.grading.inside.predictor import build
-from course_utils.grading.inside.structures import (
+from course_utils.submission import structures
+from course_utils.submission.structures import (
     ACTIVATIONS,
     LAYERS,
     OPERATIONS,
