@@ -146,7 +146,8 @@ OTHER_FILES = {
     rb"(?i)\A\s*<(!doctype|html|\?xml|!--)": (
         "it is a web page, as a browser saves it instead of the file: download the file itself"
     ),
-    rb"\APK\x03\x04": "it is an archive: unpack it",
+    rb"\A(PK\x03\x04|\x1f\x8b)": "it is an archive: unpack it",
+    rb"\A%PDF-": "it is a PDF: hand in the notebook that it was made from",
     rb"(?m)^(<{7} .*|>{7} .*)$": "it has marks of a conflict of git: resolve the conflict",
 }
 

@@ -38,8 +38,21 @@ from course_utils.grading.sandbox.limits import (
 from course_utils.notebook_format import SECOND_ENDINGS, Repairs, folded, grade_id, is_shadow
 from course_utils.printable import listed
 
-# Endings of files that may be part of a submission.
-ENDING = re.compile(r"(\.ipynb|\.keras|\.json)" + SECOND_ENDINGS, re.IGNORECASE)
+# Endings of files that may be part of a submission. The last ones are those of earlier states and
+# of downloads that were not renamed at their end.
+ENDING = re.compile(
+    r"(\.ipynb|\.keras|\.json)"
+    + SECOND_ENDINGS.removesuffix("$")
+    + r"(?P<earlier>~|\.(bak|orig|old|crdownload|part))?$",
+    re.IGNORECASE,
+)
+# Files that are handed in instead of a notebook: endings -> what such a file is, and what to do.
+INSTEAD = {
+    r"\.(icloud|webloc|url|lnk|gdoc)$": (
+        "only says where a file is: download that file, and hand it in"
+    ),
+    r"\.(py|html?|pdf|md|docx?)$": "is no notebook: hand in the one that it was made from",
+}
 # Endings of archives of `tar`, which may be compressed.
 TAR = re.compile(r"\.(tar|tar\.(gz|bz2|xz)|tgz|tbz2?|txz)$", re.IGNORECASE)
 # Endings of archives that are not opened.
@@ -93,6 +106,12 @@ class File:
     def is_archive(self) -> bool:
         """Whether it is an archive that is opened."""
         return self.name.lower().endswith(".zip") or TAR.search(self.name) is not None
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether it is an earlier state, which counts if there is nothing else."""
+        found = ENDING.search(self.name)
+        return CHECKPOINTS in self.path.parts or bool(found and found["earlier"])
 
     @property
     def stem(self) -> str:
@@ -405,8 +424,8 @@ def find_notebook(
     if [file.path for file in found] == [Path(wanted)]:
         return Choice(found[0], [])
     found.sort(key=lambda file: _order(file, wanted))
-    current = [file for file in found if CHECKPOINTS not in file.path.parts]
-    earlier = [file for file in found if CHECKPOINTS in file.path.parts]
+    current = [file for file in found if not file.is_earlier]
+    earlier = [file for file in found if file.is_earlier]
     candidates = [_candidate(file, released, read) for file in current[:MAX_NOTEBOOKS]]
     if not any(each.answers for each in candidates):
         candidates += [_candidate(file, released, read) for file in earlier[:MAX_NOTEBOOKS]]
@@ -485,7 +504,11 @@ def _about_choice(best: Candidate, candidates: list[Candidate], wanted: str) -> 
 def _what_is_there(handed_in: HandedIn, wanted: str) -> str:
     others = [str(file.path) for file in handed_in.all]
     there = f"The folder has only: {listed(others)}." if others else "The folder is empty."
-    return f"The notebook {wanted} was not handed in. {there}"
+    sentences = [f"The notebook {wanted} was not handed in.", there]
+    for ending, what in INSTEAD.items():
+        if found := [name for name in others if re.search(ending, name, re.IGNORECASE)]:
+            sentences.append(f"{listed(found[:1])} {what}.")
+    return " ".join(sentences)
 
 
 def find_files(
@@ -540,10 +563,15 @@ def _named(files: list[File], names: set[str], ending: str) -> dict[str, list[Fi
         if file.ending != ending or CHECKPOINTS in file.path.parts:
             continue
         for name in longest_first:
-            if re.search(rf"(?<![^\W_]){re.escape(folded(name))}(?![^\W_])", folded(file.stem)):
+            if f"-{_in_words(name)}-" in f"-{_in_words(file.stem)}-":
                 found.setdefault(name, []).append(file)
                 break
     return found
+
+
+def _in_words(name: str) -> str:
+    """Return a name with one hyphen between its words, as in ``a1-q2`` for ``A1_q2``."""
+    return re.sub(r"[\W_]+", "-", folded(name)).strip("-")
 
 
 def _nearness(file: File, name: str, network: File | None) -> tuple[bool, bool, float]:

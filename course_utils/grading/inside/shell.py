@@ -1,20 +1,45 @@
-"""IPython as the student's kernel has it: lines with ``!`` work without a terminal."""
+"""IPython as the student's kernel has it: what another machine has does not cost a cell.
+
+Lines with ``!`` work without a terminal, and extensions that are not installed are left out.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 from subprocess import DEVNULL, PIPE, STDOUT, Popen
+from typing import Any
 
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.zmqshell import ZMQInteractiveShell
+from IPython.core.error import StdinNotImplementedError
+from IPython.core.extensions import ExtensionManager
 from traitlets import Type
 
 # Characters that are printed at a time, at most: a line may have no end.
 AT_A_TIME = 2**16
 
+UNANSWERED = "Nobody answers while a notebook is graded: write the value into the code."
+
+
+class InstalledExtensions(ExtensionManager):
+    """Leaves out what is not installed here, such as an extension that formats code."""
+
+    def load_extension(self, module_str: str) -> str | None:
+        """Load an extension as IPython does, or print that it is left out."""
+        try:
+            return super().load_extension(module_str)
+        except ModuleNotFoundError as error:
+            print(f"The extension {module_str} was left out: {error}.")
+            return None
+
 
 class SandboxShell(ZMQInteractiveShell):
     """Runs the commands of ``!`` and ``%pip`` with pipes: IPython needs a terminal for them."""
+
+    def init_extension_manager(self) -> None:
+        """Make the manager of the extensions, as IPython does."""
+        self.extension_manager = InstalledExtensions(shell=self, parent=self)
+        self.configurables.append(self.extension_manager)
 
     def system_piped(self, cmd: str) -> None:
         """Run a command, print what it prints, and store its exit status as IPython does."""
@@ -34,3 +59,17 @@ class SandboxKernel(IPythonKernel):
     """A kernel with the shell for a sandbox."""
 
     shell_class = Type(SandboxShell)
+
+    def raw_input(self, prompt: str = "") -> str:
+        """Refuse to ask.
+
+        Raises
+        ------
+        StdinNotImplementedError
+            Always; the message says why.
+        """
+        raise StdinNotImplementedError(UNANSWERED)
+
+    def getpass(self, *_: Any, **__: Any) -> str:
+        """Refuse to ask; see `raw_input`."""
+        raise StdinNotImplementedError(UNANSWERED)

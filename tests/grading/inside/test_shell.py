@@ -33,3 +33,11 @@ def test_a_command_needs_no_terminal(shell, capfd, monkeypatch):
 def test_a_command_waits_for_no_input_and_may_print_anything(shell, capfd):
     shell.run_cell(r"!cat; printf 'a\377b'; printf '%70000d' 1 >&2", silent=True)
     assert capfd.readouterr().out == "a\ufffdb" + "1".rjust(70_000)
+
+
+def test_an_extension_that_is_not_installed_costs_nothing(shell, capfd):
+    code = "%load_ext nb_black\n%reload_ext nb_black\n%load_ext autoreload\nfirst = 1"
+    assert shell.run_cell(code, silent=True).success
+    assert shell.user_ns["first"] == 1
+    left_out = "The extension nb_black was left out: No module named 'nb_black'.\n"
+    assert capfd.readouterr().out == 2 * left_out

@@ -33,6 +33,8 @@ def read_file(content: bytes) -> tuple[NotebookNode, str]:
         (b"\0" * 3_000, "it is empty"),
         ("\n\n<!DOCTYPE html>\n<html lang='en'>", "it is a web page"),
         (b"PK\3\4\x14\0\0\0", "it is an archive: unpack it"),
+        (b"\x1f\x8b\x08\0\0\0", "it is an archive: unpack it"),
+        (b"%PDF-1.7\n%\xe2\xe3", "it is a PDF: hand in the notebook"),
         ('{\n"cells": [\n<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> b\n]}', "a conflict of git"),
         ("first = 1", "it is damaged (Expecting value"),
     ],
