@@ -248,21 +248,28 @@ def import_slowly():
 def test_a_slow_start_of_the_fork_server_costs_nobody_a_score(course, tmp_path, monkeypatch, capfd):
     (tmp_path / "slow_start.py").write_text(SLOW_START)
     monkeypatch.chdir(tmp_path)
-    slow = [fork_server.ForkServer("slow_start:import_slowly") for _ in range(2)]
+    go = tmp_path / "go"
+
+    def start() -> fork_server.ForkServer:
+        go.unlink(missing_ok=True)
+        return fork_server.ForkServer("slow_start:import_slowly")
 
     def fail_to_grade(again: bool) -> list[str]:
+        server = start()
         with monkeypatch.context() as impatient:
-            impatient.setitem(fork_server._servers, fork_server.PRELOAD, slow[0])
+            impatient.setitem(fork_server._servers, fork_server.PRELOAD, server)
             impatient.setattr(fork_server, "START_SECONDS", 0.5)
             outcomes = grade_class(course, NAME, again=again)
+        server.close()
         assert states(outcomes) == dict.fromkeys(STUDENTS, FAILED)
         return [outcome.reason for outcome in outcomes]
 
     for reason in fail_to_grade(again=False):
         assert "was not ready within 0 minutes: this machine is too busy" in reason
     assert points(course) == {}
-    monkeypatch.setitem(fork_server._servers, fork_server.PRELOAD, slow[1])
-    threading.Timer(2, (tmp_path / "go").touch).start()
+    slow = start()
+    monkeypatch.setitem(fork_server._servers, fork_server.PRELOAD, slow)
+    threading.Timer(2, go.touch).start()
     assert states(grade_class(course, NAME)) == dict.fromkeys(STUDENTS, GRADED)
     assert points(course) == EXPECTED
     for reason in fail_to_grade(again=True):
@@ -271,8 +278,7 @@ def test_a_slow_start_of_the_fork_server_costs_nobody_a_score(course, tmp_path, 
     said = capfd.readouterr()
     assert "Traceback" not in said.out + said.err
     assert "timed out" not in said.out + said.err
-    for server in slow:
-        server.close()
+    slow.close()
 
 
 def test_what_was_ended_from_outside_twice_is_not_graded(course, monkeypatch):

@@ -308,6 +308,8 @@ ANSWERS = {
     "shell-command": answer("!echo 1 > one.txt\nfirst = int(open('one.txt').read())"),
     "pip-and-nvidia": answer("!pip install nothing\n%pip install nothing\n!nvidia-smi\nfirst = 1"),
     "conda": answer("%conda install numpy\nfirst = 1"),
+    "extension": answer("%load_ext nb_black\nfirst = 1"),
+    "input-after-it": answer("first = 1\nnumber = input('A number: ')"),
     "colab-drive": answer(
         "from google.colab import drive\ndrive.mount('/content/drive')\nfirst = 1"
     ),
@@ -350,6 +352,8 @@ PLACES = {
     "network-capital": renamed((NETWORK, "A0-Q3.KERAS"), (RECORD, "A0-Q3.JSON")),
     "network-deeper": renamed((NETWORK, f"models/{NETWORK}"), (RECORD, f"models/{RECORD}")),
     "record-txt": renamed((RECORD, f"{RECORD}.txt")),
+    "network-underscore": renamed((NETWORK, "a0_q3.keras"), (RECORD, "A0 q3.json")),
+    "backup-only": renamed((NOTEBOOK, f"{NOTEBOOK}~")),
 }
 
 
@@ -379,6 +383,8 @@ TOLD = {
     "checkpoint-only": ".ipynb_checkpoints",
     "network-copy": "a0-q3 (1).keras",
     "network-keras-zip": "a0-q3.keras.zip",
+    "network-underscore": "a0_q3.keras",
+    "backup-only": "small.ipynb~",
     "cp1252": "encoding",
     "no-nbgrader-metadata": "recognised by their texts",
     "copied-into-a-new-notebook": "recognised by their texts",

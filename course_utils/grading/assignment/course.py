@@ -117,7 +117,7 @@ def overlooked(course: Path, assignment: str) -> list[str]:
     """Return where notebooks of an assignment seem to be that are in no folder of a submission.
 
     Learning platforms and people leave out the folder of the assignment, give it another name, or
-    put the folders of the students into it.
+    put the folders of the students into it. An archive beside those folders is not opened.
 
     Returns
     -------
@@ -135,13 +135,15 @@ def overlooked(course: Path, assignment: str) -> list[str]:
             in_order = place.name in known and student.name not in known
             paths += [place] if in_order else [place, *_inside(place)]
     names = [folded(name) for name in (assignment, *notebooks(coursedir, assignment))]
-    return [
-        str(path.relative_to(submitted))
+    archives = [path for path in _inside(submitted) if path.suffix.lower() == ".zip"]
+    found = [
+        path
         for path in paths
         if (stem := notebook_stem(path)) is not None
         and path.is_file()
         and any(name in folded(f"{path.parent.name}/{stem}") for name in names)
     ]
+    return sorted(str(path.relative_to(submitted)) for path in (*found, *archives))
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -44,6 +44,8 @@ class BoundedExecute(Execute):
 
     total_timeout = Int(600, help="Seconds that one submission may take.").tag(config=True)
     max_output = Int(2**20, help="Characters that one cell may print.").tag(config=True)
+    # nbclient gives a cell's output four seconds, which are too few where others compute.
+    iopub_timeout = Int(30, help="Seconds until the last output is here.").tag(config=True)
     max_outputs = Int(20 * 2**20, help="Characters that all cells may print.").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> Any:

@@ -37,9 +37,9 @@ class SandboxShell(ZMQInteractiveShell):
     """Runs the commands of ``!`` and ``%pip`` with pipes: IPython needs a terminal for them."""
 
     def init_extension_manager(self) -> None:
-        """Make the manager of the extensions, as IPython does."""
+        """Replace IPython's manager of the extensions."""
+        super().init_extension_manager()
         self.extension_manager = InstalledExtensions(shell=self, parent=self)
-        self.configurables.append(self.extension_manager)
 
     def system_piped(self, cmd: str) -> None:
         """Run a command, print what it prints, and store its exit status as IPython does."""

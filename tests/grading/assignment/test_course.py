@@ -53,8 +53,14 @@ def test_a_notebook_in_no_folder_of_a_submission_is_overlooked(tmp_path):
         nbformat.write(new_notebook(), tmp_path / "source" / name / f"{name}.ipynb")
     assert overlooked(tmp_path, "a9") == []
     wrong = ["a9.ipynb", "ada/a9.ipynb", "a9/bob/a9 (1).ipynb", "cleo/A9/work.ipynb",
-             "dora/a9 (1)/a9.ipynb.txt"]  # fmt: skip
-    right = ["eve/a9/a9.ipynb", "eve/b/b.ipynb", "eve/other/notes.ipynb", "eve/._a9.ipynb"]
+             "dora/a9 (1)/a9.ipynb.txt", "gil.zip"]  # fmt: skip
+    right = [
+        "eve/a9/a9.ipynb",
+        "eve/b.zip",
+        "eve/b/b.ipynb",
+        "eve/other/notes.ipynb",
+        "eve/._a9.ipynb",
+    ]
     for path in (*wrong, *right):
         (tmp_path / "submitted" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "submitted" / path).touch()

@@ -45,6 +45,21 @@ threading.Thread(target=print_for_ever, daemon=True).start()
 """
 
 
+LATE = """
+import time
+kernel = get_ipython().kernel
+publish = kernel._publish_status
+
+def publish_late(status, *arguments, **settings):
+    if status == "idle":
+        kernel._publish_status = publish
+        time.sleep(6)
+    publish(status, *arguments, **settings)
+
+kernel._publish_status = publish_late
+"""
+
+
 def grade(source: str):
     """Examine a notebook of this cell, an answer, and its test."""
     cells = [new_code_cell(source), new_code_cell("answer = 1")]
@@ -100,3 +115,10 @@ def test_a_cell_that_prints_much_is_not_interrupted():
     assert [told for _, told in examined.notes] == [
         f"Too much output in a cell that starts: {examined.cells[0].source[:60]!r}"
     ]
+
+
+def test_output_that_comes_late_costs_nothing():
+    """As on a machine on which others compute."""
+    examined = grade(LATE)
+    assert is_answered(examined)
+    assert examined.notes == []

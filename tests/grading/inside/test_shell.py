@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from IPython.core.error import StdinNotImplementedError
 
-from course_utils.grading.inside.shell import SandboxShell
+from course_utils.grading.inside.shell import SandboxKernel, SandboxShell
 
 
 @pytest.fixture
@@ -41,3 +42,9 @@ def test_an_extension_that_is_not_installed_costs_nothing(shell, capfd):
     assert shell.user_ns["first"] == 1
     left_out = "The extension nb_black was left out: No module named 'nb_black'.\n"
     assert capfd.readouterr().out == 2 * left_out
+
+
+def test_who_asks_for_input_reads_that_nobody_answers():
+    for ask in (SandboxKernel.raw_input, SandboxKernel.getpass):
+        with pytest.raises(StdinNotImplementedError, match="Nobody answers while a notebook is"):
+            ask(None, "A number: ")
