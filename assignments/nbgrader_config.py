@@ -69,6 +69,7 @@ def configure(c):
         SaveCells,
         ClearHiddenTests,
         ClearMarkScheme,
+        release.ClearAttachments,
         ComputeChecksums,
         CheckCellMetadata,
     ]
@@ -78,6 +79,7 @@ def configure(c):
     c.ClearSolutions.text_stub = "YOUR ANSWER HERE"
     # Rubrics are in locked text cells, because formgrader shows them there.
     c.ClearMarkScheme.enforce_metadata = False
+    c.ClearMarkScheme.check_attachment_leakage = False  # `ClearAttachments` removes the pictures.
 
     # Autograding: read and repair the submission, execute it in a sandbox, run the tests outside
     # it, and turn the grades into points.

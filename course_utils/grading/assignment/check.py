@@ -133,7 +133,10 @@ def problems_of_grading(source: NotebookNode) -> list[str]:
     for cell in source.cells:
         if mark := BEGIN.search(SECRETS.sub("", cell.source)):
             problems.append(f"{cell.get('id')}: {mark[0]} has no {mark[0].replace('BEGIN', 'END')}")
-        points = cell.metadata.get("nbgrader", {}).get("points", 0)
+        about = cell.metadata.get("nbgrader", {})
+        points = about.get("points", 0)
+        if about.get("grade") and "points" not in about:
+            problems.append(f"{_id(cell)}: is graded, but its points are not said; they can be 0")
         if not isinstance(points, int | float) or not 0 <= points < math.inf:
             problems.append(f"{_id(cell)}: {points!r} is no number of points")
         if is_test(cell) and grade_id(cell) not in ordinary and not is_python(cell.source):

@@ -1,10 +1,14 @@
-"""Refusing to release what cannot be graded, and trying out the tests of what can."""
+"""Refusing to release what cannot be graded, and what students must not receive.
+
+The tests of what can be graded are tried out.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
@@ -42,6 +46,25 @@ class CanBeGraded(NbGraderPreprocessor):
             else:
                 for sentence in sentences(failed):
                     self.log.warning(printable(sentence))
+        return nb, resources
+
+
+class ClearAttachments(NbGraderPreprocessor):
+    """Removes pictures that the text of a cell does not show, such as those of its solution.
+
+    It comes after nbgrader has removed solutions and mark schemes, which leaves their pictures.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        for cell in nb.cells:
+            given = cell.pop("attachments", {})
+            shown = {
+                name: picture
+                for name, picture in given.items()
+                if f"attachment:{name}" in cell.source or f"attachment:{quote(name)}" in cell.source
+            }
+            if shown:
+                cell.attachments = shown
         return nb, resources
 
 

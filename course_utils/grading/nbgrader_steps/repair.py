@@ -35,9 +35,14 @@ class RepairCells(NbGraderPreprocessor):
         found = set()
         for cell in nb.cells:
             name = grade_id(cell)
-            if name is not None:
-                cell.metadata["nbgrader"] = copy.deepcopy(expected[name].metadata.nbgrader)
-                found.add(name)
+            if name is None:
+                continue
+            found.add(name)
+            original = expected[name]
+            cell.metadata["nbgrader"] = copy.deepcopy(original.metadata.nbgrader)
+            if original.get("attachments") and not utils.is_solution(original):
+                # Pictures of a mark scheme, which students do not receive.
+                cell.attachments = copy.deepcopy(original.attachments)
         missing = [name for name in expected if name not in found]
         for name in missing:
             cell = expected[name]

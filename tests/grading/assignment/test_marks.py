@@ -5,13 +5,14 @@ from __future__ import annotations
 import nbformat
 import pytest
 from graded_cells import graded_cell
-from nbformat.v4 import new_notebook
+from nbformat.v4 import new_markdown_cell, new_notebook
 from nbgrading import add_assignment, hand_in, make_course, new_cell, points, read_released, solved
 
 from course_utils.grading.assignment import leaks
 from course_utils.grading.assignment.cells import SECRETS
 from course_utils.grading.assignment.check import check
 from course_utils.grading.class_grading import grade_class
+from course_utils.grading.gradebook import read_graded
 
 MARKS = ("### {}", "# {}", "###{}  ", "    ### {}", "### {} (do not remove)", "{}")
 LONG = "a_secret_line_of_the_lecturer_that_nobody_else_writes = 'for this test'"
@@ -42,6 +43,29 @@ def test_a_mark_without_an_end_is_found(tmp_path, kind):
     cell.id = "here"
     nbformat.write(new_notebook(cells=[cell]), folder / "a9.ipynb")
     assert f"a9: here: BEGIN {kind} has no END {kind}" in check(tmp_path, "a9")
+
+
+@pytest.mark.sandbox
+def test_pictures_of_solutions_and_mark_schemes_stay_with_the_lecturer(tmp_path):
+    pictures = {"task 1.png": {"image/png": "dGFzaw=="}, "it.png": {"image/png": "c2VjcmV0"}}
+    cells = []
+    for name, kind in {"answer": "SOLUTION", "task": "MARK SCHEME"}.items():
+        source = f"![](attachment:task%201.png)\n### BEGIN {kind}\n![](attachment:it.png)\n"
+        about = new_cell(name, "", answer=name == "answer", points=1).metadata
+        about.nbgrader |= {"task": True, "grade": False} if name == "task" else {}
+        cells.append(new_markdown_cell(f"{source}### END {kind}", id=name, metadata=about))
+        cells[-1].attachments = pictures
+    course = make_course(tmp_path / "course")
+    add_assignment(course, "a9", cells)
+    given = {cell.get("id"): cell for cell in read_released(course, "a9").cells}
+    for name in ("answer", "task"):
+        assert set(given[name].attachments) == {"task 1.png"}
+        assert "it.png" not in given[name].source
+    hand_in(course, "ada", "a9")
+    grade_class(course, "a9")
+    graded = {cell.get("id"): cell for cell in read_graded(course, "ada", "a9").cells}
+    assert graded["task"].attachments == pictures
+    assert set(graded["answer"].attachments) == {"task 1.png"}
 
 
 @pytest.mark.sandbox
