@@ -4,7 +4,14 @@ from . import experiment, transfer, zoo
 from .data import Dataset, load_cifar10, load_mnist
 from .data.augmentation import augment
 from .errors import CourseError
-from .evaluation import Evaluation, evaluate
+from .evaluation import (
+    Difference,
+    Evaluation,
+    compare_designs,
+    compare_networks,
+    evaluate,
+    only_one_right,
+)
 from .paths import RECORDS
 from .plotting import (
     accuracy_chart,
@@ -30,12 +37,15 @@ __all__ = [
     "Augmentation",
     "CourseError",
     "Dataset",
+    "Difference",
     "EarlyStopping",
     "Evaluation",
     "History",
     "Recipe",
     "accuracy_chart",
     "augment",
+    "compare_designs",
+    "compare_networks",
     "confused_pairs",
     "confusion_heatmap",
     "evaluate",
@@ -48,6 +58,7 @@ __all__ = [
     "load_records",
     "load_thresholds",
     "misclassified",
+    "only_one_right",
     "recorded_runs",
     "report",
     "reported_and_measured",

@@ -103,7 +103,7 @@ def row(design, found) -> list:
         return [about, stated, NOT_YET, ABSENT, ABSENT]
     accuracy = [f"{found.measured:.1%}"]
     if found.runs > 1:
-        accuracy.append(f"{found.lowest:.1%} to {found.highest:.1%} ({found.runs} runs)")
+        accuracy.append(f"{found.low:.1%} to {found.high:.1%} ({found.runs} runs)")
     reported = f" (reported: {design.reported_epochs})" if design.reported_epochs else ""
     return [
         about,
