@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from course_utils import compare_designs, compare_networks, only_one_right
+from course_utils.evaluation import score
 from course_utils.paths import CHECKOUT as ROOT
 
 
@@ -160,33 +162,71 @@ def test_the_averages_that_vary_most_are_named(say, restless):
     assert f"varies most with minibatches of {size} and momentum {momentum}." in said
 
 
-def validation(design, change):
-    """Means and ranges of the validation accuracies of a design and of a change to it."""
-    rows = {"the design": design, "average pooling": change}
-    return pd.DataFrame(
-        {
-            name: {"size": len(a), "mean": np.mean(a), "min": min(a), "max": max(a)}
-            for name, a in rows.items()
-        }
-    ).T
+CLEARLY = {"better": [0.80, 0.81, 0.82], "worse": [0.60, 0.61, 0.62], "undecided": [0.69, 0.74]}
 
 
 @pytest.mark.parametrize(
-    ("change", "apart", "better"),
+    ("outcome", "sentence", "end"),
     [
-        ([0.5, 0.6], True, "none"),
-        ([0.6, 0.75], False, "none"),
-        ([0.9, 0.95], True, "average pooling"),
+        ("better", "The change is better than the design.", "Next, this would become part"),
+        ("worse", "The change is worse than the design.", "So the design stays as it is."),
+        ("undecided", "these runs do not decide", "So the design stays as it is."),
     ],
 )
-def test_a_verdict_and_the_list_of_changes_follow_one_rule(say, change, apart, better):
-    table = validation([0.7, 0.8], change)
-    ranges = "ranges do not overlap" if apart else "ranges overlap"
-    said = say("your_own_design", "compare", "spread", "pooling-verdict", validation=table)
-    assert f"  {ranges}\n" in said
-    assert f"  The {ranges.replace('ranges', 'ranges of the seeds')}" in said
-    assert f"without overlap: {better}\n" in said
-    assert "do not overlap in 33% of all cases" in said
+def test_a_verdict_and_the_list_of_changes_follow_one_rule(say, outcome, sentence, end):
+    values = {
+        "validation": {"the design": [0.70, 0.71, 0.72], "average pooling": CLEARLY[outcome]},
+        "compare_designs": compare_designs,
+    }
+    said = say("your_own_design", "compare", "pooling-verdict", "spread", **values)
+    assert sentence in said
+    assert f")  {outcome}\n" in said
+    assert end in said
+    better = "average pooling" if outcome == "better" else "none"
+    assert f"Better than the design: {better}\n" in said
+    assert "not measured yet" in say("your_own_design", "compare", "hidden-verdict", **values)
+
+
+@pytest.mark.parametrize(
+    ("without", "sentence"),
+    [
+        ([0.10, 0.11, 0.12], "the gap is wider."),
+        ([-0.1, -0.11, -0.12], "the gap is narrower."),
+        ([-0.1, 0.11, 0.02], "do not show whether augmentation changes the gap."),
+    ],
+)
+def test_the_gap_without_augmentation_is_compared(say, without, sentence):
+    gaps = {"fast/final": [0.01, 0.02, 0.03], "fast/final-without-augmentation": without}
+    records = [
+        SimpleNamespace(design=name, history={"accuracy": [0.5 + gap]}, validation_accuracy=0.5)
+        for name, found in gaps.items()
+        for gap in found
+    ]
+    said = say(
+        "your_own_design",
+        "augmentation-verdict",
+        records=records,
+        compare_designs=compare_designs,
+        change=str,
+        verdict=print,
+    )
+    assert sentence in said
+
+
+@pytest.mark.parametrize("word", ["worse", "undecided", "better"])
+def test_the_answer_lists_each_change_under_its_verdict(say, word):
+    found = compare_designs([0.70, 0.71, 0.72], CLEARLY[word])
+    values = {
+        "evaluation": "80%",
+        "history": SimpleNamespace(epochs=5, seconds=60),
+        "runtime": SimpleNamespace(device="CPU"),
+        "model": SimpleNamespace(count_params=lambda: 9),
+        "recipe": SimpleNamespace(optimizer="adamw", learning_rate=0.004, batch_size=256),
+        "differences": {"narrow": found},
+    }
+    said = say("your_own_design", "answer-numbers", **values)
+    assert f"Changes that are {word}: narrow." in said
+    assert said.count(": none.") == 2
 
 
 @pytest.mark.parametrize(("pair", "word"), [((3, 5), "fewer"), ((3, 9), "no fewer")])
@@ -200,6 +240,7 @@ def test_mistakes_between_animals_and_vehicles_are_compared_with_guessing(say, p
         data=SimpleNamespace(source=SimpleNamespace(is_stand_in=False)),
     )
     assert f"are {word} than the 53%" in said
+    assert ("Nobody told the network" in said) == (word == "fewer")
 
 
 @pytest.mark.parametrize(
