@@ -1,17 +1,11 @@
 # The public names, for `__init__.py` to import on demand and for editors to show.
 
 from . import experiment, transfer, zoo
+from .comparison import Difference, compare_designs, compare_networks, only_one_right
 from .data import Dataset, load_cifar10, load_mnist
 from .data.augmentation import augment
 from .errors import CourseError
-from .evaluation import (
-    Difference,
-    Evaluation,
-    compare_designs,
-    compare_networks,
-    evaluate,
-    only_one_right,
-)
+from .evaluation import Evaluation, evaluate
 from .paths import RECORDS
 from .plotting import (
     accuracy_chart,

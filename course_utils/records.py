@@ -11,9 +11,10 @@ import keras
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from course_utils.comparison import mean_interval
 from course_utils.data import Dataset, Source
 from course_utils.errors import RecipeError, RecordError
-from course_utils.evaluation import Evaluation, mean_interval
+from course_utils.evaluation import Evaluation
 from course_utils.files import write_atomically
 from course_utils.recipes import Recipe
 from course_utils.runtime import Runtime, versions

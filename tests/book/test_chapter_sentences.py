@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from course_utils import compare_designs, compare_networks, only_one_right
-from course_utils.evaluation import score
+from course_utils import compare_designs
 from course_utils.paths import CHECKOUT as ROOT
 
 
