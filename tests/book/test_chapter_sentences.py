@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from course_utils import compare_designs
+from course_utils import compare_designs, compare_networks, only_one_right
 from course_utils.paths import CHECKOUT as ROOT
 
 
@@ -45,15 +45,56 @@ def test_the_network_that_keeps_more_after_a_shift_is_named(
     assert sentence in said
 
 
-@pytest.mark.parametrize(("without", "with_dropout"), [(0.9, 0.7), (0.7, 0.9)])
-def test_the_network_with_the_narrower_gap_is_named(say, without, with_dropout):
+@pytest.mark.parametrize(
+    ("without", "with_dropout", "sentence"),
+    [
+        (0.9, 0.7, "The gap is narrower with dropout."),
+        (0.7, 0.9, "The gap is narrower without dropout."),
+        (0.7, 0.7, "The gaps are equal."),
+    ],
+)
+@pytest.mark.parametrize(("masked", "verb"), [(0.6, "cost"), (0.95, "gain")])
+def test_the_network_with_the_narrower_gap_is_named(
+    say, without, with_dropout, sentence, masked, verb
+):
     off, active = (f"training, afterwards, dropout {state}" for state in ("off", "active"))
     measured = pd.DataFrame(
-        {"without dropout": [without, 0.6, 0.6], "with dropout": [with_dropout, 0.6, 0.6]},
+        {
+            "without dropout": [without, without, 0.6],
+            "with dropout": [with_dropout, masked, 0.6],
+        },
         index=[off, active, "test"],
     )
-    narrower = "without dropout" if without < with_dropout else "with dropout"
-    assert f"The gap is narrower {narrower}." in say("dropout", "gap", measured=measured)
+    said = say("dropout", "gap", measured=measured)
+    assert sentence in said
+    assert f"The masks {verb} the network" in said
+
+
+def judged(right, of=1_000):
+    """The evaluation of a network that is right for the first of some images."""
+    labels = np.zeros(of, dtype=int)
+    guesses = (np.arange(of) >= right).astype(int)
+    return SimpleNamespace(y_true=labels, y_pred=guesses, n=of, accuracy=right / of)
+
+
+METHOD = {
+    "compare_designs": compare_designs,
+    "compare_networks": compare_networks,
+    "only_one_right": only_one_right,
+}
+
+
+@pytest.mark.parametrize(
+    ("right", "sentence"),
+    [
+        (540, "The network with dropout is better."),
+        (460, "The network without dropout is better."),
+        (502, "do not show which of the two networks is better."),
+    ],
+)
+def test_two_trained_networks_are_compared_pair_by_pair(say, right, sentence):
+    both = {"without dropout": judged(500), "with dropout": judged(right)}
+    assert sentence in say("dropout", "paired-comparison", judged=both, **METHOD)
 
 
 @pytest.mark.parametrize(
@@ -63,18 +104,39 @@ def test_the_network_with_the_narrower_gap_is_named(say, without, with_dropout):
         ([0.3, 0.1, 0.2, 0.0], "Not every higher rate narrows the gap."),
     ],
 )
-def test_rates_that_narrow_the_gap(say, gaps, sentence):
+@pytest.mark.parametrize(
+    ("right", "better", "low"),
+    [([500, 502, 400], "none", True), ([560, 500, 580], "0.2, 0.8", False)],
+)
+def test_rates_are_compared_with_no_dropout(say, gaps, sentence, right, better, low):
     rates = [0, 0.2, 0.5, 0.8]
     table = pd.DataFrame({"training": 0.5 + np.array(gaps), "validation": 0.5}, index=rates)
     table["gap"] = table.training - table.validation
     values = {
         "rates": rates,
         "few_table": table,
+        "few_judged": dict(zip(rates, map(judged, [500, *right]), strict=True)),
         "few": SimpleNamespace(y_train=np.zeros(40)),
         "few_recipe": SimpleNamespace(epochs=10),
         "y_val": np.zeros(50),
     }
-    assert sentence in say("dropout", "few-verdict", **values)
+    said = say("dropout", "few-verdict", **values, **METHOD)
+    assert sentence in said
+    assert f"Rates that are better than no dropout: {better}\n" in said
+    assert ("both accuracies are lower" in said) == low
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [(0.80, "+5.0 measured (runs: 1 and 1)"), (np.nan, "not measured yet")],
+)
+def test_what_dropout_did_in_larger_networks_is_read_from_the_records(say, measured, said):
+    designs = ["dl/3", "dl/4", "hw3/base", "hw3/dropout-0.2"]
+    table = pd.DataFrame(
+        {"design": designs, "reported": [0.7, 0.72] * 2, "measured": [0.75, measured] * 2}
+    ).assign(runs=1)
+    words = say("dropout", "larger-networks", reported_and_measured=lambda *names: table)
+    assert words.count(f"+2.0 points reported, {said}") == 2
 
 
 @pytest.mark.parametrize(("last", "word"), [(0.1, "closer"), (0.5, "no closer")])
