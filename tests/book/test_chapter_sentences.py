@@ -70,7 +70,7 @@ def test_the_network_with_the_narrower_gap_is_named(
     assert f"The masks {verb} the network" in said
 
 
-def judged(right, of=1_000):
+def answers(right, of=1_000):
     """The evaluation of a network that is right for the first of some images."""
     labels = np.zeros(of, dtype=int)
     guesses = (np.arange(of) >= right).astype(int)
@@ -93,7 +93,7 @@ METHOD = {
     ],
 )
 def test_two_trained_networks_are_compared_pair_by_pair(say, right, sentence):
-    both = {"without dropout": judged(500), "with dropout": judged(right)}
+    both = {"without dropout": answers(500), "with dropout": answers(right)}
     assert sentence in say("dropout", "paired-comparison", judged=both, **METHOD)
 
 
@@ -115,7 +115,7 @@ def test_rates_are_compared_with_no_dropout(say, gaps, sentence, right, better, 
     values = {
         "rates": rates,
         "few_table": table,
-        "few_judged": dict(zip(rates, map(judged, [500, *right]), strict=True)),
+        "few_judged": dict(zip(rates, map(answers, [500, *right]), strict=True)),
         "few": SimpleNamespace(y_train=np.zeros(40)),
         "few_recipe": SimpleNamespace(epochs=10),
         "y_val": np.zeros(50),
@@ -151,45 +151,89 @@ def test_the_average_over_masks_is_compared_with_one_mask(say, last, word):
     assert f"masks is {word} to" in say("dropout", "ensemble-closeness", **values)
 
 
-def by_size(training_mode, test_mode):
-    """The results of two minibatch sizes, of which the larger has fewer steps."""
-    return pd.DataFrame(
-        {
-            "steps": [100, 10],
-            "without": [0.4, 0.4],
-            "with, training mode": training_mode,
-            "with, test mode": test_mode,
-        },
-        index=[64, 1024],
-    )
-
-
 @pytest.mark.parametrize(
-    ("test_mode", "late"), [([0.2, 0.5], "64"), ([0.2, 0.2], "64, 1,024"), ([0.5, 0.5], "no size")]
-)
-def test_the_sizes_at_which_test_mode_is_behind(say, test_mode, late):
-    values = {"by_size": by_size([0.5, 0.5], test_mode), "x_small": np.zeros(1000)}
-    assert f"by more than this at: {late}." in say("batch_normalisation", "sizes-words", **values)
-
-
-@pytest.mark.parametrize(
-    ("test_mode", "sentence"),
+    ("right", "sentence"),
     [
-        ([0.2, 0.4], "these alone do not explain"),
-        ([0.4, 0.2], "so these can explain it"),
+        (540, "The network with BatchNorm is better."),
+        (460, "The network without BatchNorm is better."),
+        (502, "do not show which of the two networks is better."),
     ],
 )
-def test_the_cause_of_the_widest_gap_between_the_modes(say, test_mode, sentence):
+def test_the_network_with_batch_normalisation_is_compared(say, right, sentence):
+    curves = SimpleNamespace(accuracy=[0.6], val_accuracy=[0.5])
+    found = {"plain": answers(500), "normalised": answers(right)}
+    values = {
+        "evaluation": "50%",
+        "evaluate": lambda network, *images: found[network],
+        "plain_model": "plain",
+        "model": "normalised",
+        "x_val": None,
+        "y_val": None,
+        "data": SimpleNamespace(class_names=()),
+        "history": curves,
+        "plain_history": curves,
+    }
+    assert sentence in say("batch_normalisation", "evaluation-words", **values, **METHOD)
+
+
+@pytest.mark.parametrize(
+    ("without", "sentence"),
+    [
+        ([0.1, 0.4, 0.1], "more of these rates are usable than without it."),
+        ([0.4, 0.4, 0.4], "fewer of these rates are usable than without it."),
+        ([0.4, 0.4, 0.1], "as many of these rates are usable as without it."),
+    ],
+)
+def test_usable_rates_are_counted(say, without, sentence):
+    values = {"rates": [0.01, 0.1, 1.0], "by_rate": {True: [0.4, 0.4, 0.1], False: without}}
+    assert sentence in say("batch_normalisation", "rates-words", **values)
+
+
+@pytest.mark.parametrize(
+    ("test_mode", "late", "sentence"),
+    [
+        ([200, 400], "64, 1,024", "these alone do not"),
+        ([400, 200], "64, 1,024", "so these can explain it"),
+        ([500, 200], "1,024", "so these can explain it"),
+        ([500, 510], "no size", "there is no gap to explain"),
+    ],
+)
+def test_the_sizes_at_which_test_mode_is_behind_and_the_cause(say, test_mode, late, sentence):
+    sizes = [64, 1024]
+    table = pd.DataFrame(
+        {
+            "steps": [100, 10],
+            "with, test mode": np.array(test_mode) / 1000,
+            "with, training mode": 0.5,
+        },
+        index=sizes,
+    )
+    judged = {
+        size: {"without": answers(400), "test mode": answers(n), "training mode": answers(500)}
+        for size, n in zip(sizes, test_mode, strict=True)
+    }
     said = say(
         "batch_normalisation",
+        "sizes-words",
         "renewed",
-        by_size=by_size([0.5, 0.5], test_mode),
-        sizes=[64, 1024],
+        "renewed-gain",
+        "answer-numbers",
+        by_size=table,
+        sizes=sizes,
+        judged=judged,
+        x_small=np.zeros(1000),
         networks={64: None, 1024: None},
         settle=lambda network, **how: None,
-        test_mode_accuracy=lambda network: 0.5,
+        in_test_mode=lambda network: answers(480),
+        evaluation="50%",
+        difference="+1 point",
+        history=SimpleNamespace(epochs=1, seconds=1),
+        recipe=SimpleNamespace(optimizer="adam", learning_rate=0.001, batch_size=64),
+        **METHOD,
     )
+    assert f"behind training mode at: {late}." in said
     assert sentence in said
+    assert "64: better, 1,024: better" in said
 
 
 class Weights:
@@ -209,18 +253,19 @@ def test_the_averages_that_vary_most_are_named(say, restless):
     def settle(network, size, steps, momentum):
         settled.append((size, momentum))
 
-    def accuracy(network):
-        return 0.5 + 0.01 * (settled[-1] == restless) * len(settled)
+    def evaluation(network):
+        return SimpleNamespace(accuracy=0.5 + 0.01 * (settled[-1] == restless) * len(settled))
 
     said = say(
         "batch_normalisation",
         "jumping-accuracy",
         networks={4: Weights()},
         settle=settle,
-        test_mode_accuracy=accuracy,
+        in_test_mode=evaluation,
     )
     size, momentum = restless
     assert f"varies most with minibatches of {size} and momentum {momentum}." in said
+    assert ("as the report argues" in said) == (restless == (4, 0.5))
 
 
 CLEARLY = {"better": [0.80, 0.81, 0.82], "worse": [0.60, 0.61, 0.62], "undecided": [0.69, 0.74]}
