@@ -349,26 +349,90 @@ def test_mistakes_between_animals_and_vehicles_are_compared_with_guessing(say, p
     assert ("Nobody told the network" in said) == (word == "fewer")
 
 
+@pytest.mark.parametrize("outcome", CLEARLY)
 @pytest.mark.parametrize(
-    ("two_blocks", "sentence"),
-    [
-        # The means are 10 points apart, the two seeds of one network 2 points.
-        ([0.60, 0.62], "validation accuracy +10.0 points, more than the 2.0 points"),
-        ([0.40, 0.42], "validation accuracy -10.0 points, more than the 2.0 points"),
-        ([0.51, 0.53], "validation accuracy +1.0 points, no more than the 2.0 points"),
-    ],
+    ("gap", "word"),
+    [([0.2, 0.21, 0.22], "wider"), ([0, 0.01, 0.02], "narrower"), ([0, 0.2, 0.1], "not decided")],
 )
-def test_a_step_is_compared_with_the_two_seeds_of_a_network(say, two_blocks, sentence):
-    names = ["one block"] * 2 + ["two blocks"] * 2 + ["two blocks, dropout"] * 2
-    outcome = pd.DataFrame(
+def test_a_step_is_judged_over_its_seeds(say, outcome, gap, word):
+    names = np.repeat(["one block", "two blocks", "two blocks, dropout"], 3)
+    found = [*CLEARLY[outcome], 0.73][:3]
+    outcomes = pd.DataFrame(
         {
             "network": names,
-            "validation images": [0.50, 0.52, *two_blocks, 0.50, 0.52],
-            "gap": [0.1] * 6,
+            "validation images": [0.70, 0.71, 0.72, *found, 0.70, 0.71, 0.72],
+            "gap": [0.10, 0.11, 0.12, *gap, 0.10, 0.11, 0.12],
         }
     )
-    words = " ".join(say("one_step_at_a_time", "live-words", outcome=outcome).split())
-    assert sentence in words.partition("two blocks ->")[0]
+    words = say("one_step_at_a_time", "live-words", outcome=outcomes, **METHOD)
+    first = words.partition("two blocks ->")[0]
+    assert f")  {outcome}\n" in first
+    assert f"): {word}\n" in first
+
+
+@pytest.mark.parametrize("best", ["one block", "two blocks, dropout"])
+def test_the_design_that_validates_best_is_tested(say, best):
+    names = ["one block", "two blocks, dropout"]
+    outcome = pd.DataFrame(
+        {"network": names, "validation images": [0.6 + 0.1 * (name == best) for name in names]}
+    )
+    said = say(
+        "one_step_at_a_time",
+        "test-once",
+        outcome=outcome,
+        networks={(name, 0): SimpleNamespace(count_params=lambda: 9) for name in names},
+        seed=0,
+        evaluate=lambda model, *images: "60%",
+        x_test=None,
+        y_test=None,
+        data=SimpleNamespace(class_names=()),
+        few=SimpleNamespace(x_train=[]),
+        zoo=SimpleNamespace(
+            design=lambda name: SimpleNamespace(
+                name=name, parameters=9, reported={"test_accuracy": 0.8}
+            )
+        ),
+    )
+    assert f"Highest mean validation accuracy: {best}." in said
+
+
+@pytest.mark.parametrize(
+    ("leaked", "sentence"),
+    [
+        ([0.41, 0.80], "a leak can produce this picture"),
+        ([0.45, 0.53], "did not produce the picture"),
+        ([0.35, 0.45], "did not produce the picture"),
+    ],
+)
+def test_a_leak_produces_the_picture_or_not(say, leaked, sentence):
+    said = say("to_ninety_percent", "leak-words", leaked=leaked, new=[0.40, 0.50])
+    assert sentence in said
+
+
+@pytest.mark.parametrize(("alike", "falls"), [(False, True), (True, False)])
+def test_the_excess_of_the_winner_is_compared_over_sizes(say, alike, falls):
+    """With equal answers in all epochs, choosing gains nothing, whatever the size."""
+    answers = np.random.default_rng(0).random((10, 2_500)) < 0.6
+    said = say(
+        "to_ninety_percent", "halves", answers=np.repeat(answers[:1], 10, 0) if alike else answers,
+        seed=0,
+    )  # fmt: skip
+    assert ("The fewer images choose, the more" in said) == falls
+    assert ("Fewer images do not always" in said) != falls
+
+
+@pytest.mark.parametrize(
+    ("curve", "words"),
+    [
+        ([0.5, 0.4, 0.6, 0.7], "ends 30.0 points below patience 3."),
+        ([0.5, 0.6, 0.55, 0.4], "ends 15.0 points above patience 3."),
+        ([0.5, 0.6, 0.7, 0.8], "ends at the accuracy of patience 3."),
+    ],
+)
+def test_what_the_shortest_patience_costs(say, curve, words):
+    history = {"val_accuracy": curve, "val_loss": [1 - value for value in curve]}
+    said = say("to_ninety_percent", "replay", "replay-table", new=curve, losses=history["val_loss"])
+    assert words in said
 
 
 @pytest.mark.parametrize(
