@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from types import SimpleNamespace
 
@@ -460,26 +461,97 @@ def test_reruns_beyond_the_noise_are_counted(say, measured, missed, below):
 
 
 @pytest.mark.parametrize(
-    ("all_six", "sentence"),
+    ("all_six", "photographs", "sentence", "share"),
     [
-        (0.62, "All six are 12.0 points ahead of zoom and flips, beyond chance."),
-        (0.40, "All six are 10.0 points behind zoom and flips, beyond chance."),
-        (0.49, "All six are 1.0 points behind zoom and flips, within chance."),
+        (620, 600, "The network with all six changes is better.", "all six, 120% of what four"),
+        (440, 600, "The network with zoom and flips is better.", "zoom and flips, 60% of what"),
+        (558, 600, "do not show which of the two is better.", "zoom and flips, 60% of what"),
+        (558, 502, "do not show which of the two is better.", "Not both"),
     ],
 )
-def test_strong_changes_are_compared_with_gentle_ones(say, all_six, sentence):
-    accuracies = {"unchanged": 0.45, "zoom and flips": 0.50, "all six": all_six}
-    accuracies["four times as many"] = 0.60
-    worth = {name: SimpleNamespace(accuracy=found) for name, found in accuracies.items()}
+def test_changes_are_compared_with_none_and_with_each_other(
+    say, all_six, photographs, sentence, share
+):
+    right = {"unchanged": 500, "zoom and flips": 560, "all six": all_six}
+    right["four times as many"] = photographs
+    worth = {name: answers(count) for name, count in right.items()}
+    values = {
+        "worth": worth,
+        "plans": worth,
+        "same_images": list(worth)[:3],
+        "y_val": np.zeros(1_000),
+        "networks": worth,
+        "histories": dict.fromkeys(worth, SimpleNamespace(epochs=1)),
+        "evaluate": lambda *arguments: "50%",
+        "x_test": None,
+        "y_test": None,
+        "data": SimpleNamespace(class_names=()),
+        "few": SimpleNamespace(x_train=[]),
+    }
+    words = say("more_data", "worth", "test-once", **values, **METHOD)
+    assert sentence in words
+    assert share in words
+    assert "The network with augmentation is better." in words
+    assert "Higher validation accuracy: zoom and flips. On the test set" in words
+
+
+@pytest.mark.parametrize(
+    ("right", "sentence", "chosen"),
+    [
+        (440, "The network without augmentation is better.", "unchanged"),
+        (501, "do not show which of the two networks is better.", "zoom and flips"),
+    ],
+)
+def test_the_better_of_the_pair_is_tested(say, right, sentence, chosen):
+    worth = {"unchanged": answers(500), "zoom and flips": answers(right)}
     words = say(
         "more_data",
-        "worth",
+        "test-once",
         worth=worth,
-        plans=worth,
-        same_images=list(worth)[:3],
-        y_val=np.zeros(5_000),
+        bought={"zoom and flips": compare_networks(*worth.values())},
+        networks=worth,
+        histories=dict.fromkeys(worth, SimpleNamespace(epochs=1)),
+        evaluate=lambda *arguments: "50%",
+        x_test=None,
+        y_test=None,
+        data=SimpleNamespace(class_names=()),
+        few=SimpleNamespace(x_train=[]),
     )
     assert sentence in words
+    assert f"Higher validation accuracy: {chosen}." in words
+
+
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [([0.4, 0.6], "1 of 2 epochs, by 10.0 points at most"), ([0.6, 0.6], "0 of 2 epochs\n")],
+)
+def test_epochs_with_a_lower_training_accuracy_are_counted(say, training, words):
+    histories = {"all six": SimpleNamespace(accuracy=training, val_accuracy=[0.5, 0.5], epochs=2)}
+    assert words in say("more_data", "below", same_images=["all six"], histories=histories)
+
+
+@pytest.mark.parametrize("most", ["unchanged", "all six"])
+def test_the_network_that_keeps_most_of_turned_images_is_named(say, most):
+    by_angle = {
+        name: [0.5, 0.3 + 0.1 * (name == most), 0.2, 0.2, 0.2] for name in ("unchanged", "all six")
+    }
+    assert f'trained on "{most}" images keeps most.' in say(
+        "more_data", "turned-words", by_angle=by_angle
+    )
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "sentence"),
+    [
+        ((10, 15, 11), "saves 4.0 ms a step here."),
+        ((10, 15, 18), "costs 3.0 ms a step here."),
+        ((10, 15, 15), "made no difference here."),
+        ((10, 9, 5), "made no difference here."),
+    ],
+)
+def test_what_the_second_thread_does_is_said(say, milliseconds, sentence):
+    taken = {number: [found] for number, found in enumerate(milliseconds)}
+    assert sentence in say("more_data", "overlap-words", taken=taken)
 
 
 @pytest.mark.parametrize(
@@ -516,3 +588,153 @@ def test_momentum_is_compared_at_the_same_rate_and_at_ten_times_the_rate(
     said = say("how_a_network_learns", "momentum-verdict", validation=validation, data=data)
     assert f"the same rate without it, momentum {same_rate} percentage points." in said
     assert f"ten times the rate without it, momentum {ten_times} percentage points." in said
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sentence", "order"),
+    [
+        ("better", "2-blocks is the better design here.", "points, the other order."),
+        ("worse", "The base is the better design here.", "points, the same order."),
+        ("undecided", "do not decide which design is better.", "points.\n"),
+    ],
+)
+def test_two_live_designs_and_the_report(say, outcome, sentence, order):
+    reported = {"hw3/2-blocks": 0.70, "hw3/base": 0.74}
+    found = {"base": [0.70, 0.71, 0.72], "2-blocks": CLEARLY[outcome]}
+    values = {
+        "itertools": itertools,
+        "found": found,
+        "seeds": [0, 1, 2],
+        "zoo": SimpleNamespace(
+            design=lambda name: SimpleNamespace(reported={"test_accuracy": reported[name]})
+        ),
+        "trained": dict.fromkeys([("base", 0), ("2-blocks", 0)]),
+        "seed": 0,
+        "evaluate": lambda model, *images: "60%",
+        "x_test": None,
+        "y_test": None,
+        "data": SimpleNamespace(class_names=()),
+    }
+    said = say("what_matters", "live-luck", "test-once", **values, **METHOD)
+    assert sentence in said
+    assert order in said
+    best = max(found, key=lambda name: np.mean(found[name]))
+    assert f"Highest mean validation accuracy: {best}." in said
+
+
+@pytest.mark.parametrize("outcome", CLEARLY)
+def test_measured_variants_are_compared_over_their_seeds(say, outcome):
+    accuracies = {"hw3/base": [0.70, 0.71, 0.72], "hw3/half": CLEARLY[outcome], "hw3/one": [0.9]}
+    records = [
+        SimpleNamespace(design=design, test_accuracy=accuracy)
+        for design, found in accuracies.items()
+        for accuracy in found
+    ]
+    values = {"ablation": [*accuracies, "hw3/none"], **METHOD}
+    said = say("what_matters", "measured-verdicts", records=records, **values)
+    assert f"measured  {outcome}\n" in said
+    assert "(one run, no interval) measured  undecided" in said
+    assert "hw3/none           not measured yet" in said
+    without_base = say("what_matters", "measured-verdicts", records=records[3:], **values)
+    assert "The base model has not been measured yet" in without_base
+
+
+@pytest.mark.parametrize(
+    ("gradient", "sentence"),
+    [(1e-9, "hardly any influence"), (1.0, "can hold many weights")],
+)
+def test_the_influence_of_the_images_beside_a_penalty(say, gradient, sentence):
+    said = say(
+        "regularisation",
+        "pulls-compared",
+        model=None,
+        kernels=lambda network: [np.full(9, 0.1)],
+        of_images=[np.full(9, gradient)],
+    )
+    assert said.count(sentence) == 2
+
+
+@pytest.mark.parametrize(
+    ("interval", "sentence"),
+    [
+        ((0.09, 0.11), "nothing was learned"),
+        ((0.3, 0.4), "does not contain the 10%"),
+        ((0.01, 0.02), "does not contain the 10%"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("now", "pull"), [(1e-6, "1,000 times weaker now"), (1e-3, "still pull the weights")]
+)
+def test_a_collapsed_network_has_learned_nothing_and_is_stuck(say, interval, sentence, now, pull):
+    found = SimpleNamespace(interval=interval, y_pred=np.zeros(2, int), probabilities=np.ones(1))
+    said = say(
+        "regularisation",
+        "collapsed",
+        "stuck",
+        data=SimpleNamespace(class_names=["cat"], x_val=None, y_val=None),
+        evaluate=lambda *arguments: found,
+        model=SimpleNamespace(get_weights=list),
+        watched=pd.DataFrame({"layer 1": [0.2, 0.1]}),
+        forecast=np.array([0.2, 0.11]),
+        kernels=lambda network: [np.zeros(9)],
+        build=lambda: None,
+        gradients=lambda network, weights: [np.full(9, now)],
+        of_images=np.full(9, 1e-3),
+    )
+    assert sentence in said
+    assert pull in said
+    assert "at most 0.010 away" in said
+
+
+@pytest.mark.parametrize(
+    ("right", "sentence", "best"),
+    [
+        (540, "better than without a penalty", "L1"),
+        (460, "worse than without a penalty", "none"),
+        (502, "no difference shown", "L1"),
+    ],
+)
+def test_penalties_are_compared_with_none(say, right, sentence, best):
+    counts, judged = {"none": 500, "L1": right}, {}
+    judged = {name: answers(count) for name, count in counts.items()}
+    said = say(
+        "regularisation",
+        "zeros-words",
+        kernels=lambda name: [np.zeros(9) if name == "L1" else np.ones(9)],
+        plain={name: name for name in judged},
+        doses=judged,
+        judged=judged,
+        dense_history={name: SimpleNamespace(accuracy=[0.5]) for name in judged},
+        evaluate=lambda *arguments: "50%",
+        x_test=None,
+        y_test=None,
+        data=SimpleNamespace(class_names=()),
+        **METHOD,
+    )
+    assert "Most weights within 0.001 of zero: L1." in said
+    assert sentence in said
+    assert f"Highest validation accuracy: {best}." in said
+
+
+@pytest.mark.parametrize(
+    ("measured", "words"),
+    [
+        (0.80, "measured +6.0 points, beyond ± 1.2 (1 and 1 runs)"),
+        (0.75, "measured +1.0 points, within ± 1.2 (1 and 1 runs)"),
+        (0.70, "measured -4.0 points, beyond ± 1.2 (1 and 1 runs)"),
+        (np.nan, "not measured yet"),
+    ],
+)
+def test_regularised_networks_are_compared_with_the_base(say, measured, words):
+    every = pd.DataFrame(
+        {
+            "design": ["hw3/base", "hw3/l1l2"],
+            "reported": [0.74, 0.75],
+            "measured": [0.74, measured],
+            "runs": [1, int(measured == measured)],
+            "summary": "",
+        }
+    )
+    said = say("regularisation", "verdicts", every=every, names=list(every.design))
+    assert "reported +1.0 points, within ± 2.2" in said
+    assert words in said
