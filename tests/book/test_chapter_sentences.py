@@ -738,3 +738,84 @@ def test_regularised_networks_are_compared_with_the_base(say, measured, words):
     said = say("regularisation", "verdicts", every=every, names=list(every.design))
     assert "reported +1.0 points, within ± 2.2" in said
     assert words in said
+
+
+@pytest.mark.parametrize(
+    ("right", "heads", "verdict", "modes", "paired", "best"),
+    [
+        (
+            540, "The head on features is better.", "better", "Training mode is better here.",
+            "The network trained in inference mode is better.", "low rate",
+        ),
+        (
+            460, "The head on pixels is better.", "worse", "Training mode is worse",
+            "The network trained in training mode is better.", "head",
+        ),
+        (
+            501, "do not show which head is better.", "undecided", "show no difference",
+            "do not show which of the two is better.", "low rate",
+        ),
+    ],
+)  # fmt: skip
+def test_borrowed_features_and_their_modes_are_compared_pair_by_pair(
+    say, right, heads, verdict, modes, paired, best
+):
+    one, other = answers(500), answers(right)
+    rates = ("low rate", "high rate")
+    assert heads in say(
+        "standing_on_imagenet", "heads-verdict", evaluations={"pixels": one, "on": other}, **METHOD
+    )
+    values = {
+        "tuned": dict.fromkeys(rates, other),
+        "evaluate": lambda found, *images: found,
+        "maps": SimpleNamespace(x_val=None),
+        "y_val": None,
+        "data": SimpleNamespace(class_names=()),
+    }
+    evaluations = {"features": one}
+    tuning = say(
+        "standing_on_imagenet", "tune-verdict", evaluations=evaluations, **values, **METHOD
+    )
+    assert tuning.count(f"  {verdict}\n") == len(rates)
+    tested = {"head": one, **dict.fromkeys(rates, other)}
+    tested |= {f"{rate}, training mode": one for rate in rates}
+    both = say("standing_on_imagenet", "modes-paired", evaluations=tested, **values, **METHOD)
+    assert both.count(paired) == len(rates)
+    assert f"Highest validation accuracy of all: {best}." in both
+    inputs = {
+        "inference mode": (one, None),
+        "training mode, 60 at a time, mixed": (other, None),
+        "training mode, 4 at a time, mixed": (one, None),
+    }
+    values |= {"modes": inputs, "heads": {"features": None}, "n": 180, "LEFT_OUT": "Left out."}
+    values["evaluate"] = lambda head, found, *labels: found
+    assert modes in say("standing_on_imagenet", "modes-accuracy", **values, **METHOD)
+
+
+@pytest.mark.parametrize("best", ["pixels", "low rate"])
+def test_the_network_that_validates_best_is_the_only_one_tested(say, best):
+    tested = []
+    right = {"pixels": 500, "features": 400, "low rate": 450} | {best: 600}
+    sets = {name: SimpleNamespace(x_test=name) for name in ("pixels", "features")}
+
+    def evaluate(network, images, *labels):
+        tested.append((network, images))
+        return "60%"
+
+    said = say(
+        "standing_on_imagenet",
+        "answer-numbers",
+        evaluations={name: answers(count) for name, count in right.items()},
+        tuned={"low rate": "tuned"},
+        heads={"pixels": "head"},
+        sets=sets,
+        maps=SimpleNamespace(x_test="maps"),
+        evaluate=evaluate,
+        x_train=[],
+        y_val=[],
+        y_test=[],
+        data=SimpleNamespace(class_names=(), source="CIFAR-10"),
+        have_weights=True,
+    )
+    assert f"Highest validation accuracy: {best}. On the test set: 60%" in said
+    assert tested == [("tuned", "maps") if best == "low rate" else ("head", "pixels")]
