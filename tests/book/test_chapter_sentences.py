@@ -819,3 +819,18 @@ def test_the_network_that_validates_best_is_the_only_one_tested(say, best):
     )
     assert f"Highest validation accuracy: {best}. On the test set: 60%" in said
     assert tested == [("tuned", "maps") if best == "low rate" else ("head", "pixels")]
+
+
+@pytest.mark.parametrize(
+    ("right", "sentence"),
+    [
+        (540, "learned more than inference mode shows"),
+        (460, "Inference mode is better"),
+        (501, "no difference between the modes"),
+    ],
+)
+def test_networks_trained_in_training_mode_are_evaluated_in_both_modes(say, right, sentence):
+    change = compare_networks(answers(500), answers(right))
+    names = ("low rate", "low rate, training mode")
+    said = say("standing_on_imagenet", "modes-words", mode_matters=dict.fromkeys(names, change))
+    assert said.count(sentence) == 1
