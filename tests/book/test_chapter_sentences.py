@@ -834,3 +834,108 @@ def test_networks_trained_in_training_mode_are_evaluated_in_both_modes(say, righ
     names = ("low rate", "low rate, training mode")
     said = say("standing_on_imagenet", "modes-words", mode_matters=dict.fromkeys(names, change))
     assert said.count(sentence) == 1
+
+
+@pytest.mark.parametrize(
+    ("curve", "words"),
+    [([0.3, 0.5], "reached this after epoch 2;"), ([0.3, 0.4], "never reached this;")],
+)
+def test_when_batch_normalisation_reached_the_accuracy_without_it(say, curve, words):
+    values = {
+        "history": SimpleNamespace(val_accuracy=curve, seconds=4, epochs=2),
+        "plain_history": SimpleNamespace(val_accuracy=[0.4, 0.45], seconds=2, epochs=2),
+    }
+    assert f"The network with BatchNorm {words}" in say("batch_normalisation", "speed", **values)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "interval", "epochs", "answers_given"),
+    [
+        (0.77, (0.76, 0.78), 5, ["yes", "yes", "yes"]),
+        (0.755, (0.745, 0.765), 26, ["yes", "no", "no"]),
+        (0.70, (0.69, 0.71), 25, ["no", "no", "yes"]),
+    ],
+)
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_own_design_is_held_against_its_goal(
+    say, accuracy, interval, epochs, answers_given, inside
+):
+    said = say(
+        "your_own_design",
+        "threshold",
+        "compared-words",
+        evaluation=SimpleNamespace(accuracy=accuracy, interval=interval),
+        history=SimpleNamespace(epochs=epochs, seconds=10),
+        goal={"test_accuracy": 0.75, "epochs_at_most": 25},
+        data=SimpleNamespace(source=SimpleNamespace(is_stand_in=False)),
+        limit=None,
+        model=SimpleNamespace(count_params=lambda: 327_227),
+        reported=accuracy if inside else 0.9,
+        x_train=[],
+    )
+    assert [line.split(": ")[1] for line in said.splitlines()[2:5]] == answers_given
+    assert f"lies {'inside' if inside else 'outside'} our interval" in said
+    assert "with 50% of the parameters" in said
+
+
+@pytest.mark.parametrize(
+    ("length", "sentence"),
+    [(3.0, "the limit changes the training"), (2.0, "as it would without a limit")],
+)
+def test_a_limit_is_reached_or_not(say, length, sentence):
+    layer = SimpleNamespace(kernel_constraint=SimpleNamespace(max_value=3))
+    values = {"limited": [layer], "lengths": lambda layer: length}
+    assert sentence in say("regularisation", "lengths-words", **values)
+
+
+@pytest.mark.parametrize(
+    ("reported", "words"),
+    [
+        (0.70, "-4.0 points, beyond ± 2.2"),
+        (0.75, "+1.0 points, within ± 2.2"),
+        (np.nan, "no number; slightly worse"),
+    ],
+)
+def test_reported_variants_are_compared_with_the_base(say, reported, words):
+    table = pd.DataFrame({"design": ["hw3/base", "hw3/half"], "reported": [0.74, reported]})
+    zoo = SimpleNamespace(design=lambda name: SimpleNamespace(note="In words: slightly worse"))
+    assert words in say("what_matters", "reported-verdicts", table=table, zoo=zoo)
+
+
+@pytest.mark.parametrize(
+    ("head", "side", "apart"),
+    [(0.51, "at", "probe"), (0.30, "below", "probe"), (0.80, "above", "same")],
+)
+def test_suspects_are_sorted_by_the_reported_accuracy(say, head, side, apart):
+    columns = {"probe, quarter": 0.4, "probe, all": 0.8, "head": [head, 0.95]}
+    rows = pd.DataFrame(columns, index=["probe", "same"])
+    said = say(
+        "standing_on_imagenet",
+        "verdict",
+        answers=rows,
+        rows=[1],
+        reported=0.51,
+        y_judge=np.zeros(500),
+        few=800,
+    )
+    list_of = said.partition(f"The head ends {side} the report's 51%:\n")[2]
+    assert list_of.startswith("  probe") or (side == "above" and "  probe" in list_of)
+    assert f"disagree most for: {apart}." in said
+
+
+@pytest.mark.parametrize(
+    ("measured", "words"),
+    [
+        (0.80, "measured: +6.0 points, beyond ± 1.2"),
+        (0.73, "measured: -1.0 points, within ± 1.2"),
+        (np.nan, "measured: not yet"),
+    ],
+)
+def test_borrowed_networks_are_compared_with_the_reports_own(say, measured, words):
+    names = ["hw3/base", "hw3/transfer-features", "hw3/transfer-finetune"]
+    table = pd.DataFrame(
+        {"reported": [0.74, 0.51, 0.73], "measured": [0.74, measured, 0.75]}, index=names
+    )
+    said = say("standing_on_imagenet", "recorded-verdict", table=table)
+    assert words in said
+    assert "reported: -23.0 points, beyond" in said
