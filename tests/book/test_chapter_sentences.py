@@ -135,7 +135,7 @@ def test_what_dropout_did_in_larger_networks_is_read_from_the_records(say, measu
     designs = ["dl/3", "dl/4", "hw3/base", "hw3/dropout-0.2"]
     table = pd.DataFrame(
         {"design": designs, "reported": [0.7, 0.72] * 2, "measured": [0.75, measured] * 2}
-    ).assign(runs=1)
+    ).assign(runs=1, summary="a network")
     words = say("dropout", "larger-networks", reported_and_measured=lambda *names: table)
     assert words.count(f"+2.0 points reported, {said}") == 2
 
