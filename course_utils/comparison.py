@@ -130,7 +130,18 @@ def compare_networks(one: Answers, other: Answers) -> Difference:
 
 
 def only_one_right(one: Answers, other: Answers) -> tuple[int, int]:
-    """Return how many images only the first, and only the second, classifies correctly."""
+    """Return how many images only the first, and only the second, classifies correctly.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from course_utils import only_one_right
+    >>> import numpy as np
+    >>> labels, guesses = np.array([0, 1, 2]), np.array([0, 2, 1])
+    >>> one = SimpleNamespace(y_true=labels, y_pred=guesses)
+    >>> only_one_right(one, SimpleNamespace(y_true=labels, y_pred=labels))
+    (0, 2)
+    """
     first, second = one.y_pred == one.y_true, other.y_pred == other.y_true
     return int((first & ~second).sum()), int((second & ~first).sum())
 
