@@ -1,6 +1,7 @@
 # The public names, for `__init__.py` to import on demand and for editors to show.
 
 from . import experiment, transfer, zoo
+from .comparison import Difference, compare_designs, compare_networks, only_one_right
 from .data import Dataset, load_cifar10, load_mnist
 from .data.augmentation import augment
 from .errors import CourseError
@@ -30,12 +31,15 @@ __all__ = [
     "Augmentation",
     "CourseError",
     "Dataset",
+    "Difference",
     "EarlyStopping",
     "Evaluation",
     "History",
     "Recipe",
     "accuracy_chart",
     "augment",
+    "compare_designs",
+    "compare_networks",
     "confused_pairs",
     "confusion_heatmap",
     "evaluate",
@@ -48,6 +52,7 @@ __all__ = [
     "load_records",
     "load_thresholds",
     "misclassified",
+    "only_one_right",
     "recorded_runs",
     "report",
     "reported_and_measured",

@@ -10,6 +10,8 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from course_utils.comparison import CONFIDENCE
+
 # Batch size of predictions, which does not affect their values.
 EVALUATION_BATCH = 1_000
 
@@ -161,7 +163,7 @@ def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     >>> wilson_interval(90, 100)
     (0.8256..., 0.9447...)
     """
-    interval = binomtest(correct, n).proportion_ci(0.95, method="wilson")
+    interval = binomtest(correct, n).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
 
 

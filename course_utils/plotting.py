@@ -406,20 +406,26 @@ def learning_curves(histories: Mapping[str, History], source: Source) -> Picture
 
 
 def accuracy_chart(
-    table: pd.DataFrame, label: str, source: Source | None = None, threshold: float | None = None
+    table: pd.DataFrame,
+    label: str,
+    source: Source | None = None,
+    threshold: float | None = None,
+    images: str = "test",
 ) -> Picture:
-    """Show the mean accuracy of each row as a dot, and the range over its seeds as a line.
+    """Show the mean accuracy of each row as a dot, and its interval as a line.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        The result of `summarise`, or any table with the columns accuracy, lowest, highest (from 0
-        to 1) and `label`.
+        The result of `summarise`, or any table with the columns accuracy, low, high (from 0 to 1)
+        and `label`.
     label : str
         The column with the names of the rows.
     source : Source, optional
     threshold : float, optional
         An accuracy that is marked by a vertical line.
+    images : str
+        The images on which the accuracies were measured: ``"test"`` or ``"validation"``.
 
     Returns
     -------
@@ -436,7 +442,7 @@ def accuracy_chart(
     figure = Figure(figsize=(7.5, 0.36 * len(table) + 1.0), layout="constrained")
     axis = figure.subplots()
     rows = np.arange(len(table))
-    axis.hlines(rows, table.lowest, table.highest, color=PALETTE[0], linewidth=3, alpha=0.5)
+    axis.hlines(rows, table.low, table.high, color=PALETTE[0], linewidth=3, alpha=0.5)
     axis.plot(table.accuracy, rows, "o", color=PALETTE[0], markersize=7)
     for row, accuracy in zip(rows, table.accuracy, strict=True):
         axis.annotate(
@@ -451,7 +457,7 @@ def accuracy_chart(
         )  # fmt: skip
     axis.set_yticks(rows, table[label])
     axis.set_ylim(len(table) - 0.4, -0.8)
-    axis.set_xlabel("test accuracy (dot: mean; line: range over seeds)")
+    axis.set_xlabel(f"{images} accuracy (dot: mean over seeds; line: 95% interval)")
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.grid(axis="x", alpha=0.3)
     sns.despine(ax=axis, left=True)
@@ -459,7 +465,7 @@ def accuracy_chart(
         f"{name} {accuracy:.1%}"
         for name, accuracy in zip(table[label], table.accuracy, strict=True)
     )
-    return show(figure, f"Mean test accuracy: {means}.", source)
+    return show(figure, f"Mean {images} accuracy: {means}.", source)
 
 
 def reported_and_measured_chart(
@@ -492,7 +498,7 @@ def reported_and_measured_chart(
     figure = Figure(figsize=(7.5, 0.36 * len(table) + 1.3), layout="constrained")
     axis = figure.subplots()
     rows = np.arange(len(table))
-    axis.hlines(rows, table.lowest, table.highest, color=PALETTE[0], linewidth=3, alpha=0.5)
+    axis.hlines(rows, table.low, table.high, color=PALETTE[0], linewidth=3, alpha=0.5)
     axis.plot(table.measured, rows, "o", color=PALETTE[0], markersize=7, label="measured here")
     axis.plot(
         table.reported, rows, "D", color=PALETTE[1], markersize=7, fillstyle="none",

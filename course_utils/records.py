@@ -11,6 +11,7 @@ import keras
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from course_utils.comparison import mean_interval
 from course_utils.data import Dataset, Source
 from course_utils.errors import RecipeError, RecordError
 from course_utils.evaluation import Evaluation
@@ -80,6 +81,12 @@ class RunRecord(BaseModel):
     test_accuracy: float
     test_interval: tuple[float, float]
     confusion: list[list[int]] | None = None
+
+    @property
+    def validation_accuracy(self) -> float:
+        """The validation accuracy after the last epoch; NaN without validation images."""
+        curve = self.history["val_accuracy"]
+        return float(curve[-1]) if curve else math.nan
 
     @property
     def data_source(self) -> Source:
@@ -196,15 +203,24 @@ def load_records(folder: Path | str) -> list[RunRecord]:
     return [RunRecord.load(path) for path in paths]
 
 
-def summarise(records: list[RunRecord]) -> pd.DataFrame:
-    """Summarise the runs of each design: means, and the range of the accuracy over the seeds.
+def summarise(
+    records: list[RunRecord],
+    accuracy: Literal["test_accuracy", "validation_accuracy"] = "test_accuracy",
+) -> pd.DataFrame:
+    """Summarise the runs of each design: the mean accuracy over the seeds, and its interval.
+
+    Parameters
+    ----------
+    records : list of RunRecord
+    accuracy : str
+        Which accuracy. Designs are chosen by the validation accuracy.
 
     Returns
     -------
     pandas.DataFrame
         One row per design, in the order in which the designs first appear. Columns: design, runs,
-        accuracy (mean), lowest, highest, parameters, epochs (mean), seconds (mean), device and
-        source (of the first run).
+        accuracy (mean), low and high (its 95% t-interval; NaN for a single run), parameters, epochs
+        (mean), seconds (mean), device and source (of the first run).
 
     Examples
     --------
@@ -217,7 +233,7 @@ def summarise(records: list[RunRecord]) -> pd.DataFrame:
         [
             {
                 "design": record.design,
-                "accuracy": record.test_accuracy,
+                "accuracy": getattr(record, accuracy),
                 "parameters": record.parameters,
                 "epochs": len(record.history["loss"]),
                 "seconds": record.seconds,
@@ -232,8 +248,8 @@ def summarise(records: list[RunRecord]) -> pd.DataFrame:
     return groups.agg(
         runs=("accuracy", "size"),
         accuracy=("accuracy", "mean"),
-        lowest=("accuracy", "min"),
-        highest=("accuracy", "max"),
+        low=("accuracy", lambda found: mean_interval(found)[0]),
+        high=("accuracy", lambda found: mean_interval(found)[1]),
         parameters=("parameters", "first"),
         epochs=("epochs", "mean"),
         seconds=("seconds", "mean"),

@@ -153,7 +153,7 @@ def reported_and_measured(*patterns: str, folder: Path = RECORDS) -> pd.DataFram
     runs = summarise(recorded_runs(*patterns, folder=folder)).drop(columns="parameters")
     table = table.merge(runs.rename(columns={"accuracy": "measured"}), how="left", on="design")
     table["runs"] = table.runs.fillna(0).astype(int)
-    numbers = ["measured", "lowest", "highest", "epochs", "seconds"]
+    numbers = ["measured", "low", "high", "epochs", "seconds"]
     table[numbers] = table[numbers].astype(float)
     table["difference"] = table.measured - table.reported
     intervals = [

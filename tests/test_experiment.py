@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from course_utils import experiment, records, runtime, zoo
@@ -49,8 +50,12 @@ def test_records_are_summed_up_per_design(record, tmp_path):
     table = records.summarise(records.load_records(tmp_path))
     assert list(table.design) == ["fast/final-narrow"]
     row = table.iloc[0]
-    assert (row.runs, row.lowest, row.highest) == (2, 0.4, 0.6)
-    assert row.accuracy == pytest.approx(0.5)
+    assert row.runs == 2
+    # Student's t for one degree of freedom is 12.7062; the standard error is 0.1.
+    assert (row.accuracy, row.low, row.high) == pytest.approx((0.5, -0.77062, 1.77062), abs=1e-5)
+    alone = records.summarise([record], "validation_accuracy").iloc[0]
+    assert alone.accuracy == record.history["val_accuracy"][-1]
+    assert np.isnan([alone.low, alone.high]).all()
 
 
 @pytest.mark.parametrize(

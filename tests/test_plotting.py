@@ -30,8 +30,8 @@ def pictures(small_data, evaluation):
         {
             "design": ["a", "b"],
             "accuracy": [0.7, 0.8],
-            "lowest": [0.69, 0.8],
-            "highest": [0.71, 0.8],
+            "low": [0.69, 0.8],
+            "high": [0.71, 0.8],
         }
     )
     networks = table.rename(columns={"accuracy": "measured"}).assign(reported=[0.6, np.nan])
@@ -62,7 +62,7 @@ def test_every_picture_shows_itself_with_words_and_names_its_data(small_data, ev
 
 def test_networks_that_nobody_measured_or_reported_are_named(small_data):
     accuracies = {"measured": [0.7, np.nan], "reported": [np.nan, 0.6]}
-    table = pd.DataFrame({"design": ["a", "b"], "lowest": np.nan, "highest": np.nan} | accuracies)
+    table = pd.DataFrame({"design": ["a", "b"], "low": np.nan, "high": np.nan} | accuracies)
     alt = plotting.reported_and_measured_chart(table, small_data.source).alt
     assert "a: 70.0% measured, nothing reported; b: nothing measured, 60.0% reported" in alt
 

@@ -114,7 +114,7 @@ def network(design, found, record) -> dict[str, Any]:
         "cost": cost(design, found),
         "reported": number(found.reported),
         "measured": number(found.measured),
-        "spread": (found.lowest, found.highest, found.runs) if found.runs > 1 else None,
+        "spread": (found.low, found.high, found.runs) if found.runs > 1 else None,
         "difference": number(found.difference),
         "interval": (found.difference_low, found.difference_high),
         "results": results(design, record),

@@ -14,7 +14,7 @@ from keras import layers
 
 from course_utils.recipes import Augmentation, Recipe
 from course_utils.zoo import tbmi26
-from course_utils.zoo.blocks import class_probabilities, scaled_input
+from course_utils.zoo.blocks import class_probabilities, convolution, scaled_input
 from course_utils.zoo.design import Design
 
 QUICK = Recipe(optimizer="adam", learning_rate=1e-3, schedule="cosine", warmup=0.3)
@@ -35,26 +35,38 @@ def final(
     pooling: type[layers.Layer] = layers.MaxPooling2D,
     batch_normalisation: bool = True,
     dropout: tuple[float, ...] = (),
+    pooled_start: bool = False,
+    pooling_last: bool = False,
+    hidden: tuple[int, ...] = (),
 ) -> keras.Model:
     """A strided convolution, then blocks of convolution, pooling, BatchNorm and ReLU.
 
     The first convolution moves in steps of two pixels, so that all later layers see a quarter of
-    the positions and cost a quarter of the time. `dropout` holds one rate for each block and one
-    for the flattened features.
+    the positions and cost a quarter of the time; with `pooled_start`, pooling after it has the same
+    effect. With `pooling_last`, the blocks pool after BatchNorm and ReLU. `dropout` holds one rate
+    for each block and one for the flattened features; `hidden` holds the widths of dense layers
+    before the last one.
     """
     model = keras.Sequential(scaled_input())
-    model.add(layers.Conv2D(32, 4, strides=2, padding="same", activation="relu"))
+    model.add(convolution(32, 4, strides=1 if pooled_start else 2))
+    if pooled_start:
+        model.add(pooling(2))
     for number, width in enumerate(filters):
         model.add(layers.Conv2D(width, 3, padding="same", use_bias=not batch_normalisation))
-        model.add(pooling(2))
+        if not pooling_last:
+            model.add(pooling(2))
         if batch_normalisation:
             model.add(layers.BatchNormalization(momentum=0.75))
         model.add(layers.ReLU())
+        if pooling_last:
+            model.add(pooling(2))
         if dropout:
             model.add(layers.Dropout(dropout[number]))
     model.add(layers.Flatten())
     if dropout:
         model.add(layers.Dropout(dropout[-1]))
+    for width in hidden:
+        model.add(layers.Dense(width, activation="relu"))
     model.add(class_probabilities())
     return model
 
@@ -156,6 +168,33 @@ DESIGNS = [
         build=partial(final, dropout=(0.05, 0.10, 0.15, 0.5)),
         recipe=FINAL,
         parameters=247_594,
+        frozen=640,
+    ),
+    Design(
+        name="fast/final-pooling-at-the-start",
+        parent="fast/final",
+        about="with max-pooling after a first convolution of stride 1, in place of stride 2.",
+        build=partial(final, pooled_start=True),
+        recipe=FINAL,
+        parameters=247_594,
+        frozen=640,
+    ),
+    Design(
+        name="fast/final-batchnorm-before-pooling",
+        parent="fast/final",
+        about="with max-pooling after BatchNorm and ReLU, not before them.",
+        build=partial(final, pooling_last=True),
+        recipe=FINAL,
+        parameters=247_594,
+        frozen=640,
+    ),
+    Design(
+        name="fast/final-hidden-layer",
+        parent="fast/final",
+        about="with the document's dense layer of 374 units before the last one.",
+        build=partial(final, hidden=(374,)),
+        recipe=FINAL,
+        parameters=438_076,
         frozen=640,
     ),
 ]

@@ -20,7 +20,7 @@ network_table = pytest.importorskip("network_table")
 def found(**changes):
     """A row of `reported_and_measured`."""
     unknown = dict.fromkeys(
-        ("reported", "measured", "lowest", "highest", "epochs", "difference",
+        ("reported", "measured", "low", "high", "epochs", "difference",
          "difference_low", "difference_high"), math.nan,
     )  # fmt: skip
     return SimpleNamespace(**unknown | {"runs": 0} | changes)
@@ -37,7 +37,7 @@ def rendered(*networks):
 
 NEW = found(reported=0.6207)
 DONE = found(
-    runs=1, reported=0.6207, measured=0.5, lowest=0.5, highest=0.5, epochs=25.0,
+    runs=1, reported=0.6207, measured=0.5, low=0.5, high=0.5, epochs=25.0,
     difference=-0.1207, difference_low=-0.13, difference_high=-0.11,
 )  # fmt: skip
 
@@ -98,7 +98,7 @@ def test_a_confusion_matrix_is_shown_if_the_record_has_one():
 
 def test_several_runs_are_shown_with_their_range():
     several = found(
-        runs=3, reported=0.6, measured=0.61, lowest=0.6, highest=0.62, epochs=25.0,
+        runs=3, reported=0.6, measured=0.61, low=0.6, high=0.62, epochs=25.0,
         difference=0.01, difference_low=-0.01, difference_high=0.03,
     )  # fmt: skip
     html = rendered(network_table.network(zoo.design("dl/1"), several, run_of("dl/1")))

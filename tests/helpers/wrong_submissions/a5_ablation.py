@@ -28,18 +28,19 @@ def build(blocks=2, width=16, kernel=3, padding="same", dropout=0.0, l1=0.0, l2=
     return network
 """
 AGAINST = """
-effects, overlaps = {{}}, {{}}
-base = 100 * log[log.name == "base"].{column}
-for name, rows in log[log.name != "base"].groupby("name"):
-    values = 100 * rows.{column}
-    effects[name] = values.mean() - base.{of_base}
-base = 100 * log[log.name == "base"].val_accuracy
-for name, rows in log[log.name != "base"].groupby("name"):
-    values = 100 * rows.val_accuracy
-    overlaps[name] = bool(values.min() <= base.max() and values.max() >= base.min())
-means = log.groupby("name").val_accuracy.mean()
-matters_most = (means - means["base"]).abs().idxmax()
-undecided = [name for name, same in overlaps.items() if same]
+from course_utils import compare_designs
+
+runs = {{name: rows for name, rows in log.groupby("name")}}
+base = runs.pop("base")
+effects = {{
+    name: 100 * (rows.{column}.mean() - base.{column}.{of_base}) for name, rows in runs.items()
+}}
+found = {{
+    name: compare_designs(base.val_accuracy, rows.val_accuracy) for name, rows in runs.items()
+}}
+half_widths = {{name: 50 * (d.interval[1] - d.interval[0]) for name, d in found.items()}}
+matters_most = max(found, key=lambda name: abs(found[name].value))
+undecided = [name for name, d in found.items() if d.verdict == "undecided"]
 """
 
 
