@@ -96,7 +96,7 @@ def network_page(model: keras.Model, data: Dataset, title: str = "A network") ->
         "classes": classes,
         "source": data.source.name,
         "labels": data.y_test[chosen].tolist(),
-        "images": base64.b64encode(np.ascontiguousarray(data.x_test[chosen])).decode(),
+        "images": base64.b64encode(data.x_test[chosen].tobytes()).decode(),
     }
     return NetworkPage(json.dumps(content), title)
 
