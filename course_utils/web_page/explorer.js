@@ -77,8 +77,8 @@ var exploreNetwork = (() => {
   // to value or, with `byMap`, from map to map.
   function mosaic({ label, byMap = false, point, pick, leave }) {
     const canvas = make("canvas", { width: 1, height: 1 });
-    const frame = make("i", { class: "mark frame", hidden: true });
-    const cell = make("i", { class: "mark cell", hidden: true });
+    const frame = make("i", { class: "outline frame", hidden: true });
+    const cell = make("i", { class: "outline cell", hidden: true });
     const numbers = make("div", { class: "numbers", "aria-hidden": "true" });
     const element = make("div", { class: "mosaic", tabIndex: 0, role: "application",
       "aria-label": label }, canvas, numbers, frame, cell);
@@ -246,13 +246,13 @@ var exploreNetwork = (() => {
     // -- The image
 
     const view = make("canvas", { width: columns, height: rows });
-    const fieldMark = make("i", { class: "mark field", hidden: true });
-    const brushMark = make("i", { class: "mark", hidden: true });
+    const fieldMark = make("i", { class: "outline field", hidden: true });
+    const brushMark = make("i", { class: "outline", hidden: true });
     const stage = make("div", { class: "stage", tabIndex: 0, role: "application", "aria-label":
       "The image. Arrow keys shift it. With the Shift key, they move a grey square." },
     view, fieldMark, brushMark);
     const video = make("video", { hidden: true, muted: true, playsInline: true });
-    const captionLine = make("p", { class: "caption" });
+    const captionLine = make("p", { class: "about-image" });
     const pointedLine = make("p", { class: "pointed" });
 
     function seenPixels() {
@@ -334,7 +334,7 @@ var exploreNetwork = (() => {
       palette.hidden = brushMark.hidden = !starts;
       drawButton.setAttribute("aria-pressed", starts);
       if (starts) {
-        usePicture(new Uint8Array(pixelCount).fill(255), "a drawing of yours");
+        usePicture(new Uint8Array(pixelCount).fill(255), "Your drawing.");
         showBrush();
         stage.focus();
       }
@@ -416,7 +416,7 @@ var exploreNetwork = (() => {
       if (!file) return;
       try {
         const bitmap = await createImageBitmap(file);
-        useSource(bitmap, bitmap.width, bitmap.height, "an image of yours");
+        useSource(bitmap, bitmap.width, bitmap.height, "Your image.");
       } catch {
         captionLine.textContent = "This file is not an image that the browser can read.";
       }
@@ -431,7 +431,7 @@ var exploreNetwork = (() => {
     // page may use, a phone opens its own.
     async function takePhoto() {
       if (video.srcObject) {
-        useSource(video, video.videoWidth, video.videoHeight, "a photo of yours");
+        useSource(video, video.videoWidth, video.videoHeight, "Your photo.");
         stopCamera();
         return;
       }
@@ -474,7 +474,7 @@ var exploreNetwork = (() => {
     const disturb = make("div", { class: "buttons" },
       button("Square", "Put a grey square on the image", () => coverFrom(...middle)),
       ...shiftButtons,
-      button("Undo", "Take away the square and the shift", () => {
+      button("↺", "Take away the square and the shift", () => {
         [shift, square] = [[0, 0], null];
         changed();
       }));
@@ -489,7 +489,7 @@ var exploreNetwork = (() => {
       const radio = make("input", { type: "radio", name: group, "aria-label": `${name}, image ${n + 1}`,
         onchange: () => {
           if (brush) startDrawing(); // ends it
-          usePicture(imageNumber(n), `a test image; its class is ${name}`);
+          usePicture(imageNumber(n), `Test image of the class ${name}.`);
         } });
       choices.append(make("label", { title: name }, radio, thumbnail));
     });
@@ -507,6 +507,7 @@ var exploreNetwork = (() => {
     });
     const lines = program.trim().split("\n").length;
     const summary = make("summary", {});
+    let shortest = Infinity; // the first computation takes longer: the browser still translates it
     const verdict = make("p", { class: "verdict", "aria-live": "polite" });
     const answer = make("ol", { class: "answer", "aria-label": "Probabilities of the classes" },
       ...bars.map(({ line }) => line));
@@ -528,9 +529,10 @@ var exploreNetwork = (() => {
         line.className = i === best ? "best" : "";
       });
       verdict.textContent = `The network says: ${data.classes[best]}.`;
-      summary.textContent = `The program that has just computed this in ${milliseconds.toFixed(0)} `
-        + `ms: ${lines} lines of JavaScript`;
-      captionLine.textContent = `Image: ${caption}.`;
+      shortest = Math.min(shortest, milliseconds);
+      summary.textContent = `${lines} lines of JavaScript compute this, here in `
+        + `${shortest.toFixed(0)} ms: read them`;
+      captionLine.textContent = caption;
     }
 
     // -- The layers
@@ -596,7 +598,7 @@ var exploreNetwork = (() => {
         },
       }),
       view: make("canvas", { width: columns, height: rows }),
-      fieldMark: make("i", { class: "mark field", hidden: true }),
+      fieldMark: make("i", { class: "outline field", hidden: true }),
       calculation: make("div", { class: "calculation" }),
       product: make("p", { class: "product", "aria-live": "polite" }),
       sum: make("p", { class: "sum" }),
@@ -614,9 +616,9 @@ var exploreNetwork = (() => {
         button("×", "Close the closer look", () => openDetail(null))),
       make("div", { class: "detail-body" },
         make("div", { class: "pair" },
-          make("figure", {}, make("figcaption", {}, "the map; point at a value"),
+          make("div", { class: "part" }, make("p", { class: "part-name" }, "the map; point at a value"),
             detail.map.element),
-          make("figure", { class: "copy" }, make("figcaption", {}, "the pixels behind the value"),
+          make("div", { class: "part copy" }, make("p", { class: "part-name" }, "the pixels behind the value"),
             make("div", { class: "stage small" }, detail.view, detail.fieldMark))),
         detail.calculation));
 
@@ -670,9 +672,10 @@ var exploreNetwork = (() => {
       const colours = readsColours(opened.depth) ? ", for red, green and blue" : "";
       const captions = { values: `values under the filter${colours}`,
         weights: "× weights of the filter", products: "= products" };
-      const figures = factors.map((each) => {
+      const parts = factors.map((each) => {
         each.draw(shownTerms[each.name], { width, square, withNumbers });
-        return make("figure", {}, make("figcaption", {}, captions[each.name]), each.element);
+        return make("div", { class: "part" },
+          make("p", { class: "part-name" }, captions[each.name]), each.element);
       });
       const after = activationName(layer);
       detail.sum.textContent = `The ${count.toLocaleString("en")} products add up to `
@@ -683,7 +686,7 @@ var exploreNetwork = (() => {
       const place = sizes.indexOf(Math.max(...sizes));
       showProduct({ channel: place % n, row: Math.floor(place / n / across),
         column: Math.floor(place / n) % across });
-      return [...figures, detail.product, detail.sum];
+      return [...parts, detail.product, detail.sum];
     }
 
     // The inputs of the first layer with weights are the colours of the image.
@@ -717,7 +720,7 @@ var exploreNetwork = (() => {
         square: part.columns < 8 ? 30 : 8 });
       detail.sum.textContent = `The ${layer.average ? "mean" : "largest"} of these `
         + `${part.values.length} values is ${written(valueAt(output, opened))}.`;
-      return [make("figure", {}, make("figcaption", {}, "values in the window"), small.element),
+      return [make("div", { class: "part" }, make("p", { class: "part-name" }, "values in the window"), small.element),
         detail.sum];
     }
 

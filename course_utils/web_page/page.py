@@ -56,6 +56,9 @@ def network_page(model: keras.Model, data: Dataset, title: str = "A network") ->
     The reader picks an image, draws one, or opens one; covers a part of it, or shifts it; and sees
     the probabilities, the maps of every layer, and where each value comes from.
 
+    The page computes in float32. Keras in bfloat16 rounds more coarsely, so its probabilities can
+    differ from the page's by one or two hundredths.
+
     Parameters
     ----------
     model : keras.Model

@@ -264,10 +264,10 @@ def test_an_image_is_picked_and_the_bars_are_those_of_keras(visit, chapter, data
     radios.nth(0).check(force=True)
     first = data.x_test[np.flatnonzero(data.y_test == 0)[:1]]
     assert visit.bars() == pytest.approx(probabilities(chapter, first)[0], abs=0.003)
-    assert data.class_names[0] in page.inner_text(".caption")
+    assert data.class_names[0] in page.inner_text(".about-image")
     page.keyboard.press("ArrowRight")
     assert radios.nth(1).is_checked()
-    assert data.class_names[1] in page.inner_text(".caption")
+    assert data.class_names[1] in page.inner_text(".about-image")
 
 
 def test_arrow_keys_shift_the_image_and_undo_brings_it_back(visit, chapter, data):
@@ -347,14 +347,14 @@ def test_own_images_are_opened_dropped_and_photographed(visit, chapter, tmp_path
     middle = np.full((1, 32, 32, 3), (200, 30, 60), "uint8")
     expected = pytest.approx(probabilities(chapter, middle)[0], abs=0.003)
     picture = {"name": "a.png", "mimeType": "image/png", "buffer": file.getvalue()}
-    caption = page.locator(".caption")
+    caption = page.locator(".about-image")
 
     page.set_input_files(".buttons input >> nth=0", picture)
-    playwright.expect(caption).to_have_text("Image: an image of yours.")
+    playwright.expect(caption).to_have_text("Your image.")
     assert visit.bars() == expected
 
     page.locator(".choices input").nth(3).check(force=True)
-    playwright.expect(caption).to_contain_text("a test image")
+    playwright.expect(caption).to_contain_text("Test image")
     dropped = page.evaluate_handle(
         """base64 => {
             const bytes = Uint8Array.from(atob(base64), letter => letter.charCodeAt(0));
@@ -365,7 +365,7 @@ def test_own_images_are_opened_dropped_and_photographed(visit, chapter, tmp_path
         base64.b64encode(file.getvalue()).decode(),
     )
     page.dispatch_event(".stage", "drop", {"dataTransfer": dropped})
-    playwright.expect(caption).to_have_text("Image: an image of yours.")
+    playwright.expect(caption).to_have_text("Your image.")
     assert visit.bars() == expected
 
     page.set_input_files(".buttons input >> nth=0", picture | {"buffer": b"no image"})
@@ -376,7 +376,7 @@ def test_own_images_are_opened_dropped_and_photographed(visit, chapter, tmp_path
     playwright.expect(button).to_have_text("Take it")
     page.wait_for_function("document.querySelector('video').videoWidth > 0")
     button.click()
-    playwright.expect(caption).to_have_text("Image: a photo of yours.")
+    playwright.expect(caption).to_have_text("Your photo.")
     playwright.expect(page.locator("video")).to_be_hidden()
 
 
@@ -505,7 +505,7 @@ def test_two_networks_share_a_page(chapter, data, browser, tmp_path):
     path.write_text(f"<!DOCTYPE html><meta charset=utf-8>{part}{part}", encoding="utf-8")
     opened = Visit(browser, path)
     opened.page.locator(".choices").nth(1).locator("input").nth(5).check(force=True)
-    captions = opened.page.locator(".caption").all_inner_texts()
+    captions = opened.page.locator(".about-image").all_inner_texts()
     assert captions[0] != captions[1]
     opened.close()
 
