@@ -253,7 +253,7 @@ def test_receptive_fields_are_those_of_the_chapter(saved, browser):
     opened.close()
 
 
-# What a reader does
+# Actions of a reader
 
 
 def test_an_image_is_picked_and_the_bars_are_those_of_keras(visit, chapter, data):
