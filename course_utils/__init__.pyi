@@ -25,6 +25,7 @@ from .reproduction import recorded_runs, reported_and_measured
 from .runtime import setup, versions
 from .thresholds import load_thresholds
 from .training import History, train
+from .web_page.page import network_page
 
 __all__ = [
     "RECORDS",
@@ -52,6 +53,7 @@ __all__ = [
     "load_records",
     "load_thresholds",
     "misclassified",
+    "network_page",
     "only_one_right",
     "recorded_runs",
     "report",

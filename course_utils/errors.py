@@ -49,6 +49,10 @@ class RunError(CourseError):
     """A run failed."""
 
 
+class NetworkPageError(CourseError):
+    """A network cannot be shown on a page."""
+
+
 class SubmissionError(CourseError):
     """A student's answer is missing, damaged, or something else than the question asks for."""
 

@@ -1,4 +1,4 @@
-"""The command line: ``course doctor | data | run | book | zoo | assignment | grade``.
+"""The command line: ``course doctor | data | run | book | page | zoo | assignment | grade``.
 
 Each command imports what it needs when it is called, so that ``course --help`` is quick.
 """
@@ -6,6 +6,6 @@ Each command imports what it needs when it is called, so that ``course --help`` 
 # Importing a module adds its commands to `app`; the help lists them in this order.
 # ruff: isort: off
 from course_utils.cli.app import app
-from course_utils.cli import run, grade, doctor, data, zoo, assignment
+from course_utils.cli import run, grade, page, doctor, data, zoo, assignment
 
-__all__ = ["app", "assignment", "data", "doctor", "grade", "run", "zoo"]
+__all__ = ["app", "assignment", "data", "doctor", "grade", "page", "run", "zoo"]

@@ -199,6 +199,51 @@ UNSEEN = """async () => {
 }"""
 
 
+# A network that says how bright the two halves of an image are.
+NETWORK = """
+import base64, json
+import numpy as np
+from IPython.display import display
+from course_utils.web_page.fragment import PAGE_KEY, fragment
+
+def text(numbers, dtype):
+    return base64.b64encode(np.array(numbers, dtype).tobytes()).decode()
+
+weights = {"kernel": text([[1, 0], [0, 1]], "<f4"), "bias": text([0, 0], "<f4")}
+weights = {name: {"type": "float32", "data": data} for name, data in weights.items()}
+dense = {"kind": "dense", "type": "Dense", "filters": 2, "activation": "softmax"}
+layers = [{"kind": "flatten", "type": "Flatten"}, dense | {"weights": weights}]
+content = {
+    "network": {"input": [1, 2, 1], "parameters": 6, "layers": layers},
+    "classes": ["left", "right"],
+    "source": "two pixels",
+    "labels": [0, 1],
+    "images": text([5, 2, 1, 3], "uint8"),
+}
+html = fragment(json.dumps(content)).replace("exploreNetwork(document", "outdated(document")
+display({"text/html": html}, raw=True, metadata={"text/html": {PAGE_KEY: True}})
+"""
+
+
+@pytest.mark.browser
+def test_a_network_of_a_chapter_is_on_both_pages_with_the_scripts_of_today(book):
+    write(book, "lesson", notebook(NETWORK))
+    text = "# Book\n\n```{trained-network} lesson\n```\n\n```{trained-network} plain\n```\n"
+    (book / "book" / "index.md").write_text(text, "utf-8")
+    assert_built(build(book))
+    assert words(book, "index").count("shown here once its chapter has been run") == 1
+    with playwright.sync_playwright() as session:
+        chromium = session.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        for name in ("lesson", "index"):
+            opened, errors = chromium.new_page(), []
+            opened.on("pageerror", lambda error, errors=errors: errors.append(str(error)))
+            opened.goto((book / "_build" / "html" / "book" / f"{name}.html").as_uri())
+            # exp(5) / (exp(5) + exp(2))
+            assert opened.locator(".answer .percent").all_inner_texts() == ["95.3%", "4.7%"]
+            assert errors == []
+        chromium.close()
+
+
 @pytest.mark.browser
 def test_pages_are_accessible_on_the_screen_and_complete_on_paper(book):
     """Ids are unique, headings have a text, buttons show their focus; paper shows all."""
