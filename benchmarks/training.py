@@ -14,8 +14,8 @@ SEEDS = range(5)
 # Networks, each with the chapter whose threshold it must reach and the seconds it may take.
 NETWORKS = {
     "fast/fully-connected": ("02_fully_connected", 30),
-    "fast/cnn": ("04_convolution", 60),
-    "fast/final": ("07_your_own_design", 90),
+    "fast/cnn": ("05_convolution", 60),
+    "fast/final": ("08_your_own_design", 90),
 }
 
 

@@ -32,7 +32,7 @@ def load_thresholds(path: Path = THRESHOLDS) -> dict[str, dict[str, float]]:
     Examples
     --------
     >>> from course_utils import load_thresholds
-    >>> list(load_thresholds()["07_your_own_design"])
+    >>> list(load_thresholds()["08_your_own_design"])
     ['test_accuracy', 'epochs_at_most']
     """
     try:

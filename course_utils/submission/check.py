@@ -68,7 +68,7 @@ def expect(
     got : object
         What the student has; shown unless it is None.
     read : str
-        Where to read about it, such as ``"chapter 4, 'Output sizes'"``.
+        Where to read about it, such as ``"chapter 5, 'Output sizes'"``.
 
     Raises
     ------

@@ -22,7 +22,7 @@ from course_utils.paths import CHECKOUT as ROOT
 
 SCREENSHOTS = ROOT / "_build" / "screenshots"
 SIZES = {"desktop": (1280, 900), "phone": (320, 700)}
-CHAPTER = "book/04_convolution.html"
+CHAPTER = "book/05_convolution.html"
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install -r requirements.txt"
@@ -195,7 +195,7 @@ def test_formulas_are_drawn(visits):
 
 def test_dark_pages_are_kept_for_the_eye(browser, address):
     (SCREENSHOTS / "dark").mkdir(parents=True, exist_ok=True)
-    for name in ("index", "04_convolution", "status"):
+    for name in ("index", "05_convolution", "status"):
         page, _, errors = open_page(browser, "desktop", colors="dark")
         page.goto(f"{address}/book/{name}.html", wait_until="load")
         page.evaluate(SETTLE)

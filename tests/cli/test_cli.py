@@ -27,7 +27,7 @@ def notebook(tmp_path_factory):
     parameters = new.new_code_cell(defaults, metadata={"tags": ["parameters"]})
     content = new.new_notebook(cells=[parameters, new.new_code_cell(REPORTING)])
     content.metadata["kernelspec"] = {"display_name": "P", "language": "python", "name": "python3"}
-    path = tmp_path_factory.mktemp("cli") / "04_convolution.ipynb"
+    path = tmp_path_factory.mktemp("cli") / "05_convolution.ipynb"
     nbformat.write(content, path)
     return path
 

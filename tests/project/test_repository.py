@@ -214,8 +214,8 @@ def test_thresholds_are_of_chapters_and_handed_in_networks_and_as_the_lab_asks()
         name = next(name for name in thresholds if name.startswith(f"0{chapter}_"))
         assert thresholds[network]["test_accuracy"] == thresholds[name]["test_accuracy"]
     assert thresholds["02_fully_connected"]["test_accuracy"] == 0.45
-    assert thresholds["04_convolution"]["test_accuracy"] == 0.62
-    assert thresholds["07_your_own_design"] == {"test_accuracy": 0.75, "epochs_at_most": 25}
+    assert thresholds["05_convolution"]["test_accuracy"] == 0.62
+    assert thresholds["08_your_own_design"] == {"test_accuracy": 0.75, "epochs_at_most": 25}
 
 
 # Versions

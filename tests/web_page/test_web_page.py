@@ -50,8 +50,8 @@ BARS = "all => all.map(line => parseFloat(line.querySelector('.percent').textCon
 
 
 def of_the_chapter() -> keras.Model:
-    """The network of chapter 4, from its cell, with new weights."""
-    notebook = nbformat.read(CHECKOUT / "book/04_convolution.ipynb", as_version=4)
+    """The network of chapter 5, from its cell, with new weights."""
+    notebook = nbformat.read(CHECKOUT / "book/05_convolution.ipynb", as_version=4)
     (cell,) = (cell for cell in notebook.cells if cell.id == "model")
     names = {"keras": keras, "layers": layers, "seed": 1}
     exec(cell.source, names)
@@ -237,7 +237,7 @@ def test_each_layer_computes_what_keras_does(saved, browser):
 
 
 def test_receptive_fields_are_those_of_the_chapter(saved, browser):
-    """The numbers that chapter 4 works out by hand, of values in the upper left corner."""
+    """The numbers that chapter 5 works out by hand, of values in the upper left corner."""
     opened = Visit(browser, saved)
     fields = opened.page.evaluate("""() => {
         const { network: exported } = JSON.parse(
