@@ -150,7 +150,8 @@ def grade_class(
     try:
         check_gradebook(course)
         progress.begin(len(students))
-        queue = _Queue(Writer(course, assignment, settings), root, assignment, again, threads)
+        writer = Writer(course, assignment, settings)
+        queue = _Queue(writer, root, assignment, again, threads, is_local=scheduler is None)
         # Imported modules stay in memory, so the garbage collector need not search them again.
         gc.freeze()
         outcomes = _outcomes(queue, students, progress, scheduler, jobs)
@@ -201,10 +202,16 @@ class _Queue:
     """Reads submissions, has them examined, and writes the results one after the other."""
 
     def __init__(
-        self, writer: Writer, course: Path, assignment: str, again: bool, threads: int | None
+        self,
+        writer: Writer,
+        course: Path,
+        assignment: str,
+        again: bool,
+        threads: int | None,
+        is_local: bool,
     ) -> None:
         self._writer, self._course, self._assignment = writer, course, assignment
-        self._again, self._threads = again, threads
+        self._again, self._threads, self._is_local = again, threads, is_local
         self._under_way: dict[Future, _Received] = {}
         self._interrupted: list[_Received] = []
 
@@ -235,9 +242,14 @@ class _Queue:
             yield from self._finish(future, is_last_try=True)
 
     def _submit(self, client: Client, received: _Received, topic: str) -> Future:
+        jobs: Any = received.jobs
+        if self._is_local:
+            # Dask keeps the arguments of calls, and these hold the submission's files. What is
+            # scattered is given up after its call, but would be lost with a worker that is killed.
+            jobs = client.scatter(jobs, hash=False)
         # A job that is not pure has its own key, even if two submissions are identical.
         future = client.submit(
-            _examine_on_worker, received.jobs, received.student, topic, self._threads, pure=False
+            _examine_on_worker, jobs, received.student, topic, self._threads, pure=False
         )
         self._under_way[future] = received
         return future

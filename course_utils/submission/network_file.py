@@ -27,7 +27,7 @@ SAVED_MODEL = f"a SavedModel, which Keras 3 does not load: {SAVE}"
 WEIGHTS = f"the weights without the network: build the network, load the weights, then {SAVE}"
 HAND_IN_AGAIN = "hand in the file that the training cell wrote"
 
-# What may still help if nothing is known to be wrong with a file.
+# Advice if nothing is known to be wrong with a file.
 TRY = (
     "If keras.models.load_model opens it where it was trained, hand that file in again; "
     "if not, train again"

@@ -43,7 +43,7 @@ from course_utils.submission.predictions import score
 from course_utils.submission.structures import refused_part
 from course_utils.training import History, train
 
-# What is added, in a notebook, to what is wrong with the files.
+# Advice that a notebook adds to what is wrong with the files.
 HOW_TO_TRAIN_AGAIN = " If nothing else helps, set again=True to train again."
 
 

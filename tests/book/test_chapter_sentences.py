@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from course_utils import compare_designs, compare_networks, only_one_right
+from course_utils import compare_designs, compare_networks, only_one_right, zoo
 from course_utils.paths import CHECKOUT as ROOT
 
 
@@ -932,10 +932,17 @@ def test_suspects_are_sorted_by_the_reported_accuracy(say, head, side, apart):
     ],
 )
 def test_borrowed_networks_are_compared_with_the_reports_own(say, measured, words):
-    names = ["hw3/base", "hw3/transfer-features", "hw3/transfer-finetune"]
+    names = {
+        "base": "hw3/base",
+        "head_only": "hw3/transfer-features",
+        "tuned_as_reported": "hw3/transfer-finetune",
+        "tuned_our_way": "hw3/transfer-finetune-ours",
+    }
     table = pd.DataFrame(
-        {"reported": [0.74, 0.51, 0.73], "measured": [0.74, measured, 0.75]}, index=names
+        {"reported": [0.74, 0.51, 0.73, np.nan], "measured": [0.74, measured, 0.75, 0.76]},
+        index=list(names.values()),
     )
-    said = say("standing_on_imagenet", "recorded-verdict", table=table)
+    said = say("standing_on_imagenet", "recorded-verdict", table=table, zoo=zoo, **names)
+    assert "reported: no number" in said
     assert words in said
     assert "reported: -23.0 points, beyond" in said

@@ -60,7 +60,7 @@ class Expected:
     names: set[str]
 
 
-# What finds the work in a submission: `read_submission`, without its last parameter.
+# A function that finds the work in files: `read_submission`, without its last parameter.
 Reader = Callable[[Iterable[File], Mapping[str, Iterable[AssignmentCell]], Iterable[str]], Received]
 
 
