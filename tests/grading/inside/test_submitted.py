@@ -127,27 +127,32 @@ def test_an_odd_cell_does_not_cost_the_others(change):
     nbformat.writes(notebook).encode("utf-8")
 
 
+def with_tags(tags: list[str]) -> str:
+    return json.dumps({"cells": [cell(metadata={"tags": tags})]})
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "[" * 400_000 + "]" * 400_000,
-        '{"cells": [], "a": ' + "1" * 10_000_000 + "}",
-        '{"cells": [' + "{}," * 100_000 + "{}]}",
-        '{"cells": [{"cell_type": "code", "source": ' + "[" * 3000 + "]" * 3000 + "}]}",
-        json.dumps({"cells": [cell({"a": "x" * 10_000_000})]}),
-        json.dumps({"cells": [cell(metadata={"tags": ["t", "t", *map(str, range(400_000))]})]}),
-        json.dumps({"cells": [cell(metadata={str(n): 0 for n in range(400_000)})]}),
-        json.dumps({"cells": [cell()] * 90_000}),
-        json.dumps({"cells": [cell(metadata={"tags": ["ab"] * 3_300_000})]}),
-        json.dumps({"cells": [cell(["ab"] * 3_300_000)]}),
-        '{"cells": [' + "1," * 6_000_000 + "1]}",
-        '{"cells": [], "cells": 3}',
-        '{"cells": [NaN]}',
+        lambda: "[" * 400_000 + "]" * 400_000,
+        lambda: '{"cells": [], "a": ' + "1" * 10_000_000 + "}",
+        lambda: '{"cells": [' + "{}," * 100_000 + "{}]}",
+        lambda: '{"cells": [{"cell_type": "code", "source": ' + "[" * 3000 + "]" * 3000 + "}]}",
+        lambda: json.dumps({"cells": [cell({"a": "x" * 10_000_000})]}),
+        lambda: with_tags(["t", "t", *map(str, range(400_000))]),
+        lambda: json.dumps({"cells": [cell(metadata={str(n): 0 for n in range(400_000)})]}),
+        lambda: json.dumps({"cells": [cell()] * 90_000}),
+        lambda: with_tags(["ab"] * 3_300_000),
+        lambda: json.dumps({"cells": [cell(["ab"] * 3_300_000)]}),
+        lambda: '{"cells": [' + "1," * 6_000_000 + "1]}",
+        lambda: '{"cells": [], "cells": 3}',
+        lambda: '{"cells": [NaN]}',
     ],
     ids=["deep", "long-number", "no-cells", "deep-text", "text-is-none", "tags", "keys", "many",
          "more-tags", "lines", "numbers", "twice", "nan"],
 )  # fmt: skip
 def test_the_worst_files_are_read_in_seconds(text):
+    text = text()
     start = time.process_time()
     notebook, problem = read_file(text.encode())
     nbformat.writes(notebook)
