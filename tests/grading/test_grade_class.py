@@ -514,6 +514,25 @@ def test_interrupted_it_ends_at_once(course):
     assert points(course) == {}
 
 
+def test_the_files_of_a_submission_are_given_up_when_it_has_been_examined(monkeypatch):
+    """Those of a class have no place in memory; what is left of one is not counted."""
+    monkeypatch.setattr(
+        class_grading, "_examine_on_worker", lambda jobs, *_: len(jobs[0].files["a.keras"])
+    )
+    process, size = psutil.Process(), 10 * 2**20
+    with class_grading._workers(None, jobs=2) as client:
+        queue = class_grading._Queue(mock.Mock(), Path(), NAME, False, None, is_local=True)
+        for number in range(25):
+            files = {"a.keras": os.urandom(size)}
+            submission = job.Job([], [], files, timeout=1, total_timeout=1, retrain=False)
+            received = class_grading._Received(f"s{number}", [], [submission])
+            assert queue._submit(client, received, "topic").result(timeout=60) == size
+            queue._under_way.clear()
+            if number == 4:
+                before = process.memory_info().rss
+        assert process.memory_info().rss - before < 10 * size
+
+
 def test_a_killed_worker_loses_nothing(course, address, workers):
     slow = {"first": "import time\ntime.sleep(6)\nfirst = 1"}
     hand_in(course, "aaa-slow", NAME, solved(course, NAME, slow))
