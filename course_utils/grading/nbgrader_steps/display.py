@@ -126,8 +126,9 @@ class Display:
                     RENDERER, SHOW_LIMITS, SHOW_WAIT_SECONDS, self._with_my_rights
                 )
             answer = self._renderer.ask(request.to_bytes(), most_bytes=MAX_PAGE_BYTES)
-            if answer is not None:
-                reply = ShowReply.from_bytes(answer)
+            # A renderer that was taken over may answer with anything.
+            with contextlib.suppress(ValueError):
+                reply = ShowReply.from_bytes(answer or b"")
                 self.problem = f"it cannot be displayed ({reply.problem})" if reply.problem else ""
                 return None if reply.problem else reply.content
             self.problem = ""

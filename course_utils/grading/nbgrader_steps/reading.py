@@ -26,6 +26,7 @@ from course_utils.notebook_format import NEW_CELL, with_unique_ids
 from course_utils.submission.messages import (
     AssignmentCell,
     HandedInFile,
+    ReadFile,
     ReadNotebook,
     ReadReply,
     ReadRequest,
@@ -36,6 +37,11 @@ READER = "course_utils.grading.inside.reader:serve"
 # The program is started so many times at most, if it is ended from outside.
 TRIES = 2
 
+# Endings of the files that networks and their records have.
+NETWORK_ENDINGS = (".keras", ".json")
+
+MAKES_NO_SENSE = "the program that reads it has given an answer that makes no sense"
+
 
 @dataclass(frozen=True)
 class Received:
@@ -45,7 +51,8 @@ class Received:
     ----------
     reply : ReadReply
     contents : dict of bytes
-        Path of a file that was found in an archive, or had to be encoded anew -> its content.
+        Path of a file that was found in an archive, or had to be encoded anew -> its content. Files
+        that are too large for the copy of the submission are left out.
     """
 
     reply: ReadReply
@@ -127,9 +134,13 @@ def _ask(request: ReadRequest, sent: dict[str, bytes], with_my_rights: bool) -> 
         answer = program.ask(request.to_bytes(), *sent.values(), most_bytes=MAX_PAGE_BYTES)
         if answer is None:
             raise _NoAnswerError(program.why_ended())
-        reply = ReadReply.from_bytes(answer)
-        _check(reply, request)
-        wanted = {file.path: file.size for file in reply.files if file.source not in in_folder}
+        reply = _checked(answer, request)
+        wanted: dict[str, int] = {}
+        size = 0
+        for file in in_order(reply.files):
+            if file.source not in in_folder:
+                size += file.size
+                wanted |= {file.path: file.size} if size <= MAX_FILES_BYTES else {}
         wanted |= dict.fromkeys(reply.encoded, MAX_FILES_BYTES)
         wanted |= {
             f"{name}.ipynb": MAX_FILES_BYTES
@@ -147,22 +158,34 @@ def _ask(request: ReadRequest, sent: dict[str, bytes], with_my_rights: bool) -> 
         program.close()
 
 
-def _check(reply: ReadReply, request: ReadRequest) -> None:
-    """Refuse a reply that the reader cannot give, unless it was taken over.
+def in_order(files: Iterable[ReadFile]) -> list[ReadFile]:
+    """Return files in the order in which they get their room: networks and records come first."""
+    return sorted(files, key=lambda file: PurePosixPath(file.path).suffix not in NETWORK_ENDINGS)
+
+
+def _checked(answer: bytes, request: ReadRequest) -> ReadReply:
+    """Return the reader's reply; refuse one that it cannot give, unless it was taken over.
 
     Raises
     ------
     _NoAnswerError
-        If it names other notebooks, records or cells than the request, or paths outside the folder.
+        If it is no reply, or names other notebooks, records or cells than the request, or paths
+        outside the folder, or impossible sizes.
     """
+    try:
+        reply = ReadReply.from_bytes(answer)
+    except ValueError as error:
+        raise _NoAnswerError(MAKES_NO_SENSE) from error
     paths = [PurePosixPath(file.path) for file in reply.files]
     is_right = reply.notebooks.keys() == request.notebooks.keys() and all(map(is_plain, paths))
+    is_right &= all(file.size >= 0 for file in reply.files)
     is_right &= set(reply.encoded) <= {f"{name}.json" for name in request.names}
     for name, cells in request.notebooks.items():
         found = [cell.name for cell in reply.notebooks[name].cells if cell.name] if is_right else []
         is_right &= len(set(found)) == len(found) and set(found) <= {cell.name for cell in cells}
     if not is_right:
-        raise _NoAnswerError("the program that reads it has given an answer that makes no sense")
+        raise _NoAnswerError(MAKES_NO_SENSE)
+    return reply
 
 
 def _nothing(request: ReadRequest, why: str) -> Received:

@@ -32,7 +32,7 @@ from course_utils.grading.nbgrader_steps.folder import (
     sentences,
     survey,
 )
-from course_utils.grading.nbgrader_steps.reading import Received
+from course_utils.grading.nbgrader_steps.reading import Received, in_order
 from course_utils.grading.sandbox.limits import MAX_FILES, MAX_FILES_BYTES, MAX_TIMESTAMP_BYTES
 from course_utils.notebook_format import decode
 from course_utils.submission.messages import AssignmentCell, ReadFile, ReadNotebook
@@ -135,9 +135,7 @@ def _move(
     """Write files of a submission to where they are expected, within the limits of a folder."""
     is_ours = reserved(expected.given, expected.notebooks)
     size = sum(status.st_size for status in found.files.values())
-    # Networks and records come first.
-    in_order = sorted(files, key=lambda file: Path(file.path).suffix not in (".keras", ".json"))
-    for number, file in enumerate(in_order):
+    for number, file in enumerate(in_order(files)):
         path, source = Path(file.path), Path(file.source)
         size += file.size
         if (

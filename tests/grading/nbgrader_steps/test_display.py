@@ -7,6 +7,7 @@ import logging
 import signal
 import time
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 from graded_cells import answer_cell, clean_cells, graded_cell, result
@@ -175,6 +176,16 @@ def test_where_every_renderer_is_killed_nothing_is_shown_and_nothing_else_happen
     (kept,), (had,) = shown.cells[-1].outputs, test.outputs
     assert kept.data == {kind: had.data[kind] for kind in ("text/plain", GRADE_MIME)}
     assert "ended from outside" in lecturer_notes(shown)[0]
+
+
+def test_a_renderer_that_was_taken_over_shows_nothing(monkeypatch):
+    """Its answers are no replies; the programs here are none, so that no process is started."""
+    taken_over = mock.Mock(**{"ask.return_value": b"x", "why_ended.return_value": ""})
+    monkeypatch.setattr(display, "Program", lambda *_: taken_over)
+    shown = notebook(new_markdown_cell("# Good"))
+    make_harmless(shown, with_my_rights=False)
+    assert "# Good" not in str(shown.cells)
+    assert CANNOT_BE_SHOWN in str(shown.cells)
 
 
 @pytest.mark.parametrize("how_many", [1, 2])

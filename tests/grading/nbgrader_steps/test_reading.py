@@ -21,9 +21,10 @@ from course_utils.grading.class_grading import FAILED, GRADED, grade_class
 from course_utils.grading.gradebook import read_graded
 from course_utils.grading.inside import handed_in, submitted
 from course_utils.grading.inside.handed_in import File
-from course_utils.grading.nbgrader_steps import program, reading
+from course_utils.grading.nbgrader_steps import reading
 from course_utils.grading.nbgrader_steps.notes import lecturer_notes
 from course_utils.grading.nbgrader_steps.reading import as_notebook, read_submission
+from course_utils.grading.sandbox import limits
 from course_utils.grading.sandbox.limits import READ_LIMITS
 from course_utils.submission.messages import ReadCell, ReadFile, ReadNotebook, ReadReply
 
@@ -78,12 +79,12 @@ def test_what_is_read_in_a_sandbox_is_what_is_read_here():
 
 
 @pytest.mark.parametrize(
-    ("limits", "why"),
+    ("changed", "why"),
     [({"processor": 1}, "more than 1 seconds"), ({"memory": 2**28}, "of memory")],
     ids=["time", "memory"],
 )
-def test_what_takes_too_much_counts_as_empty(monkeypatch, limits, why):
-    monkeypatch.setattr(reading, "READ_LIMITS", replace(READ_LIMITS, **limits))
+def test_what_takes_too_much_counts_as_empty(monkeypatch, changed, why):
+    monkeypatch.setattr(reading, "READ_LIMITS", replace(READ_LIMITS, **changed))
     received = asked({"a1.ipynb": LARGE})
     assert received.reply.notebooks == {"a1": ReadNotebook()}
     (problem,) = received.reply.problems
@@ -98,8 +99,9 @@ def test_a_reader_that_stands_still_is_ended(monkeypatch):
 
 
 def test_one_that_was_ended_from_outside_says_nothing_about_the_submission(monkeypatch):
-    assert len(signal_next(monkeypatch, 1)) == 0
+    killed = signal_next(monkeypatch, 1)
     assert asked(HONEST) == read_here(files_of(HONEST), NOTEBOOKS, NAMES)
+    assert len(killed) == 1
     signal_next(monkeypatch, 2)
     with pytest.raises(InterruptedExaminationError, match="the reader was ended from outside"):
         asked(HONEST)
@@ -123,16 +125,35 @@ def cell(name: str) -> ReadCell:
             )
             for path in ("/etc/x", "../x", "a/../../x")
         ),
+        ReadReply(
+            notebooks={"a1": ReadNotebook()},
+            files=(ReadFile(path="q1.keras", source="a.zip/x", size=-1),),
+        ),
         ReadReply(notebooks={"a1": ReadNotebook()}, encoded=("q2.json",)),
         ReadReply(notebooks={"a1": ReadNotebook()}, encoded=("../q1.json",)),
+        b"no reply",
     ],
 )
 def test_a_reader_that_was_taken_over_cannot_reach_anything(monkeypatch, reply):
-    answers = iter([reply.to_bytes(), b"x"])
-    monkeypatch.setattr(program.Program, "ask", lambda *_, **__: next(answers))
+    """The program here is none, so that no process is started."""
+    answers = iter([reply if isinstance(reply, bytes) else reply.to_bytes(), b"x"])
+    taken_over = mock.Mock(**{"ask.side_effect": lambda *_, **__: next(answers)})
+    monkeypatch.setattr(reading, "Program", lambda *_: taken_over)
     received = asked(HONEST)
     assert received.reply.notebooks == {"a1": ReadNotebook()}
     assert "an answer that makes no sense" in str(received.reply.problems)
+
+
+def test_the_grader_takes_no_more_from_archives_than_a_submission_may_have(monkeypatch):
+    """Networks come first; what the copy has no room for is not even asked for."""
+    sizes = {"data.csv": 1, "a.keras": 1, "b.keras": limits.MAX_FILES_BYTES, "q1.json": 1}
+    reply = ReadReply(
+        notebooks={"a1": ReadNotebook()},
+        files=tuple(ReadFile(path=p, source=f"a.zip/{p}", size=n) for p, n in sizes.items()),
+    )
+    reader = mock.Mock(**{"ask.side_effect": [reply.to_bytes(), b"x"]})
+    monkeypatch.setattr(reading, "Program", lambda *_: reader)
+    assert asked(HONEST).contents == {"a.keras": b"x"}
 
 
 def test_a_cell_of_the_students_own_keeps_what_it_has():
