@@ -309,7 +309,7 @@ def test_autotests_earn_what_nbgrader_gives(autotests):
 def course_command(course: Path, *arguments: str) -> tuple[int, str]:
     """Call ``course`` in the folder of a course; return its exit code and what it says."""
     with contextlib.chdir(course):
-        done = CliRunner().invoke(app, arguments)
+        done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     return done.exit_code, done.output
 
 

@@ -94,9 +94,12 @@ def arranged(course, tmp_path):
 
 
 def command(course: Path, *words: str, **options) -> Result:
-    """Call ``course`` in the folder of a course, without a process of its own."""
+    """Call ``course`` in the folder of a course, without a process of its own.
+
+    An exception that it does not turn into a sentence is one of the test.
+    """
     with contextlib.chdir(course):
-        return CliRunner().invoke(app, words, **options)
+        return CliRunner().invoke(app, words, catch_exceptions=False, **options)
 
 
 def program(course: Path, *words: str) -> subprocess.CompletedProcess:
