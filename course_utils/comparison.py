@@ -18,7 +18,7 @@ CONFIDENCE = 0.95
 
 
 class Answers(Protocol):
-    """What an `Evaluation` knows: true and predicted labels, int64, shape ``(n,)``."""
+    """What is compared of an `Evaluation`: true and predicted labels, int64, shape ``(n,)``."""
 
     @property
     def y_true(self) -> np.ndarray:
@@ -33,6 +33,16 @@ def mean_interval(accuracies: Sequence[float]) -> tuple[float, float]:
     """Return the 95% t-interval of the mean accuracy of several runs; NaN for a single run.
 
     Source: Student, "The probable error of a mean", 1908.
+
+    Parameters
+    ----------
+    accuracies : sequence of float
+        One for each run.
+
+    Returns
+    -------
+    tuple of float
+        The lower and the upper end.
 
     Examples
     --------
@@ -81,7 +91,9 @@ class Difference:
 
     def __str__(self) -> str:
         low, high = (100 * end for end in self.interval)
-        known = f"95% interval {low:+.1f} to {high:+.1f}" if low == low else "one run, no interval"
+        known = f"95% interval {low:+.1f} to {high:+.1f}"
+        if np.isnan(low):
+            known = "one run, no interval"
         return f"{100 * self.value:+.1f} points ({known})"
 
 
@@ -131,6 +143,15 @@ def compare_networks(one: Answers, other: Answers) -> Difference:
 
 def only_one_right(one: Answers, other: Answers) -> tuple[int, int]:
     """Return how many images only the first, and only the second, classifies correctly.
+
+    Parameters
+    ----------
+    one, other : Evaluation
+        Evaluations on the same images, in the same order.
+
+    Returns
+    -------
+    tuple of int
 
     Examples
     --------
