@@ -21,10 +21,9 @@ from sphinx.util.docutils import SphinxDirective
 from course_utils.runtime import import_keras
 
 HERE = Path(__file__).parent
-NOT_YET = "not yet"
 # A difference, as a fraction of all test images, that asks for a reason.
 FAR = 0.03
-# Quantities of a training: name, key of the document's results, key of our learning curves.
+# Quantities of a training: name, key of the document's results.
 QUANTITIES = (
     ("validation accuracy, last epoch", "val_accuracy"),
     ("training accuracy, last epoch", "train_accuracy"),
