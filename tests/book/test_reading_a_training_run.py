@@ -100,9 +100,9 @@ def test_the_epoch_of_a_jump_is_named():
 
 @pytest.mark.parametrize(
     ("last", "words"),
-    [(0.70, "stands still (+0.0"), (0.60, "falls (-10.0"), (0.75, "rises (+5.0")],
+    [(0.70, "hardly changes (+0.0"), (0.60, "falls (-10.0"), (0.75, "rises (+5.0")],
 )
-def test_the_accuracy_of_an_overfitting_run_stands_falls_or_rises(capsys, last, words):
+def test_the_accuracy_of_an_overfitting_run_hardly_changes_falls_or_rises(capsys, last, words):
     run = curves(val_loss=RISING, val_accuracy=[0.7] * 5 + [last] * 5)
     defined(*READING).diagnose("a run", run, about="overfitting")
     said = " ".join(capsys.readouterr().out.split())
