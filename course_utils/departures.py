@@ -10,7 +10,7 @@ from course_utils.zoo.design import Design
 
 
 def departures(design: Design, record: RunRecord | None = None) -> list[str]:
-    """Say in what the training of a network departs from its document.
+    """Say how our training of a network departs from that of its document.
 
     Parameters
     ----------

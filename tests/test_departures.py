@@ -1,4 +1,4 @@
-"""What differs between the documents' trainings and ours: each sentence, and its opposite."""
+"""What differs between the documents' training and ours: each sentence, and its opposite."""
 
 import pytest
 

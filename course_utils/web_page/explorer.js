@@ -38,7 +38,7 @@ var exploreNetwork = (() => {
     return withMinus(x.toFixed(Math.abs(x) < 10 ? 2 : Math.abs(x) < 100 ? 1 : 0));
   }
 
-  // The same in three or four letters.
+  // The same in three or four characters.
   function inCell(x) {
     const size = Math.abs(x);
     const text = withMinus(x.toFixed(size < 0.995 ? 2 : size < 9.95 ? 1 : 0));
@@ -210,11 +210,11 @@ var exploreNetwork = (() => {
       convolution: () => [`${layer.filters} filters of ${times(layer.size)}`,
         layer.padding === "same" ? "zeros around the maps" : "",
         Math.max(...layer.strides) > 1 ? `stride ${layer.strides[0]}` : ""],
-      dense: () => [`${layer.filters} units, each with all values before it`],
+      dense: () => [`${layer.filters} units, each connected to all values before it`],
       pooling: () => [`the ${layer.average ? "mean" : "largest"} of ${times(layer.size)} values`],
       scaling: () => ["every channel times a factor, plus a number"],
       flatten: () => ["the same values in one row"],
-      unchanged: () => ["works while training only"],
+      unchanged: () => ["active only during training"],
       activation: () => [],
     };
     return [...parts[layer.kind](), activationName(layer)].filter(Boolean).join(", ");
@@ -507,7 +507,7 @@ var exploreNetwork = (() => {
     });
     const lines = program.trim().split("\n").length;
     const summary = make("summary", {});
-    let shortest = Infinity; // the first computation takes longer: the browser still translates it
+    let shortest = Infinity; // the first computation takes longer: the browser still compiles it
     const verdict = make("p", { class: "verdict", "aria-live": "polite" });
     const answer = make("ol", { class: "answer", "aria-label": "Probabilities of the classes" },
       ...bars.map(({ line }) => line));

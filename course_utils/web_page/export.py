@@ -252,8 +252,8 @@ def _activation_layer(layer: keras.layers.Layer, shape: Shape) -> Settings:
     return {"kind": "activation"} | exported
 
 
-# Layers that the page computes. A class of somebody else's that is derived from one of them may
-# compute something else, so it is not among them.
+# Layers that the page computes. A class that is derived from one of them may compute something
+# else, so it is refused.
 EXPORTERS: dict[type, Callable[[Any, Shape], Settings]] = {
     layers.Conv2D: _convolution,
     layers.Dense: _dense,
@@ -268,7 +268,7 @@ EXPORTERS: dict[type, Callable[[Any, Shape], Settings]] = {
     [layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Softmax],
     _activation_layer,
 ) | dict.fromkeys(
-    # Layers that do nothing after the training.
+    # Layers that do nothing after training.
     [
         layers.Dropout,
         layers.SpatialDropout2D,
@@ -291,7 +291,7 @@ def _numbers(values: Any) -> np.ndarray:
 
 
 def _array(layer: keras.layers.Layer, values: Any, dtype: str = "float32") -> dict[str, str]:
-    """Return numbers as text: base64 of their bytes, the last index varying first."""
+    """Return numbers as text: base64 of their bytes, in which the last index varies fastest."""
     numbers = _numbers(values)
     if not np.isfinite(numbers).all():
         raise NetworkPageError(

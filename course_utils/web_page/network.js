@@ -83,7 +83,7 @@ var CourseNetwork = (() => {
             let weight = (u * width + v) * input.channels * filters;
             for (let c = 0; c < input.channels; c++, weight += filters) {
               const value = input.values[pixel + c];
-              if (value === 0) continue; // after ReLU, more than half of them
+              if (value === 0) continue; // as many are after ReLU
               for (let k = 0; k < filters; k++) sums[k] += value * kernel[weight + k];
             }
           }

@@ -69,7 +69,7 @@ def training_flops(name: str, epochs: int | None = None) -> int:
     Returns
     -------
     int
-        Floating-point operations in so many epochs. A frozen backbone counts once per
+        Floating-point operations in that many epochs. A frozen backbone counts once per
         image; the training of a network that this one starts from is not counted.
 
     Raises

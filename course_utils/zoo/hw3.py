@@ -290,8 +290,8 @@ DESIGNS = [
         reported_images=123 * RECIPE.batch_size,
         note=TRANSFER + RATE,
         contradiction=(
-            "The printed evaluation is unfinished: it stands at 123 of 313 batches, so the figure "
-            "is that of two fifths of the test images."
+            "The printed evaluation is unfinished: it stands at 123 of 313 batches, so the "
+            "accuracy is that of two fifths of the test images."
         ),
         starts_from="hw3/transfer-features",
         features=MAPS,

@@ -156,7 +156,7 @@ DESIGNS = [
             "epoch_seconds": 174,
         },
         reported_epochs=100,
-        note="The document's evaluation ends in an error: the figures are its last epoch's.",
+        note="The document's evaluation ends in an error: the results are its last epoch's.",
     ),
     Design(
         name="hw5/large-less-dropout",

@@ -469,9 +469,9 @@ DESIGNS = [
         },
         reported_epochs=300,
         contradiction=(
-            "The document's code asks for 200 epochs, its log shows 300: we follow the log. Its "
-            "text speaks of long trainings without early stopping, its code stops when nothing "
-            "has improved for 30 epochs: we follow the code."
+            "The document's code asks for 200 epochs, but its log shows 300: we follow the log. "
+            "Its text speaks of long training without early stopping, but its code stops when "
+            "nothing has improved for 30 epochs: we follow the code."
         ),
     ),
     Design(
@@ -506,7 +506,7 @@ DESIGNS = [
         },
         note=(
             "The document stops as soon as the test accuracy reaches 90%: it chooses by the test "
-            "images, so its figure is too high by nature. Ours stops by the validation accuracy, "
+            "images, so its accuracy is biased upwards. Ours stops by the validation accuracy, "
             "after 1,000 epochs (of 100 batches) at most."
         ),
         misprints=(DENSE_262_056,),

@@ -82,7 +82,7 @@ def with_the_other_layers() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
-    """A thousand test images: real ones, if they are to hand."""
+    """A thousand test images: real ones, if they are available."""
     return load_cifar10(limit=5 * TEST_IMAGES)
 
 

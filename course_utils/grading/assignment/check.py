@@ -136,7 +136,7 @@ def problems_of_grading(source: NotebookNode) -> list[str]:
         about = cell.metadata.get("nbgrader", {})
         points = about.get("points", 0)
         if about.get("grade") and "points" not in about:
-            problems.append(f"{_id(cell)}: is graded, but its points are not said; they can be 0")
+            problems.append(f"{_id(cell)}: is graded, but has no number of points (0 is allowed)")
         if not isinstance(points, int | float) or not 0 <= points < math.inf:
             problems.append(f"{_id(cell)}: {points!r} is no number of points")
         if is_test(cell) and grade_id(cell) not in ordinary and not is_python(cell.source):

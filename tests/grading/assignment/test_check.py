@@ -85,7 +85,7 @@ def test_what_nbgrader_allows_is_no_mistake(tmp_path):
         ),
         ([ordinary_cell("1"), ordinary_cell("2")], None, "q: two cells have this id"),
         ([ordinary_cell("1", points=-1)], None, "q: -1 is no number of points"),
-        ([without_points(ordinary_cell("1"))], None, "q: is graded, but its points are not said"),
+        ([without_points(ordinary_cell("1"))], None, "q: is graded, but has no number of points"),
         ([ordinary_cell(f"%pwd\n{SHOWN_GRADE}")], None, "q: returns a Grade, so it runs outside"),
         ([ordinary_cell("### AUTOTEST x")], None, "needs autotests.yml"),
         (
