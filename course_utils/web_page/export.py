@@ -56,7 +56,7 @@ def export_network(model: keras.Model) -> Settings:
     ------
     NetworkPageError
         If the page cannot compute a layer, or the network is no such sequence, or was not built,
-        or has weights that are not finite.
+        or returns neither probabilities nor logits, or has weights that are not finite.
     """
     if not model.built:
         raise NetworkPageError(
@@ -82,8 +82,15 @@ def export_network(model: keras.Model) -> Settings:
             f"The network returns values of shape {shape[1:]}, but the page shows probabilities of "
             "classes: let the last layer be dense, with a unit for each class."
         )
-    if exported[-1].get("activation") != "softmax":
+    last = next(each for each in reversed(exported) if each["kind"] != "unchanged")
+    activation = last.get("activation", "linear")
+    if activation == "linear":
         exported.append({"kind": "activation", "type": "Softmax", "activation": "softmax"})
+    elif activation != "softmax":
+        raise NetworkPageError(
+            f"The last layer has the activation {activation}, but the page shows probabilities of "
+            "classes: give it softmax, or none."
+        )
     return {
         "input": model.input_shape[1:],
         "parameters": model.count_params(),

@@ -45,8 +45,10 @@ def page_of_file(path: Path, data_path: str | None = None) -> NetworkPage:
 
 def _loaded(path: Path) -> keras.Model:
     """Load a network after everything in its file was held against the grader's closed table."""
-    if not path.is_file():
+    if path.is_dir():
         raise SubmissionError(how_it_is_missing(path))
+    if not path.is_file():
+        raise SubmissionError(f"{path.name} is missing: {path.parent.resolve()} has no such file.")
     model = build(read_structure(path), path.name)
     try:
         model.load_weights(path)

@@ -564,6 +564,7 @@ def end() -> list:
         (lambda: sequence(layers.Flatten(), layers.Dense(1)), "a unit for each class"),
         (lambda: sequence(*end(), shape=(8, 8, 3)), "has 10 classes and images of shape"),
         (lambda: sequence(layers.Flatten(), layers.Dense(7)), "into 7 classes"),
+        (lambda: sequence(layers.Flatten(), layers.Dense(10, "sigmoid")), "activation sigmoid"),
         (lambda: keras.Sequential([layers.Dense(10)]), "no weights yet"),
         (branched, "follow one another"),
     ],
@@ -590,6 +591,16 @@ def test_a_class_derived_from_a_known_one_is_refused(data):
     assert Other not in EXPORTERS
 
 
+def test_logits_get_a_softmax_and_probabilities_get_none():
+    for inner, last in (
+        ([*end()], "Dense"),
+        ([*end(), layers.Dropout(0.1)], "Dropout"),
+        ([layers.Flatten(), layers.Dense(10)], "Softmax"),
+        ([layers.Flatten(), layers.Dense(10), layers.BatchNormalization()], "Softmax"),
+    ):
+        assert export_network(sequence(*inner))["layers"][-1]["type"] == last
+
+
 def test_a_functional_chain_is_a_sequence(data):
     image = keras.Input((32, 32, 3))
     flat = layers.Flatten()(layers.MaxPooling2D(4)(image))
@@ -599,10 +610,13 @@ def test_a_functional_chain_is_a_sequence(data):
 
 
 def test_files_that_are_no_network_are_refused(chapter, tmp_path):
-    with pytest.raises(SubmissionError, match="is missing"):
-        page_of_file(tmp_path / "none.keras")
     whole = tmp_path / "whole.keras"
     chapter.save(whole)
+    with pytest.raises(SubmissionError, match=r"^none.keras is missing: .* has no such file\.$"):
+        page_of_file(tmp_path / "none.keras")
+    (tmp_path / "folder.keras").mkdir()
+    with pytest.raises(SubmissionError, match="is a folder, perhaps a SavedModel"):
+        page_of_file(tmp_path / "folder.keras")
     damaged = tmp_path / "damaged.keras"
     damaged.write_bytes(whole.read_bytes()[:-5_000])
     with pytest.raises(SubmissionError, match="damaged"):
