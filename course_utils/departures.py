@@ -89,7 +89,7 @@ def _pauses(record: RunRecord) -> str:
 
 
 def describe_difference(low: float, high: float) -> str:
-    """Say whether a difference between reported and measured accuracy exceeds chance.
+    """Say whether the choice of test images can explain a difference from the reported accuracy.
 
     Parameters
     ----------
@@ -100,11 +100,10 @@ def describe_difference(low: float, high: float) -> str:
     --------
     >>> from course_utils.departures import describe_difference
     >>> describe_difference(-0.05, -0.02)
-    'The interval, -5.0 to -2.0 points, is below 0: our run is worse beyond chance.'
+    'The interval, -5.0 to -2.0 points, is below 0: the choice of test images does not explain it.'
     """
     interval = f"The interval, {100 * low:+.1f} to {100 * high:+.1f} points,"
-    if high < 0:
-        return f"{interval} is below 0: our run is worse beyond chance."
-    if low > 0:
-        return f"{interval} is above 0: our run is better beyond chance."
-    return f"{interval} includes 0: the difference may be chance."
+    if low <= 0 <= high:
+        return f"{interval} includes 0: the choice of test images may explain the difference."
+    side = "below" if high < 0 else "above"
+    return f"{interval} is {side} 0: the choice of test images does not explain it."

@@ -65,7 +65,11 @@ def test_nothing_is_said_where_nothing_differs():
 
 @pytest.mark.parametrize(
     ("low", "high", "words"),
-    [(-0.05, -0.02, "worse beyond chance"), (-0.01, 0.02, "may be"), (0.01, 0.02, "better beyond")],
+    [
+        (-0.05, -0.02, "is below 0: the choice of test images does not explain it"),
+        (-0.01, 0.02, "includes 0: the choice of test images may explain"),
+        (0.01, 0.02, "is above 0: the choice of test images does not explain it"),
+    ],
 )
 def test_a_difference_is_described_by_its_interval(low, high, words):
     assert words in describe_difference(low, high)

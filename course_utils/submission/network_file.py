@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import h5py
 import keras
 
-from course_utils.printable import printable
+from course_utils.printable import listed, printable
 
 # Files in an archive that Keras writes.
 ENTRIES = frozenset({"metadata.json", "config.json", "model.weights.h5"})
@@ -32,7 +32,6 @@ TRY = (
     "If keras.models.load_model opens it where it was trained, hand that file in again; "
     "if not, train again"
 )
-SHOWN, SHOWN_CHARACTERS = 3, 60
 
 # Under which other names a network is handed in: ending in place of .keras, what it is, what to do.
 OTHER_NAMES = (
@@ -93,9 +92,8 @@ def _under_another_name(path: Path) -> str:
     others = [each.name for each in networks if not each.with_suffix(".json").exists()]
     if not others:
         return ""
-    shown = ", ".join(printable(name)[:SHOWN_CHARACTERS] for name in others[:SHOWN])
-    more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
-    return f"The folder has {shown}{more}: rename the network of this question to {path.name}"
+    names = printable(listed(others))
+    return f"The folder has {names}: rename the network of this question to {path.name}"
 
 
 def _of_folder(folder: Path, name: str) -> str:

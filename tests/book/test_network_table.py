@@ -96,7 +96,7 @@ def test_a_confusion_matrix_is_shown_if_the_record_has_one():
     assert "<td>98</td>" in html
 
 
-def test_several_runs_are_shown_with_their_range():
+def test_several_runs_are_shown_with_the_interval_of_their_mean():
     several = found(
         runs=3, reported=0.6, measured=0.61, low=0.6, high=0.62, epochs=25.0,
         difference=0.01, difference_low=-0.01, difference_high=0.03,
@@ -107,7 +107,7 @@ def test_several_runs_are_shown_with_their_range():
 
 @pytest.mark.parametrize(
     ("difference", "words", "asked"),
-    [(-0.12, "worse beyond chance", True), (0.12, "better beyond", True), (0.0, "may be", False)],
+    [(-0.12, "is below 0", True), (0.12, "is above 0", True), (0.0, "includes 0", False)],
 )
 def test_remarks_follow_the_difference(difference, words, asked):
     row = found(
