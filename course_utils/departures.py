@@ -16,7 +16,7 @@ def departures(design: Design, record: RunRecord | None = None) -> list[str]:
     ----------
     design : Design
     record : RunRecord, optional
-        Our run. Default: only what the design alone tells.
+        Our run. Default: only what the design itself says.
 
     Returns
     -------

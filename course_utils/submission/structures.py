@@ -154,7 +154,7 @@ def checked_structure(structure: str, name: str) -> str:
 
 
 def refused_part(structure: str) -> str:
-    """Return what in a structure that Keras has written is not in the table, as a phrase.
+    """Return the part of a structure, as Keras writes it, that is not in the table, as a phrase.
 
     Examples
     --------

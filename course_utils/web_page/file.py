@@ -44,7 +44,7 @@ def page_of_file(path: Path, data_path: str | None = None) -> NetworkPage:
 
 
 def _loaded(path: Path) -> keras.Model:
-    """Load a network after everything in its file was held against the grader's closed table."""
+    """Load a network after everything in its file was checked against the grader's closed table."""
     if path.is_dir():
         raise SubmissionError(how_it_is_missing(path))
     if not path.is_file():

@@ -19,7 +19,7 @@ PAGE_KEY = "course_network_page"
 # The element with the exported network.
 DATA = re.compile(r'<script type="application/json">(.*?)</script>', re.DOTALL)
 START = "exploreNetwork(document.currentScript.parentElement);"
-# Letters and ground of a page of its own; inside another page, these are the other page's.
+# Text and background of a page of its own; inside another page, these are the other page's.
 BODY_STYLE = """
 :root { color-scheme: light dark; }
 body {

@@ -43,7 +43,7 @@ def training_images(name: str) -> int:
 
 @functools.lru_cache(maxsize=1)
 def model_to_read(name: str) -> keras.Model:
-    """Return an untrained model of a network whose layers are only looked at, several times over.
+    """Return an untrained model whose layers are only inspected, built once for several calls.
 
     Raises
     ------

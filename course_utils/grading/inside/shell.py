@@ -1,4 +1,4 @@
-"""IPython as the student's kernel has it: what another machine has does not cost a cell.
+"""IPython in the student's kernel: no cell fails because of what only another machine has.
 
 Lines with ``!`` work without a terminal, and extensions that are not installed are left out.
 """

@@ -29,8 +29,8 @@ class Program:
         ``"module:function"``; it is called with the connection's descriptor.
     limits : Limits
     wait_seconds : float
-        Time after which it is ended: nothing else would end a program that takes no time of a
-        processor.
+        Time after which it is ended: nothing else would end a program that takes no processor
+        time.
     with_my_rights : bool
         Whether it has the lecturer's rights, without a sandbox.
     """

@@ -1,7 +1,7 @@
 """Having a submission searched and read by a program in a sandbox.
 
-The grader itself lists and copies files, and reads nothing in them: what a parser takes hours for,
-or fails at, costs the submission it is in.
+The grader itself lists and copies files, and reads nothing in them: a parser that takes hours, or
+fails, costs only the submission that it reads.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from course_utils.submission.messages import (
 
 READER = "course_utils.grading.inside.reader:serve"
 
-# The program is started so many times at most, if it is ended from outside.
+# Largest number of times that the program is started, if it is ended from outside.
 TRIES = 2
 
 # Endings of the files that networks and their records have.

@@ -90,7 +90,7 @@ MAX_RATIO = 100
 # Seconds of processor time in which a submission must be read: the most that the limits on archives
 # and notebooks allow takes half of it on a slow machine.
 READ_SECONDS = 60
-# Seconds until a reader is ended that takes no processor time.
+# Seconds after which a reader that takes no processor time is ended.
 READ_WAIT_SECONDS = 600
 
 # Cleaning and rendering
