@@ -30,6 +30,7 @@ from course_utils.grading.sandbox.limits import (
     MAX_FILES_BYTES,
     MAX_HEADER_BYTES,
     MAX_MEMBERS,
+    MAX_NAME_BYTES,
     MAX_NOTEBOOK_BYTES,
     MAX_NOTEBOOKS,
     MAX_PATH_BYTES,
@@ -278,6 +279,8 @@ def is_plain(place: PurePosixPath) -> bool:
         and ".." not in place.parts
         and len(place.parts) <= MAX_DEPTH
         and len(str(place).encode()) <= MAX_PATH_BYTES
+        and all(len(part.encode()) <= MAX_NAME_BYTES for part in place.parts)
+        and "\0" not in str(place)
         and not is_shadow(Path(place))
     )
 

@@ -25,6 +25,7 @@ from course_utils.grading.nbgrader_steps.folder import (
     LINK,
     MANY,
     OURS,
+    TAKEN,
     TIMESTAMP,
     UNREADABLE,
     Contents,
@@ -148,6 +149,8 @@ def _move(
             found.left_out[source] = LARGE
         elif number >= MAX_FILES:
             found.left_out[source] = MANY
+        elif (place / path).is_dir() or any((place / each).is_file() for each in path.parents):
+            found.left_out[source] = TAKEN
         else:
             (place / path).parent.mkdir(parents=True, exist_ok=True)
             (place / path).write_bytes(content(file.path, file.source))

@@ -32,6 +32,8 @@ MAX_FILES = 200
 MAX_DEPTH = 20
 # Bytes of a path in the folder. The system takes 4,096 with everything above it.
 MAX_PATH_BYTES = 500
+# Bytes of a name: systems take no longer ones, but archives can hold them.
+MAX_NAME_BYTES = 255
 # Bytes of all files together: fewer than a sandbox has room for.
 MAX_FILES_BYTES = 200 * 2**20
 # Notebooks of a submission among which the one to grade is searched. Reading the largest takes a

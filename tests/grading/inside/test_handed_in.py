@@ -352,6 +352,40 @@ def test_what_lay_beside_the_notebook_is_no_crowd(tmp_path):
     assert f"At most {limits.MAX_FILES} files and folders are graded" in " ".join(notebook.losses)
 
 
+def in_tar_with_names_of_any_kind(files: dict[str, str]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo("x")
+            member.size, member.pax_headers = len(content), {"path": name}
+            archive.addfile(member, io.BytesIO(content.encode()))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("there", "beside", "why"),
+    [
+        ({}, ["a" * 256], ""),
+        ({}, ["a\0b"], ""),
+        ({}, ["a", "a/b"], "No file is graded in the place of a folder"),
+        ({"a": "1"}, ["a/b"], "No file is graded in the place of a folder"),
+        ({"a/b": "1"}, ["a"], "No file is graded in the place of a folder"),
+    ],
+    ids=["long", "null", "both", "file", "folder"],
+)
+def test_what_can_have_no_place_beside_the_notebook_costs_nothing_else(
+    tmp_path, there, beside, why
+):
+    files = dict.fromkeys([*beside, "c.csv"], "1") | {"a1.ipynb": TWO}
+    packed = in_tar_with_names_of_any_kind({f"x/{name}": files[name] for name in files})
+    folder, copied = tmp_path / "submitted", tmp_path / "copy"
+    in_folder(folder, there | {"all.tar": packed})
+    (notebook,) = stage(folder, copied, expected_of({"a1": RELEASED}), read_here).values()
+    assert [cell.text for cell in notebook.cells] == ["q1 = 1", "q2 = 2"]
+    assert (copied / "c.csv").read_text() == "1"
+    assert why in " ".join(notebook.losses)
+
+
 def test_a_record_that_was_cut_costs_nothing_else(tmp_path):
     """All of its bytes are ASCII, but it is no UTF-16 any more."""
     there = {"a1.ipynb": TWO, "q1.json": '{"epochs": 5}'.encode("utf-16-le")[:-1]}
