@@ -23,6 +23,7 @@ from course_utils.grading.sandbox.limits import (
     READ_WAIT_SECONDS,
 )
 from course_utils.notebook_format import NEW_CELL, with_unique_ids
+from course_utils.submission.contract import MAX_JSON_BYTES
 from course_utils.submission.messages import (
     AssignmentCell,
     HandedInFile,
@@ -141,7 +142,8 @@ def _ask(request: ReadRequest, sent: dict[str, bytes], with_my_rights: bool) -> 
             if file.source not in in_folder:
                 size += file.size
                 wanted |= {file.path: file.size} if size <= MAX_FILES_BYTES else {}
-        wanted |= dict.fromkeys(reply.encoded, MAX_FILES_BYTES)
+        # A character takes at most four bytes in UTF-8, and at least one in any encoding.
+        wanted |= dict.fromkeys(reply.encoded, 4 * MAX_JSON_BYTES)
         wanted |= {
             f"{name}.ipynb": MAX_FILES_BYTES
             for name, notebook in reply.notebooks.items()
