@@ -537,9 +537,12 @@ def find_files(
     there = {file.path for file in handed_in.plain}
     names = set(names)
     placed: dict[Path, File] = {}
+    archives = {file.path for file in handed_in.plain if file.is_archive}
     for folder in sorted(set(beside) - {Path()}):
         for file in handed_in.all:
-            if folder in file.path.parents and file.ending != ".ipynb":
+            # An archive beside the notebook stays one: its name cannot be a folder's, too.
+            within = {each for each in file.path.parents if folder in each.parents}
+            if folder in file.path.parents and file.ending != ".ipynb" and not within & archives:
                 placed[file.path.relative_to(folder)] = file
     placed = {path: file for path, file in placed.items() if path not in there}
     sentences: list[str] = []

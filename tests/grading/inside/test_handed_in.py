@@ -386,6 +386,14 @@ def test_what_can_have_no_place_beside_the_notebook_costs_nothing_else(
     assert why in " ".join(notebook.losses)
 
 
+def test_an_archive_beside_the_notebook_lies_beside_it_again(tmp_path):
+    folder, copied = tmp_path / "submitted", tmp_path / "copy"
+    in_folder(folder, {"x/a1.ipynb": TWO, "x/more.zip": zipped({"c.csv": "1"})})
+    (notebook,) = stage(folder, copied, expected_of({"a1": RELEASED}), read_here).values()
+    assert (copied / "more.zip").read_bytes() == (folder / "x" / "more.zip").read_bytes()
+    assert notebook.losses == ("The notebook was handed in as x/a1.ipynb, not as a1.ipynb.",)
+
+
 def test_a_record_that_was_cut_costs_nothing_else(tmp_path):
     """All of its bytes are ASCII, but it is no UTF-16 any more."""
     there = {"a1.ipynb": TWO, "q1.json": '{"epochs": 5}'.encode("utf-16-le")[:-1]}
