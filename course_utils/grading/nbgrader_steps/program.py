@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 from multiprocessing.connection import Connection
@@ -41,13 +40,13 @@ class Program:
         server = fork_server.shared(PRELOAD)
         self._name = function.partition(":")[0].rpartition(".")[2]
         self._sandbox: Sandbox | NoSandbox = open_sandbox(with_my_rights, limits=limits)
-        self._wait_seconds = wait_seconds
-        self._took_too_long = False
+        self._why = ""
         near, far = socket.socketpair()
         with far:
             self._connection = Connection(near.detach())
             self._pid = server.start(function, self._sandbox.ticket(), {}, [], [far.fileno()])
-        self._timer = threading.Timer(wait_seconds, self._end)
+        why = f"it took more than {wait_seconds} seconds"
+        self._timer = threading.Timer(wait_seconds, self._end, [why])
         self._timer.daemon = True
         self._timer.start()
 
@@ -60,14 +59,19 @@ class Program:
         most_bytes : int
             The longest answer that is taken.
         """
-        with contextlib.suppress(EOFError, OSError):
+        try:
             for message in messages:
                 self._connection.send_bytes(message)
             return self._connection.recv_bytes(most_bytes)
-        return None
+        except EOFError:
+            return None
+        except OSError as error:
+            if error.errno is None:  # not the system's: the answer is longer than is taken
+                self._end("its answer was too long")
+            return None
 
-    def _end(self) -> None:
-        self._took_too_long = True
+    def _end(self, why: str) -> None:
+        self._why = why
         self._sandbox.close()
 
     def why_ended(self) -> str:
@@ -78,8 +82,8 @@ class Program:
         InterruptedExaminationError
             If the program was ended from outside, which says nothing about the submission.
         """
-        if self._took_too_long:
-            return f"it took more than {self._wait_seconds} seconds"
+        if self._why:
+            return self._why
         return check_ending(f"the {self._name}", self._sandbox, self._pid, PRELOAD)
 
     def close(self) -> None:

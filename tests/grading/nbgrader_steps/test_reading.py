@@ -98,6 +98,11 @@ def test_a_reader_that_stands_still_is_ended(monkeypatch):
     assert "it took more than 2 seconds" in str(asked(HONEST).reply.problems)
 
 
+def test_an_answer_that_is_too_long_is_not_taken(monkeypatch):
+    monkeypatch.setattr(reading, "MAX_PAGE_BYTES", 100)
+    assert "because its answer was too long" in str(asked(HONEST).reply.problems)
+
+
 def test_one_that_was_ended_from_outside_says_nothing_about_the_submission(monkeypatch):
     killed = signal_next(monkeypatch, 1)
     assert asked(HONEST) == read_here(files_of(HONEST), NOTEBOOKS, NAMES)
