@@ -6,6 +6,7 @@ fails, costs only the submission that it reads.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -34,9 +35,6 @@ from course_utils.submission.messages import (
 )
 
 READER = "course_utils.grading.inside.reader:serve"
-
-# Largest number of times that the program is started, if it is ended from outside.
-TRIES = 2
 
 # Endings of the files that networks and their records have.
 NETWORK_ENDINGS = (".keras", ".json")
@@ -94,30 +92,27 @@ def read_submission(
         If a file cannot be read.
     """
     request, sent = request_for(files, notebooks, names)
-    for left in reversed(range(TRIES)):
-        try:
+    try:
+        # One that was ended from outside says nothing about the submission: another one is asked.
+        with contextlib.suppress(InterruptedExaminationError):
             return _ask(request, sent, with_my_rights)
-        except InterruptedExaminationError:
-            if not left:
-                raise
-        except _NoAnswerError as error:
-            return _nothing(request, str(error))
-    raise AssertionError("there is at least one try")
+        return _ask(request, sent, with_my_rights)
+    except _NoAnswerError as error:
+        return _nothing(request, str(error))
 
 
 def request_for(
     files: Iterable[File], notebooks: Mapping[str, Iterable[AssignmentCell]], names: Iterable[str]
 ) -> tuple[ReadRequest, dict[str, bytes]]:
     """Return the request to the reader, and the contents that it needs: path -> content."""
-    files = list(files)
-    sent = {str(file.path): file.read() for file in files if _is_read(file)}
+    by_path = {str(file.path): file for file in files}
+    sent = {path: file.read() for path, file in by_path.items() if _is_read(file)}
     request = ReadRequest(
         notebooks={name: tuple(cells) for name, cells in notebooks.items()},
         names=tuple(sorted(names)),
         files=tuple(
             HandedInFile(path=path, size=file.size, modified=file.modified, follows=path in sent)
-            for file in files
-            for path in [str(file.path)]
+            for path, file in by_path.items()
         ),
     )
     return request, sent
