@@ -6,6 +6,7 @@ import logging
 import os
 import queue
 import random
+import shutil
 import signal
 import statistics
 import tempfile
@@ -22,6 +23,7 @@ from distributed import Client, LocalCluster
 from benchmarks.grading import hand_in
 from benchmarks.tables import Table
 from course_utils.grading.class_grading import FAILED, grade_class
+from course_utils.grading.examine import store
 from course_utils.grading.gradebook import results
 from course_utils.grading.sandbox import fork_server
 
@@ -105,6 +107,9 @@ def _graded_alone(course: Path, target: _Target) -> float:
 
 
 def _grade(course: Path, target: _Target, again: bool) -> str:
+    if again:
+        # What a reader has answered is kept; here it has to start each time.
+        shutil.rmtree(course / store.FOLDER / "read", ignore_errors=True)
     (outcome,) = grade_class(course, NAME, again=again, scheduler=target.scheduler)
     if outcome.reason:
         print(outcome.reason, flush=True)

@@ -517,7 +517,7 @@ class Intake:
         return ACCEPTED if received.job else REFUSED
 
 
-def _read_here(*work: Any, with_my_rights: bool) -> Received:
+def _read_here(*work: Any, **_: Any) -> Received:
     return read_here(*work)
 
 

@@ -107,7 +107,7 @@ class Job:
         """
         return self.content | {
             "data": data_digests(),
-            "grader": _digest_of_grader(),
+            "grader": digest_of_grader(),
             "versions": versions(),
         }
 
@@ -164,7 +164,8 @@ def data_digests() -> dict[str, str]:
 
 
 @functools.cache
-def _digest_of_grader() -> str:
+def digest_of_grader() -> str:
+    """Return a digest of this library, without the records of runs."""
     return digest_of_library()
 
 

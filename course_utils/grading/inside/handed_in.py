@@ -131,7 +131,8 @@ class HandedIn:
     Attributes
     ----------
     problems : list of str
-        Sentences for student and lecturer about archives, once they have been searched.
+        Sentences for student and lecturer about archives, once they have been searched, and about
+        what is damaged in them, once it has been read.
     """
 
     def __init__(self, files: Iterable[File]) -> None:
@@ -188,8 +189,25 @@ class HandedIn:
                 break
             number = float(sum(part << 8 * n for n, part in enumerate(member.date_time[::-1])))
             path = archive.path / place
-            found.append(File(path, path.name, member.file_size, number, _reader(opened, member)))
+            read = self._reader(opened, member, path)
+            found.append(File(path, path.name, member.file_size, number, read))
         return found
+
+    def _reader(
+        self, archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path
+    ) -> Callable[[], bytes]:
+        """Return what reads a member, and not a byte more than its size says."""
+
+        def read() -> bytes:
+            try:
+                with archive.open(member) as file:
+                    return file.read(member.file_size)
+            except Exception:  # A damaged archive makes zipfile and zlib raise many types.
+                problem = f"{path} cannot be read, because its archive is damaged."
+                self.problems += [problem] if problem not in self.problems else []
+                return b""
+
+        return read
 
     def _members_of_tar(self, archive: File) -> list[File]:
         """List what is in an archive of `tar`."""
@@ -294,19 +312,6 @@ def _is_readable(member: zipfile.ZipInfo) -> bool:
 def _reader_of_tar(content: bytes, member: tarfile.TarInfo) -> Callable[[], bytes]:
     """Return what reads a member; it is cut if the archive ends before."""
     return lambda: content[member.offset_data : member.offset_data + member.size]
-
-
-def _reader(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], bytes]:
-    """Return what reads a member, and not a byte more than its size says."""
-
-    def read() -> bytes:
-        try:
-            with archive.open(member) as file:
-                return file.read(member.file_size)
-        except Exception:  # A damaged archive makes zipfile and zlib raise many types.
-            return b""
-
-    return read
 
 
 @dataclass(frozen=True)

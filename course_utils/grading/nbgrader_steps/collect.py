@@ -12,7 +12,7 @@ from typing import Any
 from nbgrader.exchange.default import ExchangeCollect
 from nbgrader.plugins import FileNameCollectorPlugin
 
-from course_utils.grading.nbgrader_steps.folder import TIMESTAMP, open_inside, survey
+from course_utils.grading.nbgrader_steps.folder import TIMESTAMP, open_file, open_inside, survey
 from course_utils.grading.nbgrader_steps.notes import printable
 
 # The time of what is not collected.
@@ -87,8 +87,7 @@ class Collect(ExchangeCollect):
                 (staged / path).parent.mkdir(parents=True, exist_ok=True)
                 try:
                     with (
-                        open_inside(folder, path, os.O_NONBLOCK) as handle,
-                        open(handle, "rb", closefd=False) as file,
+                        open_file(folder, path) as file,
                         (staged / path).open("xb") as copy,
                     ):
                         copy.write(file.read(status.st_size))  # it could grow without an end

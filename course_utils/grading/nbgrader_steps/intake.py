@@ -186,7 +186,11 @@ class SubmissionExporter(NotebookExporter):
             given=plain_files(source, coursedir.ignore),
             names=set().union(*(names_in_tests(p, p.stat().st_mtime_ns) for p in paths)),
         )
-        read = functools.partial(read_submission, with_my_rights=self._with_my_rights)
+        read = functools.partial(
+            read_submission,
+            kept=Path(coursedir.root, store.FOLDER, "read"),
+            with_my_rights=self._with_my_rights,
+        )
         self._staged |= stage(folder, place, expected, read)
 
     def from_filename(  # type: ignore[override]  # NotebookExporter also returns a text

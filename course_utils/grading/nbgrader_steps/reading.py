@@ -1,7 +1,8 @@
 """Having a submission searched and read by a program in a sandbox.
 
 The grader itself lists and copies files, and reads nothing in them: a parser that takes hours, or
-fails, costs only the submission that it reads.
+fails, costs only the submission that it reads. What was read once is kept under the digest of all
+that it depends on, and is not read again.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 
 from course_utils.errors import InterruptedExaminationError
+from course_utils.files import write_atomically
+from course_utils.fingerprint import digest, digest_of_json
+from course_utils.grading.examine.job import digest_of_grader
 from course_utils.grading.inside.handed_in import File, is_plain
 from course_utils.grading.nbgrader_steps.program import Program
 from course_utils.grading.sandbox.limits import (
@@ -24,6 +28,7 @@ from course_utils.grading.sandbox.limits import (
     READ_WAIT_SECONDS,
 )
 from course_utils.notebook_format import NEW_CELL, with_unique_ids
+from course_utils.runtime import versions
 from course_utils.submission.contract import MAX_JSON_BYTES
 from course_utils.submission.messages import (
     AssignmentCell,
@@ -67,11 +72,13 @@ def read_submission(
     notebooks: Mapping[str, Iterable[AssignmentCell]],
     names: Iterable[str],
     *,
+    kept: Path,
     with_my_rights: bool,
 ) -> Received:
-    """Find the work in a submission, and read it.
+    """Find the work in a submission, and read it, unless it was read before.
 
-    What takes too long, or too much memory, counts as empty.
+    What takes too long, or too much memory, counts as empty. It is read again the next time, like a
+    submission of which something has to be taken from an archive, or encoded anew.
 
     Parameters
     ----------
@@ -81,6 +88,8 @@ def read_submission(
         Name of a notebook of the assignment -> its cells.
     names : iterable of str
         Names of networks and records for which the tests ask, without their endings.
+    kept : Path
+        Folder for what readers have answered.
     with_my_rights : bool
         Whether the reader has the lecturer's rights, without a sandbox.
 
@@ -89,16 +98,19 @@ def read_submission(
     InterruptedExaminationError
         If the reader was ended from outside, and another one too.
     OSError
-        If a file cannot be read.
+        If a file cannot be read, or the answer cannot be kept.
     """
     request, sent = request_for(files, notebooks, names)
+    answer = kept / f"{_digest(request, sent)}.json"
+    with contextlib.suppress(OSError, _NoAnswerError):
+        return Received(_checked(answer.read_bytes(), request), {})
     try:
-        # One that was ended from outside says nothing about the submission: another one is asked.
-        with contextlib.suppress(InterruptedExaminationError):
-            return _ask(request, sent, with_my_rights)
-        return _ask(request, sent, with_my_rights)
+        received = _ask_twice(request, sent, with_my_rights)
     except _NoAnswerError as error:
         return _nothing(request, str(error))
+    if not received.contents:
+        write_atomically(answer, received.reply.to_bytes().decode())
+    return received
 
 
 def request_for(
@@ -121,6 +133,22 @@ def request_for(
 def _is_read(file: File) -> bool:
     """Tell whether the reader needs the content of a file: networks are only copied."""
     return file.ending in (".ipynb", ".json") or file.is_archive
+
+
+def _digest(request: ReadRequest, sent: dict[str, bytes]) -> str:
+    """Return a digest of all that a reader's answer depends on."""
+    contents = [digest(content) for content in sent.values()]
+    return digest_of_json([digest(request.to_bytes()), *contents, digest_of_grader(), versions()])
+
+
+def _ask_twice(request: ReadRequest, sent: dict[str, bytes], with_my_rights: bool) -> Received:
+    """Ask a reader, and another one if the first was ended from outside.
+
+    That says nothing about the submission.
+    """
+    with contextlib.suppress(InterruptedExaminationError):
+        return _ask(request, sent, with_my_rights)
+    return _ask(request, sent, with_my_rights)
 
 
 def _ask(request: ReadRequest, sent: dict[str, bytes], with_my_rights: bool) -> Received:

@@ -8,12 +8,14 @@ UTF-8, and the time of the submission in the form that nbgrader reads rightly.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from dateutil.tz import gettz
@@ -29,6 +31,7 @@ from course_utils.grading.nbgrader_steps.folder import (
     TIMESTAMP,
     UNREADABLE,
     Contents,
+    open_file,
     reserved,
     sentences,
     survey,
@@ -37,6 +40,9 @@ from course_utils.grading.nbgrader_steps.reading import Received, in_order
 from course_utils.grading.sandbox.limits import MAX_FILES, MAX_FILES_BYTES, MAX_TIMESTAMP_BYTES
 from course_utils.notebook_format import decode
 from course_utils.submission.messages import AssignmentCell, ReadFile, ReadNotebook
+
+# What the system says of a link in the place of a file, and of one in that of a folder.
+BECAME_A_LINK = {errno.ELOOP, errno.ENOTDIR}
 
 # The times that nbgrader's collectors write.
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"
@@ -99,7 +105,7 @@ def stage(folder: Path, place: Path, expected: Expected, read: Reader) -> dict[P
     about_time = write_time(folder, place)
     found.files.pop(Path(TIMESTAMP), None)
     files = {
-        path: File(path, path.name, about.st_size, about.st_mtime, (folder / path).read_bytes)
+        path: File(path, path.name, about.st_size, about.st_mtime, partial(_read, folder, path))
         for path, about in found.files.items()
     }
     received = read(files.values(), expected.notebooks, expected.names)
@@ -169,12 +175,22 @@ def _link(folder: Path) -> Path | None:
 
 
 def _copy(path: Path, folder: Path, place: Path, found: Contents) -> None:
-    """Copy a file; if it may not be read, it is left out."""
+    """Copy a file; one that may not be read, or has become a link, is left out."""
     (place / path).parent.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.copyfile(folder / path, place / path)
+        with open_file(folder, path) as source, open(place / path, "wb") as copied:
+            shutil.copyfileobj(source, copied)
     except PermissionError:
         found.left_out[path] = UNREADABLE
+    except OSError as error:
+        if error.errno not in BECAME_A_LINK:
+            raise
+        found.left_out[path] = LINK
+
+
+def _read(folder: Path, path: Path) -> bytes:
+    with open_file(folder, path) as file:
+        return file.read()
 
 
 def write_time(folder: Path, place: Path) -> str:
@@ -189,7 +205,7 @@ def write_time(folder: Path, place: Path) -> str:
     if source.lstat().st_size <= MAX_TIMESTAMP_BYTES:
         problem = "it may not be read"
         with contextlib.suppress(Exception):  # dateutil raises many kinds
-            text = decode(source.read_bytes())[0].strip("\0\ufeff \t\r\n")
+            text = decode(_read(folder, Path(TIMESTAMP)))[0].strip("\0\ufeff \t\r\n")
             problem = f"it says {text!r}"
             time = _parsed(text).strftime(TIME_FORMAT)
             (place / TIMESTAMP).write_text(time, encoding="utf-8")

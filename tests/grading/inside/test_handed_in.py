@@ -122,6 +122,24 @@ def test_the_notebook_with_answers_is_graded_and_doubts_are_named(tmp_path, file
     assert said in sentences if said else sentences == ""
 
 
+def test_what_is_damaged_in_an_archive_is_named(tmp_path):
+    files = {"x/a1.ipynb": ONE, "x/a1-q1.keras": bytes(range(256)), "x/a1-q1.json": "{}"}
+    content = bytearray(zipped(files))
+    for name in ("x/a1.ipynb", "x/a1-q1.keras"):
+        content[content.index(name.encode()) + len(name) + 4] ^= 0xFF
+    folder = tmp_path / "submitted"
+    folder.mkdir()
+    (folder / "all.zip").write_bytes(content)
+    expected = expected_of({"a1": RELEASED}, names=["a1-q1"])
+    (notebook,) = stage(folder, tmp_path / "copy", expected, read_here).values()
+    damaged = {each for each in notebook.losses if each.endswith("its archive is damaged.")}
+    assert damaged == {
+        f"all.zip/{name} cannot be read, because its archive is damaged."
+        for name in ("x/a1.ipynb", "x/a1-q1.keras")
+    }
+    assert (tmp_path / "copy" / "a1-q1.json").read_text() == "{}"
+
+
 @pytest.mark.parametrize("wanted", ["NFC", "NFD"])
 @pytest.mark.parametrize("written", ["NFC", "NFD"])
 def test_a_name_with_accents_is_the_same_on_every_system(tmp_path, wanted, written):

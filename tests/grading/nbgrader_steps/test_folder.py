@@ -13,6 +13,7 @@ from nbgrader.utils import parse_utc
 from nested_folders import nest
 from reading_here import read_here
 
+from course_utils.grading.nbgrader_steps import staging
 from course_utils.grading.nbgrader_steps.folder import survey
 from course_utils.grading.nbgrader_steps.staging import Expected, stage
 from course_utils.grading.sandbox import limits
@@ -262,6 +263,69 @@ def test_a_link_in_the_place_of_the_folder_is_not_followed(tmp_path):
             assert left(copy_of(folder)) == {NOTEBOOK}
             assert (copy_of(folder) / NOTEBOOK).read_text() == ""
     assert (elsewhere / "a1.ipynb").exists()
+
+
+def file_to_link(folder, elsewhere):
+    (folder / RECORD).unlink()
+    (folder / RECORD).symlink_to(elsewhere / "secret")
+
+
+def file_to_pipe(folder, elsewhere):
+    (folder / RECORD).unlink()
+    os.mkfifo(folder / RECORD)
+
+
+def folder_to_link(folder, elsewhere):
+    (folder / "data").rename(folder / "moved")
+    (folder / "data").symlink_to(elsewhere)
+
+
+def submission_to_link(folder, elsewhere):
+    folder.rename(folder.with_name("moved"))
+    folder.symlink_to(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("swap", "name"),
+    [(file_to_link, RECORD), (file_to_pipe, RECORD), (folder_to_link, "data/secret")],
+)
+def test_what_is_swapped_while_it_is_read_leads_nowhere(folder, swap, name):
+    elsewhere = folder.parents[2] / "elsewhere"
+    for place in (elsewhere, folder / "data"):
+        place.mkdir()
+        (place / "secret").write_text("theirs" if place == elsewhere else "mine")
+
+    def read_and_swap(*asked):
+        received = read_here(*asked)
+        swap(folder, elsewhere)
+        return received
+
+    expected = Expected({"a1": []}, [], names=set())
+    (notebook,) = stage(folder, copy_of(folder), expected, read_and_swap).values()
+    assert left(copy_of(folder)) >= ANSWER - {RECORD}
+    for path in copy_of(folder).rglob("*"):
+        assert not (path.is_file() and path.read_bytes() == b"theirs")
+    if swap is not file_to_pipe:
+        (told,) = notebook.losses
+        assert told == f"Links, pipes and devices are not graded: {name}."
+
+
+@pytest.mark.parametrize("swap", [file_to_link, submission_to_link])
+def test_what_is_swapped_before_it_is_read_is_not_read(folder, monkeypatch, swap):
+    elsewhere = folder.parents[2] / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("secret", *ANSWER):
+        (elsewhere / name).write_text("{}")
+
+    def swapped(*asked, **named):
+        found = survey(*asked, **named)
+        swap(folder, elsewhere)
+        return found
+
+    monkeypatch.setattr(staging, "survey", swapped)
+    with pytest.raises(OSError, match=r"symbolic links|Not a directory"):
+        admit(folder)
+    assert left(copy_of(folder)) == set()
 
 
 def test_what_questions_ask_for_stays_beside_a_data_set_and_many_records(tmp_path):

@@ -17,7 +17,7 @@ from reading_here import answer_cells, read_here
 from signalled import signal_next
 
 from course_utils.errors import InterruptedExaminationError
-from course_utils.grading.class_grading import FAILED, GRADED, grade_class
+from course_utils.grading.class_grading import FAILED, GRADED, UNCHANGED, grade_class
 from course_utils.grading.gradebook import read_graded
 from course_utils.grading.inside import handed_in, submitted
 from course_utils.grading.inside.handed_in import File
@@ -64,11 +64,16 @@ TAGS = {"tags": ["ab"] * 3_300_000}
 LARGE = json.dumps({"cells": [{"cell_type": "code", "source": "1", "metadata": TAGS}]}).encode()
 
 
-def asked(contents: dict[str, bytes]) -> reading.Received:
-    return read_submission(files_of(contents), NOTEBOOKS, NAMES, with_my_rights=False)
+@pytest.fixture
+def asked(tmp_path):
+    def ask(contents: dict[str, bytes]) -> reading.Received:
+        files = files_of(contents)
+        return read_submission(files, NOTEBOOKS, NAMES, kept=tmp_path, with_my_rights=False)
+
+    return ask
 
 
-def test_what_is_read_in_a_sandbox_is_what_is_read_here():
+def test_what_is_read_in_a_sandbox_is_what_is_read_here(asked):
     received = asked(HONEST)
     assert received == read_here(files_of(HONEST), NOTEBOOKS, NAMES)
     found = received.reply.notebooks["a1"]
@@ -78,12 +83,40 @@ def test_what_is_read_in_a_sandbox_is_what_is_read_here():
     assert received.contents["q1.json"] == '{"name": "ä"}'.encode()
 
 
+def test_what_was_read_once_is_not_read_again(asked, monkeypatch, tmp_path):
+    contents = {"a1.ipynb": notebook("q1 = 1"), "q1.keras": b"network", "q1.json": b"{}"}
+    first = asked(contents)
+    (answer,) = tmp_path.iterdir()
+    with mock.patch.object(reading, "Program", side_effect=AssertionError):
+        assert asked(contents) == first
+        for changed in ({"a1.ipynb": notebook("q1 = 2")}, {"q1.json": b"[]"}, {"data.csv": b""}):
+            with pytest.raises(AssertionError):
+                asked(contents | changed)
+        monkeypatch.setattr(reading, "digest_of_grader", lambda: "another version of the course")
+        with pytest.raises(AssertionError):
+            asked(contents)
+        monkeypatch.undo()
+        answer.write_text(answer.read_text()[:-20])
+        with pytest.raises(AssertionError):
+            asked(contents)
+    assert asked(contents) == first
+
+
+def test_what_takes_too_much_and_what_comes_from_archives_is_read_again(
+    asked, monkeypatch, tmp_path
+):
+    asked(HONEST)
+    monkeypatch.setattr(reading, "MAX_PAGE_BYTES", 100)
+    asked({"a1.ipynb": notebook("q1 = 1")})
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("changed", "why"),
     [({"processor": 1}, "more than 1 seconds"), ({"memory": 2**28}, "of memory")],
     ids=["time", "memory"],
 )
-def test_what_takes_too_much_counts_as_empty(monkeypatch, changed, why):
+def test_what_takes_too_much_counts_as_empty(asked, monkeypatch, changed, why):
     monkeypatch.setattr(reading, "READ_LIMITS", replace(READ_LIMITS, **changed))
     received = asked({"a1.ipynb": LARGE})
     assert received.reply.notebooks == {"a1": ReadNotebook()}
@@ -92,18 +125,18 @@ def test_what_takes_too_much_counts_as_empty(monkeypatch, changed, why):
     assert why in problem
 
 
-def test_a_reader_that_stands_still_is_ended(monkeypatch):
+def test_a_reader_that_stands_still_is_ended(asked, monkeypatch):
     monkeypatch.setattr(reading, "READ_WAIT_SECONDS", 2)
     signal_next(monkeypatch, 1, signal.SIGSTOP)
     assert "it took more than 2 seconds" in str(asked(HONEST).reply.problems)
 
 
-def test_an_answer_that_is_too_long_is_not_taken(monkeypatch):
+def test_an_answer_that_is_too_long_is_not_taken(asked, monkeypatch):
     monkeypatch.setattr(reading, "MAX_PAGE_BYTES", 100)
     assert "because its answer was too long" in str(asked(HONEST).reply.problems)
 
 
-def test_one_that_was_ended_from_outside_says_nothing_about_the_submission(monkeypatch):
+def test_one_that_was_ended_from_outside_says_nothing_about_the_submission(asked, monkeypatch):
     killed = signal_next(monkeypatch, 1)
     assert asked(HONEST) == read_here(files_of(HONEST), NOTEBOOKS, NAMES)
     assert len(killed) == 1
@@ -139,7 +172,7 @@ def cell(name: str) -> ReadCell:
         b"no reply",
     ],
 )
-def test_a_reader_that_was_taken_over_cannot_reach_anything(monkeypatch, reply):
+def test_a_reader_that_was_taken_over_cannot_reach_anything(asked, monkeypatch, reply):
     """The program here is none, so that no process is started."""
     answers = iter([reply if isinstance(reply, bytes) else reply.to_bytes(), b"x"])
     taken_over = mock.Mock(**{"ask.side_effect": lambda *_, **__: next(answers)})
@@ -149,7 +182,7 @@ def test_a_reader_that_was_taken_over_cannot_reach_anything(monkeypatch, reply):
     assert "an answer that makes no sense" in str(received.reply.problems)
 
 
-def test_the_grader_takes_no_more_from_archives_than_a_submission_may_have(monkeypatch):
+def test_the_grader_takes_no_more_from_archives_than_a_submission_may_have(asked, monkeypatch):
     """Networks come first; what the copy has no room for is not even asked for."""
     sizes = {"data.csv": 1, "a.keras": 1, "b.keras": limits.MAX_FILES_BYTES, "q1.json": 1}
     reply = ReadReply(
@@ -192,6 +225,17 @@ def test_the_grader_itself_reads_nothing(course, monkeypatch):
         monkeypatch.setattr(module, name, mock.Mock(side_effect=AssertionError))
     (outcome,) = grade_class(course, "small", only="ada", again=True)
     assert (outcome.state, points(course, "ada", "small")) == (GRADED, {"first-test": 2.0})
+
+
+def test_an_unchanged_submission_is_not_read_again(course):
+    folder = hand_in(course, "bob", "small", solved(course, "small"))
+    grade_class(course, "small", only="bob")
+    with mock.patch.object(reading, "Program", side_effect=AssertionError):
+        (outcome,) = grade_class(course, "small", only="bob")
+    assert outcome.state == UNCHANGED
+    (folder / "small.ipynb").write_bytes(b"")
+    (outcome,) = grade_class(course, "small", only="bob")
+    assert (outcome.state, points(course, "bob", "small")) == (GRADED, {"first-test": 0.0})
 
 
 @pytest.mark.parametrize("by", ["course", "nbgrader"])
