@@ -108,7 +108,7 @@ def _graded_alone(course: Path, target: _Target) -> float:
 
 def _grade(course: Path, target: _Target, again: bool) -> str:
     if again:
-        # What a reader has answered is kept; here it has to start each time.
+        # Answers of readers are kept, and here a reader has to start each time.
         shutil.rmtree(course / store.FOLDER / "read", ignore_errors=True)
     (outcome,) = grade_class(course, NAME, again=again, scheduler=target.scheduler)
     if outcome.reason:

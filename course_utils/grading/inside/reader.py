@@ -87,8 +87,10 @@ def read(request: ReadRequest, sent: Mapping[str, bytes]) -> tuple[ReadReply, Co
     chosen = find_notebooks(handed_in, released, read_notebook)
     beside = [choice.file.path.parent for choice in chosen.values() if choice.file]
     moved, about_files = find_files(handed_in, request.names, beside)
+    in_folder = {file.path for file in handed_in.plain}
     for file in moved.values():
-        file.read()  # so that what is damaged is among the problems
+        if file.path not in in_folder:
+            file.read()  # so that what is damaged is among the problems
     contents: Contents = {str(path): file.read for path, file in moved.items()}
     contents |= {f"{name}.ipynb": c.file.read for name, c in chosen.items() if c.file}
     there = {str(file.path): file for file in handed_in.plain}

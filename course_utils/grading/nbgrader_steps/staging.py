@@ -41,7 +41,7 @@ from course_utils.grading.sandbox.limits import MAX_FILES, MAX_FILES_BYTES, MAX_
 from course_utils.notebook_format import decode
 from course_utils.submission.messages import AssignmentCell, ReadFile, ReadNotebook
 
-# What the system says of a link in the place of a file, and of one in that of a folder.
+# The system's errors for a link in the place of a file, and in that of a folder.
 BECAME_A_LINK = {errno.ELOOP, errno.ENOTDIR}
 
 # The times that nbgrader's collectors write.
