@@ -15,7 +15,7 @@ USABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[
 NO_PYTHON := No Python 3.11, 3.12 or 3.13 with venv was found: install one (Debian and Ubuntu: \
 	sudo apt-get install python3-venv), or name it: make PYTHON=/path/to/python3
 
-.PHONY: help book test quick serve bench lint clean browser postgresql sandbox
+.PHONY: help book test quick without-keras serve bench lint clean browser postgresql sandbox
 
 help:
 	@echo "make book        execute every chapter, check the thresholds, build the HTML book"
@@ -52,7 +52,10 @@ book: $(READY)
 test: $(READY)
 	@.venv/bin/pytest -n $(WORKERS)
 
-quick: lint
+quick: $(READY)
+	@$(MAKE) -j 2 lint without-keras
+
+without-keras: $(READY)
 	@.venv/bin/pytest --quick -q -n 2
 
 serve: $(READY) | _build/html/index.html

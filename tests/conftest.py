@@ -225,7 +225,7 @@ def built_book() -> Path:
     (ROOT / "_build").mkdir(exist_ok=True)
     with FileLock(ROOT / "_build" / "tests.lock"), tempfile.TemporaryFile() as printed:
         build = psutil.Popen(command, cwd=ROOT, stdout=printed, stderr=printed)
-        build.nice(10)
+        build.nice(5)
         try:
             build.wait(timeout=BUILD_SECONDS)
         finally:
