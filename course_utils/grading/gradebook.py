@@ -228,6 +228,10 @@ class Writer:
         log.handlers, log.propagate = [logging.NullHandler()], False
         log.setLevel(logging.INFO)
         program.get_ready()
+        self._converter = Autograde(coursedir=self._copies, parent=self._api)
+        self._exporter = self._converter.exporter_class(
+            parent=self._converter, config=self._converter.config
+        )
         # One engine serves all submissions, because it caches the statements that it has compiled.
         self._engine = create_engine(self._api.coursedir.db_url)
 
@@ -241,17 +245,17 @@ class Writer:
         """
         coursedir = self._api.coursedir
         place = self._copy(student)
-        converter = Autograde(coursedir=self._copies, parent=self._api)
-        exporter = converter.exporter_class(parent=converter, config=converter.config)
+        exporter = self._exporter
         submitted = coursedir.format_path(coursedir.submitted_directory, student, self._assignment)
         with said_in_a_sentence(coursedir):
             exporter.stage(Path(submitted), place, self._assignment)
-        for step in converter.sanitize_preprocessors:
+        exporter._preprocessors = []  # nbgrader makes its steps anew, too
+        for step in self._converter.sanitize_preprocessors:
             exporter.register_preprocessor(step)
         received = []
         for name in self._notebooks:
             path = str(place / f"{name}.ipynb")
-            resources = converter.init_single_notebook_resources(path)
+            resources = self._converter.init_single_notebook_resources(path)
             with self._transaction():
                 exporter.from_filename(path, resources)
             received.append(exporter.submission)

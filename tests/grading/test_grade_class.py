@@ -366,10 +366,11 @@ def test_a_submission_is_read_and_digested_once(course):
         mock.patch.object(intake, "read_submission", wraps=intake.read_submission) as read,
         mock.patch.object(examine_step, "read_files", wraps=examine_step.read_files) as files,
         mock.patch.object(job, "digest", wraps=job.digest) as digested,
+        mock.patch.object(intake, "cells_as_released", wraps=intake.cells_as_released) as released,
     ):
         (course / "submitted" / "ada" / NAME / "extra.txt").write_text("more")
         grade_class(course, NAME, only="ada")
-    assert read.call_count == 1
+    assert read.call_count == released.call_count == 1
     read_from = [call.args[0] for call in files.call_args_list]
     assert len([path for path in read_from if ".examined/received-" in str(path)]) == 1
     assert [c.args[0] for c in digested.call_args_list] == [b"more"]

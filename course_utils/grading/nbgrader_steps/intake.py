@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import glob
 import os
@@ -104,6 +105,7 @@ class SubmissionExporter(NotebookExporter):
         self._staged: dict[Path, ReadNotebook] = {}
         self._failed: dict[Path, Exception] = {}
         self._submitted: dict[Path, Path] = {}
+        self._released: dict[tuple[str, str], list[NotebookNode]] = {}
         if self._converter.assignments:
             self._own_hook = self._converter.pre_convert_hook
             self._converter.pre_convert_hook = self._begin
@@ -180,7 +182,7 @@ class SubmissionExporter(NotebookExporter):
         paths = [source / f"{name}.ipynb" for name in names]
         expected = Expected(
             notebooks={
-                name: without_secrets(cells_as_released(coursedir, assignment, name))
+                name: without_secrets(self.cells_as_released(assignment, name))
                 for name in names
             },
             given=plain_files(source, coursedir.ignore),
@@ -192,6 +194,13 @@ class SubmissionExporter(NotebookExporter):
             with_my_rights=self._with_my_rights,
         )
         self._staged |= stage(folder, place, expected, read)
+
+    def cells_as_released(self, assignment: str, name: str) -> list[NotebookNode]:
+        """Return the cells of a lecturer's notebook (see `repair`), which is read only once."""
+        if (assignment, name) not in self._released:
+            cells = cells_as_released(self._converter.coursedir, assignment, name)
+            self._released[assignment, name] = cells
+        return copy.deepcopy(self._released[assignment, name])
 
     def from_filename(  # type: ignore[override]  # NotebookExporter also returns a text
         self, filename: str, resources: Any = None, **kw: Any

@@ -29,8 +29,8 @@ class RepairCells(NbGraderPreprocessor):
     """
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        names, coursedir = resources["nbgrader"], self.parent.parent.coursedir
-        cells = cells_as_released(coursedir, names["assignment"], names["notebook"])
+        names = resources["nbgrader"]
+        cells = self.parent.cells_as_released(names["assignment"], names["notebook"])
         expected = {name: cell for cell in cells if (name := grade_id(cell)) is not None}
         found = set()
         for cell in nb.cells:
