@@ -182,8 +182,7 @@ class SubmissionExporter(NotebookExporter):
         paths = [source / f"{name}.ipynb" for name in names]
         expected = Expected(
             notebooks={
-                name: without_secrets(self.cells_as_released(assignment, name))
-                for name in names
+                name: without_secrets(self.cells_as_released(assignment, name)) for name in names
             },
             given=plain_files(source, coursedir.ignore),
             names=set().union(*(names_in_tests(p, p.stat().st_mtime_ns) for p in paths)),
