@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-import yaml
 from browsers import ARGUMENTS, CHROMIUM
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from small_books import write_contents, write_settings
 
 from course_utils.batch.book import book_cache_path, store_in_book_cache
-from course_utils.paths import CHECKOUT as ROOT
 
 pytestmark = pytest.mark.process
 playwright = pytest.importorskip(
@@ -23,11 +21,6 @@ playwright = pytest.importorskip(
 )
 
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
-TOC = {
-    "format": "jb-book",
-    "root": "book/index",
-    "chapters": [{"file": "book/status"}, {"file": "book/lesson"}, {"file": "book/plain"}],
-}
 PAGES = {
     "index.md": "# A tiny book\n\n```{run-results}\n```\n",
     "status.md": "# Status\n\n```{run-status}\n```\n",
@@ -67,12 +60,7 @@ def notebook(*code: str) -> nbformat.NotebookNode:
 @pytest.fixture
 def book(tmp_path: Path) -> Path:
     """A folder with the project's settings and extensions, and three pages of its own."""
-    shutil.copy(ROOT / "_config.yml", tmp_path)
-    ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("_ext", "_static"):
-        shutil.copytree(ROOT / "book" / name, tmp_path / "book" / name, ignore=ignored)
-    shutil.copy(ROOT / "book" / "references.bib", tmp_path / "book")
-    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(TOC), "utf-8")
+    write_settings(tmp_path, "index", "status", "lesson", "plain")
     for name, text in PAGES.items():
         (tmp_path / "book" / name).write_text(text, "utf-8")
     write(tmp_path, "lesson", notebook(COUNT, REPORT.format(pixel=PIXEL, accuracy=0.4321)))
@@ -249,9 +237,7 @@ def test_pages_are_accessible_on_the_screen_and_complete_on_paper(book):
     """Ids are unique, headings have a text, buttons show their focus; paper shows all."""
     text = EXERCISES.format("\n".join(map(EXERCISE.format, (1, 2))))
     (book / "book" / "index.md").write_text(text, "utf-8")
-    (book / "_toc.yml").write_text(
-        yaml.safe_dump(TOC | {"chapters": [{"file": "book/status"}]}), "utf-8"
-    )
+    write_contents(book, "index", "status")
     assert_built(build(book))
     html = book / "_build" / "html"
     for name in ("book/index", "genindex", "search"):

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from browsers import ARGUMENTS, CHROMIUM
+from browsers import ARGUMENTS, CHROMIUM, FAINT, SMALL, UNSEEN
+from small_books import write_settings
 
 from course_utils.paths import CHECKOUT as ROOT
 
@@ -35,80 +35,29 @@ TOO_WIDE = """() => {
         && e.getBoundingClientRect().right > width + 1 && !framed(e) && !e.closest('.sr-only'));
     return [document.documentElement.scrollWidth - width, wide.map(e => e.outerHTML.slice(0, 90))];
 }"""
-# Colours that are too close to what is behind them: 3 to 1 for drawings, 4.5 to 1 for text.
-FAINT = """() => {
-    const parts = colour => colour.match(/[\\d.]+/g).map(Number);
-    const light = colour => {
-        const [r, g, b] = parts(colour).slice(0, 3).map(v => v / 255)
-            .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const behind = e => {
-        for (; e; e = e.parentElement) {
-            const colour = getComputedStyle(e).backgroundColor;
-            if ((parts(colour)[3] ?? 1) === 1) return colour;
-        }
-        return 'rgb(255, 255, 255)';
-    };
-    const contrast = (one, other) => {
-        const [a, b] = [light(one), light(other)].sort((x, y) => y - x);
-        return (a + 0.05) / (b + 0.05);
-    };
-    const found = [];
-    const check = (selector, property, least) => {
-        const all = document.querySelectorAll(selector);
-        if (!all.length) found.push(`${selector} is missing`);
-        for (const e of all) {
-            const style = getComputedStyle(e);
-            const value = contrast(style[property], behind(e));
-            if (value < least) found.push(`${selector} ${style[property]} ${value.toFixed(1)}`);
-        }
-    };
-    check('.network-mark', 'stroke', 3);
-    check('.network-line', 'stroke', 3);
-    check('.networks-tool svg text', 'fill', 4.5);
-    check('.networks :is(code, td, th, pre), .network-count', 'color', 4.5);
-    check('.network-filter label, .network-filter select, .networks button', 'color', 4.5);
-    check('.network-filter select, .network-filter input', 'borderTopColor', 3);
-    return found;
-}"""
-# The controls that look the same with the focus of the keyboard and without it.
-UNSEEN = """() => [...document.querySelectorAll('.networks-tool :is(button, input, select, '
-        + 'summary, .network-frame, .network-point[tabindex="0"])')]
-    .filter(e => e.getClientRects().length).filter(e => {
-        const look = () => [e, ...e.children].map(part => {
-            const style = getComputedStyle(part);
-            return [style.outlineStyle, style.outlineWidth, style.strokeWidth].join();
-        }).join();
-        document.activeElement.blur();
-        const before = look();
-        e.focus({focusVisible: true});
-        return look() === before;
-    }).map(e => e.outerHTML.slice(0, 90))"""
-SMALL = """() => [...document.querySelectorAll('.networks-tool :is(button, input, select)')]
-    .map(e => [e.getBoundingClientRect(), e.outerHTML.slice(0, 90)])
-    .filter(([box]) => box.width && (box.width < 24 || box.height < 24)).map(([, text]) => text)"""
+CONTROLS = """.networks-tool :is(button, input, select, summary, .network-frame,
+    .network-point[tabindex="0"])"""
+# Part of the page, its colour, and the contrast that this needs at least.
+COLOURS = (
+    (".network-mark", "stroke", 3),
+    (".network-line", "stroke", 3),
+    (".networks-tool svg text", "fill", 4.5),
+    (".networks :is(code, td, th, pre), .network-count", "color", 4.5),
+    (".network-filter label, .network-filter select, .networks button", "color", 4.5),
+    (".network-filter select, .network-filter input", "borderTopColor", 3),
+)
 
 
 @pytest.fixture(scope="module")
 def html(tmp_path_factory) -> Path:
     """The folder of a small book with this page, made with the project's settings."""
     book = tmp_path_factory.mktemp("book")
-    shutil.copy(ROOT / "_config.yml", book)
-    for name in ("_ext", "_static"):
-        shutil.copytree(
-            ROOT / "book" / name,
-            book / "book" / name,
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
-    for name in ("networks.md", "bibliography.md", "references.bib"):
+    write_settings(book, *PAGES)
+    for name in ("networks.md", "bibliography.md"):
         shutil.copy(ROOT / "book" / name, book / "book")
     terms = ("bfloat16", "confidence interval")
     glossary = "\n\n".join(f"{term}\n  A term." for term in terms)
     (book / "book" / "glossary.md").write_text(f"# Glossary\n\n```{{glossary}}\n{glossary}\n```\n")
-    chapters = [{"file": f"book/{name}"} for name in PAGES[1:]]
-    toc = {"format": "jb-book", "root": f"book/{PAGES[0]}", "chapters": chapters}
-    (book / "_toc.yml").write_text(yaml.safe_dump(toc))
     command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "-W", "--keep-going"]
     done = subprocess.run(command, cwd=book, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
@@ -303,9 +252,9 @@ def test_colours_and_focus_can_be_seen(visit, colours):
     page = visit(color_scheme=colours)
     assert page.locator("html").get_attribute("data-theme") == colours
     page.locator(f"{ROWS}[data-measured=yes] button").first.click()
-    assert page.evaluate(FAINT) == []
-    assert page.evaluate(UNSEEN) == []
-    assert page.evaluate(SMALL) == []
+    assert page.evaluate(FAINT, COLOURS) == []
+    assert page.evaluate(UNSEEN, CONTROLS) == []
+    assert page.evaluate(SMALL, ".networks-tool :is(button, input, select)") == []
 
 
 def test_without_scripts_it_is_a_plain_table(visit):
