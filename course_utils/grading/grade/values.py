@@ -16,6 +16,10 @@ from course_utils.submission.forbidden import forbidden
 # Distance below the threshold at which an accuracy earns no points; the points fall linearly.
 PARTIAL_CREDIT = 0.10
 
+# Numbers of a log that are compared with those of other students, far more than a log has. The time
+# that it takes grows with the square of this number.
+MAX_TRACED = 1_000
+
 
 @dataclass(frozen=True)
 class Grade:
@@ -127,7 +131,8 @@ def together(*grades: Grade, weights: Sequence[float] | None = None) -> Grade:
 def traced(grade: Grade, name: str, numbers: Sequence[float]) -> Grade:
     """Return the grade with numbers that are compared with those of other students.
 
-    Only their differences count, so a number that is added to all of them changes nothing.
+    Only their differences count, so a number that is added to all of them changes nothing. Of more
+    than `MAX_TRACED` numbers, the first ones are compared, and the lecturer is told.
 
     Parameters
     ----------
@@ -145,8 +150,13 @@ def traced(grade: Grade, name: str, numbers: Sequence[float]) -> Grade:
     >>> one == grade.traced(right, "log", [0.53, 0.56, 0.55])
     True
     """
-    differences = np.rint(np.diff(numbers) * 1e4).astype(int)
-    return replace(grade, traces={name: ["".join(f"{each:+06d}" for each in differences)]})
+    review = grade.review
+    if len(numbers) > MAX_TRACED:
+        many = f"{name}: only the first {MAX_TRACED:,} of {len(numbers):,} numbers were compared"
+        review = "; ".join(filter(None, (review, many)))
+    differences = np.rint(np.diff(numbers[:MAX_TRACED]) * 1e4).astype(int)
+    trace = "".join(f"{each:+06d}" for each in differences)
+    return replace(grade, review=review, traces={name: [trace]})
 
 
 def partial_credit(accuracy: float, threshold: float) -> float:

@@ -105,7 +105,13 @@ def stage(folder: Path, place: Path, expected: Expected, read: Reader) -> dict[P
     about_time = write_time(folder, place)
     found.files.pop(Path(TIMESTAMP), None)
     files = {
-        path: File(path, path.name, about.st_size, about.st_mtime, partial(_read, folder, path))
+        path: File(
+            path,
+            path.name,
+            about.st_size,
+            about.st_mtime,
+            partial(_read, folder, path, about.st_size),
+        )
         for path, about in found.files.items()
     }
     received = read(files.values(), expected.notebooks, expected.names)
@@ -178,8 +184,7 @@ def _copy(path: Path, folder: Path, place: Path, found: Contents) -> None:
     """Copy a file; one that may not be read, or has become a link, is left out."""
     (place / path).parent.mkdir(parents=True, exist_ok=True)
     try:
-        with open_file(folder, path) as source, open(place / path, "wb") as copied:
-            shutil.copyfileobj(source, copied)
+        (place / path).write_bytes(_read(folder, path, found.files[path].st_size))
     except PermissionError:
         found.left_out[path] = UNREADABLE
     except OSError as error:
@@ -188,9 +193,13 @@ def _copy(path: Path, folder: Path, place: Path, found: Contents) -> None:
         found.left_out[path] = LINK
 
 
-def _read(folder: Path, path: Path) -> bytes:
-    with open_file(folder, path) as file:
-        return file.read()
+def _read(folder: Path, path: Path, size: int) -> bytes:
+    """Read a file, and not a byte more than it had when the folder was listed: it could grow.
+
+    The student's folder, in which the submission is, may have become a link, too.
+    """
+    with open_file(folder.parent, folder.name / path) as file:
+        return file.read(size) or b""  # None from a pipe that somebody holds open
 
 
 def write_time(folder: Path, place: Path) -> str:
@@ -205,7 +214,8 @@ def write_time(folder: Path, place: Path) -> str:
     if source.lstat().st_size <= MAX_TIMESTAMP_BYTES:
         problem = "it may not be read"
         with contextlib.suppress(Exception):  # dateutil raises many kinds
-            text = decode(_read(folder, Path(TIMESTAMP)))[0].strip("\0\ufeff \t\r\n")
+            content = _read(folder, Path(TIMESTAMP), MAX_TIMESTAMP_BYTES)
+            text = decode(content)[0].strip("\0\ufeff \t\r\n")
             problem = f"it says {text!r}"
             time = _parsed(text).strftime(TIME_FORMAT)
             (place / TIMESTAMP).write_text(time, encoding="utf-8")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from course_utils.grading import grade
+from course_utils.grading.grade import values
 from course_utils.grading.nbgrader_steps.copies import (
     Copy,
     _are_close,
@@ -111,6 +112,21 @@ def test_a_log_with_a_step_more_or_less_is_the_same_log():
             assert alike(trace(copy), trace(log))
         assert not alike(trace(log), trace(another[:-8]))
     assert not alike(trace(log[:3]), trace(log))
+
+
+def test_of_an_endless_log_only_the_beginning_is_compared():
+    """Comparing two logs takes memory for each pair of their numbers."""
+    rng = np.random.default_rng(2)
+    whole = grade.holds("the log", True)
+    log, junk = rng.random(values.MAX_TRACED), rng.random(500_000)
+    logs = [grade.traced(whole, "a7-log", [*log, *more]) for more in ((), junk, junk[::-1])]
+    one, *endless = [graded.traces["a7-log"][0] for graded in logs]
+    assert [text == one for text in endless] == [True, True]
+    assert alike(one, trace(log[::-1])) is False
+    assert [graded.review for graded in logs] == [
+        "",
+        *["a7-log: only the first 1,000 of 501,000 numbers were compared"] * 2,
+    ]
 
 
 def test_a_network_that_mirrors_its_pictures_first_is_a_copy(tmp_path):

@@ -285,6 +285,14 @@ def submission_to_link(folder, elsewhere):
     folder.symlink_to(elsewhere)
 
 
+def student_to_link(folder, elsewhere):
+    (elsewhere / folder.name).mkdir()
+    for path in list(elsewhere.glob("*.*")):
+        path.rename(elsewhere / folder.name / path.name)
+    folder.parent.rename(folder.parents[2] / "moved")
+    folder.parent.symlink_to(elsewhere)
+
+
 @pytest.mark.parametrize(
     ("swap", "name"),
     [(file_to_link, RECORD), (file_to_pipe, RECORD), (folder_to_link, "data/secret")],
@@ -310,7 +318,20 @@ def test_what_is_swapped_while_it_is_read_leads_nowhere(folder, swap, name):
         assert told == f"Links, pipes and devices are not graded: {name}."
 
 
-@pytest.mark.parametrize("swap", [file_to_link, submission_to_link])
+def test_a_file_that_grows_meanwhile_has_the_size_that_was_counted(folder, monkeypatch):
+    def survey_and_grow(*asked, **named):
+        found = survey(*asked, **named)
+        for name in ANSWER:
+            os.truncate(folder / name, 2**40)  # nobody could read that much
+        return found
+
+    before = {name: (folder / name).read_bytes() for name in ANSWER}
+    monkeypatch.setattr(staging, "survey", survey_and_grow)
+    admit(folder)
+    assert {name: (copy_of(folder) / name).read_bytes() for name in ANSWER} == before
+
+
+@pytest.mark.parametrize("swap", [file_to_link, submission_to_link, student_to_link])
 def test_what_is_swapped_before_it_is_read_is_not_read(folder, monkeypatch, swap):
     elsewhere = folder.parents[2] / "elsewhere"
     elsewhere.mkdir()
