@@ -68,18 +68,14 @@ def network(
     scored = trained.score(data.x_test[:limit], data.y_test[:limit], data.class_names)
     fraction = partial_credit(scored.accuracy, threshold)
     sign = "✓" if fraction == 1 else "✗"
+    # Networks that earn nothing may be alike by chance: many always answer with the same class.
+    traces = {question: _traces(trained, scored, data)} if fraction else {}
     return Grade(
         fraction=fraction,
         message=f"{sign} {question}: test accuracy {scored}, required: {threshold:.0%}",
         review=reasons_to_review(trained, scored, threshold, data),
         accuracies=(_measured(trained, scored, threshold),),
-        traces={
-            question: [
-                _mistakes(scored.y_true[:TRACED], scored.y_pred[:TRACED]),
-                trained.network.weights,
-                _mirrored(trained, scored, data),
-            ]
-        },
+        traces=traces,
     )
 
 
@@ -180,6 +176,15 @@ def _measured(trained: Trained, scored: Evaluation, threshold: float) -> dict[st
         "high": high,
         "threshold": threshold,
     }
+
+
+def _traces(trained: Trained, scored: Evaluation, data: Dataset) -> list[str]:
+    """Return what of a network is compared with those of other students."""
+    return [
+        _mistakes(scored.y_true[:TRACED], scored.y_pred[:TRACED]),
+        trained.network.weights,
+        _mirrored(trained, scored, data),
+    ]
 
 
 def _mirrored(trained: Trained, scored: Evaluation, data: Dataset) -> str:

@@ -12,6 +12,7 @@ from nbgrading import ASSIGNMENTS
 from course_utils import env
 from course_utils.evaluation import score
 from course_utils.grading import grade
+from course_utils.grading.grade import networks
 from course_utils.grading.grade.review import reasons_to_review
 from course_utils.recipes import Recipe
 from course_utils.submission.network import LoadedNetwork
@@ -73,6 +74,17 @@ def test_a_network_whose_answer_changes_with_the_order(trained, data):
     """It counts its images: the first one is of class 0, the next of class 1."""
     found = reasons(trained, data, lambda x: np.arange(len(x)) % CLASSES)
     assert "of the images its answer changed with their order" in found
+
+
+def test_only_a_network_that_earns_points_is_compared(trained, data, monkeypatch):
+    """All networks that always answer with the same class make the same mistakes."""
+    alone = Pretender(trained.network, lambda x: np.full(len(x), 3))
+    alone.weights = "3" * 64
+    useless = Trained(trained.question, alone, trained.record)
+    for each, points, compared in ((trained, 1.0, {"a2-q3"}), (useless, 0.0, set())):
+        monkeypatch.setattr(networks, "load_trained", lambda _, each=each: each)
+        graded = grade.network("a2-q3", data.limited(500))
+        assert (graded.fraction, set(graded.traces)) == (points, compared)
 
 
 @pytest.mark.train
