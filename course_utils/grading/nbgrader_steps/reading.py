@@ -28,7 +28,7 @@ from course_utils.grading.sandbox.limits import (
     READ_WAIT_SECONDS,
 )
 from course_utils.notebook_format import NEW_CELL, with_unique_ids
-from course_utils.runtime import versions
+from course_utils.runtime import package_version, versions
 from course_utils.submission.contract import MAX_JSON_BYTES
 from course_utils.submission.messages import (
     AssignmentCell,
@@ -138,7 +138,8 @@ def _is_read(file: File) -> bool:
 def _digest(request: ReadRequest, sent: dict[str, bytes]) -> str:
     """Return a digest of all that a reader's answer depends on."""
     contents = [digest(content) for content in sent.values()]
-    return digest_of_json([digest(request.to_bytes()), *contents, digest_of_grader(), versions()])
+    grader = digest_of_grader(), versions(), package_version("nbformat")
+    return digest_of_json([digest(request.to_bytes()), *contents, *grader])
 
 
 def _ask_twice(request: ReadRequest, sent: dict[str, bytes], with_my_rights: bool) -> Received:
