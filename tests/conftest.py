@@ -24,7 +24,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import psutil
 import pytest
-from browsers import CHROMIUM
+from browsers import ARGUMENTS, CHROMIUM
 from filelock import FileLock
 from small_notebooks import wait_for
 
@@ -208,6 +208,19 @@ def cifar10() -> Dataset:
     if data.source.is_stand_in:
         pytest.skip("needs real CIFAR-10: put it into ./data, or name it in COURSE_DATA")
     return data
+
+
+# Not for the whole session: Playwright leaves an event loop running, which other modules' tests of
+# notebooks and browsers stumble over.
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as session:
+        chromium = session.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
 
 
 # Long work, once for all who ask for it

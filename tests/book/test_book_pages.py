@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from browsers import ARGUMENTS, CHROMIUM
 
 from course_utils.paths import CHECKOUT as ROOT
 
@@ -93,17 +92,6 @@ def address(html: Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-# Not for the whole session: Playwright leaves an event loop running, which other modules' tests of
-# notebooks and browsers stumble over.
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium."""
-    with playwright.sync_playwright() as session:
-        chromium = session.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 def open_page(browser, size: str, colors: str = "light"):

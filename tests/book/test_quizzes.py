@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from browsers import ARGUMENTS, CHROMIUM, FAINT, SMALL, UNSEEN
+from browsers import FAINT, SMALL, UNSEEN
 from docutils import nodes
 from small_books import write_settings
 from sphinx.application import Sphinx
@@ -173,15 +173,6 @@ def html(tmp_path_factory) -> Path:
     done = subprocess.run(command, cwd=book, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
     return book / "_build" / "html" / "book"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium."""
-    with playwright.sync_playwright() as session:
-        chromium = session.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from browsers import ARGUMENTS, CHROMIUM
 
 from course_utils.paths import CHECKOUT as ROOT
 
@@ -115,15 +114,6 @@ def html(tmp_path_factory) -> Path:
     for script in (book / "html" / "_static" / "scripts").glob("*.js"):
         script.write_text("")  # The theme's own scripts are large, and no figure needs them.
     return book / "html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium."""
-    with playwright.sync_playwright() as session:
-        chromium = session.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
