@@ -528,7 +528,9 @@ def test_the_command_writes_one_file(chapter, data, browser, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     written = tmp_path / "<b>a4-q9.html"
-    assert done.stdout.strip() == f"written {written}"
+    announcement, _, last = done.stdout.strip().rpartition("\n")
+    assert last == f"written {written}"
+    assert ("the stand-in" in announcement) == load_cifar10().source.is_stand_in
     opened = Visit(browser, written)
     assert opened.page.inner_text("h1") == "<b>a4-q9"
     opened.page.locator(".choices input").nth(0).check(force=True)
