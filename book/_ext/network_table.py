@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from network_figures import PLOT, frame, learning_curve, linear, powers_of_ten
+from page_templates import TEMPLATES
 from run_status import ABSENT
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -53,15 +53,8 @@ def render(networks: list[dict[str, Any]]) -> str:
     """Return the HTML of the plots, the filter and the table."""
     from course_utils.zoo.techniques import KINDS, TECHNIQUES
 
-    templates = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.globals |= {"points": points, "percent": percent, "ABSENT": ABSENT}
-    return templates.get_template("network_table.html.jinja").render(
+    words = {"points": points, "percent": percent, "ABSENT": ABSENT}
+    return TEMPLATES.get_template("network_table.html.jinja", globals=words).render(
         networks=networks,
         documents=list(dict.fromkeys(network["document"] for network in networks)),
         kinds=KINDS,

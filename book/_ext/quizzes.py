@@ -25,12 +25,11 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
-from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
 from docutils import nodes
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from page_templates import TEMPLATES
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import SphinxError
@@ -195,14 +194,7 @@ def depart_question(self, node: Question) -> None:
 def fill_progress_table(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Replace the placeholder by a row for each page with a quiz, in the book's order."""
     for node in list(doctree.findall(ProgressTable)):
-        templates = Environment(
-            loader=FileSystemLoader(Path(__file__).parent),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        html = templates.get_template("progress_table.html.jinja").render(
+        html = TEMPLATES.get_template("progress_table.html.jinja").render(
             chapters=[chapter(app, page, name) for name in sorted(pages_with(app.env, QUIZ))]
         )
         node.replace_self(nodes.raw("", html, format="html"))
