@@ -6,6 +6,7 @@ from .data import Dataset, load_cifar10, load_mnist
 from .data.augmentation import augment
 from .errors import CourseError
 from .evaluation import Evaluation, evaluate
+from .network_drawing import draw_network
 from .paths import RECORDS
 from .plotting import (
     accuracy_chart,
@@ -26,6 +27,7 @@ from .runtime import setup, versions
 from .thresholds import load_thresholds
 from .training import History, train
 from .web_page.page import network_page
+from .web_page.predictions import predictions_on_page
 
 __all__ = [
     "RECORDS",
@@ -43,6 +45,7 @@ __all__ = [
     "compare_networks",
     "confused_pairs",
     "confusion_heatmap",
+    "draw_network",
     "evaluate",
     "evaluation_image",
     "experiment",
@@ -55,6 +58,7 @@ __all__ = [
     "misclassified",
     "network_page",
     "only_one_right",
+    "predictions_on_page",
     "recorded_runs",
     "report",
     "reported_and_measured",

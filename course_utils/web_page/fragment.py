@@ -46,7 +46,7 @@ def fragment(data: str) -> str:
     return (
         '<div class="network-explorer">\n'
         f"<p>{html.escape(sentence(data))}</p>\n"
-        f'<script type="application/json">{_inside_script(data)}</script>\n'
+        f'<script type="application/json">{inside_script(data)}</script>\n'
         f"<style>{_read('style.css')}</style>\n{scripts}</div>"
     )
 
@@ -96,7 +96,7 @@ def _read(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
-def _inside_script(data: str) -> str:
+def inside_script(data: str) -> str:
     """Return the same JSON without a character that could end the element around it."""
     return data.replace("<", "\\u003c")
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import nbformat
 import numpy as np
 import pytest
+from PIL import Image
 
+from course_utils import CourseError, evaluate, load_cifar10, predictions_on_page
+from course_utils.evaluation import Evaluation
 from course_utils.paths import CHECKOUT as ROOT
 
 playwright = pytest.importorskip(
@@ -19,7 +26,8 @@ playwright = pytest.importorskip(
 pytestmark = pytest.mark.browser
 
 SCRIPTS = ROOT / "book" / "_static" / "widgets"
-SCRIPT_BYTES = 40_000
+SCRIPT_BYTES = 11_000
+NETWORK = ROOT / "assignments" / "solutions" / "a2-cnn" / "a2-q3.keras"
 NAMES = {path.stem for path in SCRIPTS.glob("*.js")} - {"shared"}
 DIRECTIVE = re.compile(r"^```\{widget\} (\S+)\n(.+?)\n```$", re.DOTALL | re.MULTILINE)
 CONF = """
@@ -97,20 +105,38 @@ def directives() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def html(tmp_path_factory) -> Path:
-    """A page with all figures of the book, and one with a figure that does not exist."""
+def data():
+    return load_cifar10(limit=3_000)
+
+
+@pytest.fixture(scope="module")
+def judged(data) -> dict[str, Evaluation]:
+    """The predictions of a trained network for validation and test images."""
+    network = keras.saving.load_model(NETWORK, compile=False)
+    sets = {"validation": (data.x_val, data.y_val), "test": (data.x_test, data.y_test)}
+    return {name: evaluate(network, *each, data.class_names) for name, each in sets.items()}
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory, data, judged) -> Path:
+    """A page with all figures of the book, and one with a figure that does not exist.
+
+    The predictions are there only once, although several figures show them.
+    """
     book = tmp_path_factory.mktemp("widgets")
     settings = {"extensions": str(ROOT / "book" / "_ext"), "static": str(ROOT / "book" / "_static")}
     (book / "conf.py").write_text(CONF.format(**settings), "utf-8")
     toc = "```{toctree}\nwrong\n```"
-    parts = ["# Figures", *directives().values(), toc]
+    predictions = predictions_on_page(judged["test"], judged["validation"], data.x_test)
+    raw = f"```{{raw}} html\n{predictions._repr_html_()}\n```"
+    parts = ["# Figures", raw, *directives().values(), toc]
     (book / "index.md").write_text("\n\n".join(parts), "utf-8")
     (book / "wrong.md").write_text("# Wrong\n\n```{widget} unknown\nA figure.\n```\n", "utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", ".", "html"]
     done = subprocess.run(command, cwd=book, capture_output=True, text=True, check=False)
     (warning,) = done.stderr.strip().splitlines()
     assert "wrong.md" in warning
-    assert "No widget is called unknown. There are: batch-statistics, convolution" in warning
+    assert "No widget is called unknown. There are: batch-statistics, calibration" in warning
     for script in (book / "html" / "_static" / "scripts").glob("*.js"):
         script.write_text("")  # The theme's own scripts are large, and no figure needs them.
     return book / "html"
@@ -146,7 +172,7 @@ def choose(figure, settings: dict[str, float]) -> None:
 
 def numbers(text: str) -> list[float]:
     """The numbers in a text, also those with a minus sign or a power of ten."""
-    text = text.translate(ASCII)
+    text = re.sub(r"(?<=\d),(?=\d{3})", "", text.translate(ASCII))
     return [float(each) for each in NUMBER.findall(re.sub(r" · 10(-?\d+)(?=;|\.)", r"e\1", text))]
 
 
@@ -183,7 +209,7 @@ def curve(svg, line: str) -> np.ndarray:
 
 def test_every_figure_has_a_place_in_a_chapter():
     assert set(directives()) == NAMES
-    assert sum(path.stat().st_size for path in SCRIPTS.glob("*.js")) < SCRIPT_BYTES
+    assert max(path.stat().st_size for path in SCRIPTS.glob("*.js")) < SCRIPT_BYTES
 
 
 def test_scripts_are_loaded_once_where_a_figure_needs_them(html):
@@ -317,13 +343,18 @@ def test_descent(figure, rate, momentum, steps, verdict):
         assert numbers(judged)[-1] == pytest.approx(100 * largest, abs=0.0501)
 
 
-def random_values(seed: int, count: int) -> np.ndarray:
-    """The same random numbers as the figure's, all at once."""
-    state = np.uint32(seed) + np.uint32(0x6D2B79F5) * np.arange(1, 2 * count + 1, dtype=np.uint32)
+def uniform(seed: int, count: int) -> np.ndarray:
+    """The same random numbers as the figures', all at once."""
+    state = np.uint32(seed) + np.uint32(0x6D2B79F5) * np.arange(1, count + 1, dtype=np.uint32)
     mixed = (state ^ (state >> 15)) * (state | 1)
     mixed ^= mixed + (mixed ^ (mixed >> 7)) * (mixed | 61)
-    first, second = ((mixed ^ (mixed >> 14)) / 2**32).reshape(count, 2).T
-    return 2 + 2 * np.sqrt(-2 * np.log(1 - first)) * np.cos(2 * np.pi * second)
+    return (mixed ^ (mixed >> 14)) / 2**32
+
+
+def normal(uniform: np.ndarray) -> np.ndarray:
+    """Standard normal numbers from pairs of uniform ones, which lie on the last axis."""
+    first, second = np.moveaxis(uniform, -1, 0)
+    return np.sqrt(-2 * np.log(1 - first)) * np.cos(2 * np.pi * second)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +368,7 @@ def test_batch_statistics(figure, exponent, momentum, count, seed):
     choose(shown, settings | {"minibatches": count, "random seed": seed})
     outputs = shown.locator("output").all_inner_texts()
     assert outputs == [str(size), f"{momentum:g}", str(count), str(seed)]
-    values = random_values(seed, count * size)
+    values = 2 + 2 * normal(uniform(seed, 2 * count * size).reshape(-1, 2))
     deviations = (values.mean() - 2) / (2 / np.sqrt(values.size))
     assert abs(deviations) < 4
     batches = values.reshape(count, size)
@@ -363,6 +394,255 @@ def test_batch_statistics(figure, exponent, momentum, count, seed):
     assert third[3] == pytest.approx(2 / np.sqrt(size), **close)
     assert third[4] == pytest.approx(variances.mean(), **close)
     assert third[-1] == pytest.approx(4 - 4 / size, **close)
+
+
+def half_moons(noise: float, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points and labels from uniform numbers, shape (n, 5)."""
+    labels = np.arange(len(numbers)) % 2
+    angle = np.pi * numbers[:, 0]
+    points = np.stack([np.cos(angle) - 0.5, np.sin(angle) - 0.25], axis=-1)
+    scatter = normal(numbers[:, 1:].reshape(-1, 2, 2))
+    return (1 - 2 * labels)[:, None] * points + noise * scatter, labels
+
+
+class SmallNetwork:
+    """The same network as the figure's, trained in NumPy."""
+
+    def __init__(self, noise: float, width: int, dropout: float, seed: int) -> None:
+        points, labels = half_moons(noise, uniform(seed, 5 * 140).reshape(140, 5))
+        self.sets = [(points[:40], labels[:40]), (points[40:], labels[40:])]
+        assert [set(labels) for _, labels in self.sets] == [{0, 1}] * 2
+        self.dropout, self.seed, self.width = dropout, seed, width
+        sizes = [(2, width), (width, width), (width, 1)]
+        numbers = normal(uniform(seed + 100, 2 * sum(a * b for a, b in sizes)).reshape(-1, 2))
+        ends = np.cumsum([a * b for a, b in sizes])[:-1]
+        parts = zip(np.split(numbers, ends), sizes, strict=True)
+        self.weights = [np.sqrt(2 / a) * part.reshape(b, a).T for part, (a, b) in parts]
+        self.weights += [np.zeros(b) for _, b in sizes]
+        self.parameters = sum(weights.size for weights in self.weights)
+
+    def forward(self, x: np.ndarray, masks=(1, 1)) -> list[np.ndarray]:
+        first, second, last, *biases = self.weights
+        hidden = np.maximum(x @ first + biases[0], 0) * masks[0]
+        deeper = np.maximum(hidden @ second + biases[1], 0) * masks[1]
+        return [x, hidden, deeper, deeper @ last + biases[2]]
+
+    def train(self, steps: int) -> np.ndarray:
+        """Return the losses, shape (steps + 1, 2)."""
+        shape = (steps, 40, 2, self.width)
+        drawn = uniform(self.seed + 200, np.prod(shape)).reshape(shape)
+        keep = (drawn >= self.dropout) / (1 - self.dropout) if self.dropout else np.ones(shape)
+        velocities = [0 * weights for weights in self.weights]
+        losses = [self.losses()]
+        (x, labels), _ = self.sets
+        for masks in np.moveaxis(keep, 2, 1):
+            values = self.forward(x, masks)
+            error = (1 / (1 + np.exp(-values[-1])) - labels[:, None]) / len(x)
+            gradients = [None] * 6
+            for depth in (2, 1, 0):
+                gradients[depth] = values[depth].T @ error
+                gradients[depth + 3] = error.sum(axis=0)
+                if depth:
+                    error = error @ self.weights[depth].T * (values[depth] > 0) * masks[depth - 1]
+            velocities = [0.9 * v - 0.1 * g for v, g in zip(velocities, gradients, strict=True)]
+            self.weights = [w + v for w, v in zip(self.weights, velocities, strict=True)]
+            losses.append(self.losses())
+        return np.array(losses)
+
+    def losses(self) -> list[float]:
+        return [np.mean(np.logaddexp(0, (1 - 2 * y) * self.logits(x))) for x, y in self.sets]
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        return self.forward(x)[-1][:, 0]
+
+
+@pytest.mark.parametrize(
+    ("noise", "exponent", "dropout", "seed", "steps", "verdict"),
+    [
+        (0.35, 4, 0, 2, 300, "the network overfits"),
+        (0.35, 4, 0.3, 2, 200, "the network overfits"),
+        (0.35, 4, 0.3, 2, 8, "never been lower"),
+        (0, 0, 0, 1, 0, "never been lower"),
+        (0.5, 2, 0.7, 20, 500, ""),
+        (0.1, 3, 0, 5, 1, ""),
+    ],
+)
+def test_small_network(figure, noise, exponent, dropout, seed, steps, verdict):
+    shown = figure("small-network")
+    settings = {"noise": noise, "units per layer": exponent, "dropout rate": dropout}
+    choose(shown, settings | {"random seed": seed, "steps": steps})
+    network = SmallNetwork(noise, 2**exponent, dropout, seed)
+    losses = network.train(steps)
+    plane, curves = shown.locator(".widget-plot").all()
+    for i, kind in enumerate(("is-first", "is-second")):
+        seen = curve(curves, f".widget-line.{kind}")
+        expected = np.stack([np.arange(steps + 1), losses[:, i]], axis=-1)
+        assert len(seen) == steps + 1
+        np.testing.assert_allclose(seen, expected, atol=0.16)
+        np.testing.assert_allclose(seen[:, 1], expected[:, 1], atol=0.002, rtol=0.002)
+    told, judged, size = sentences(shown)
+    right = [int(((network.logits(x) > 0) == y).sum()) for x, y in network.sets]
+    last = [pytest.approx(loss, abs=5.01e-4) for loss in losses[-1]]
+    assert numbers(told) == [steps, right[0], 40, right[1], 100, *last]
+    assert numbers(size) == [2**exponent, network.parameters, 40]
+    assert verdict in judged
+    best = losses[:, 1].argmin()
+    rise = losses[-1, 1] - losses[best, 1]
+    change = losses[-1, 0] - losses[best, 0]
+    if best == steps:
+        assert "never been lower" in judged
+    elif rise < 0.01:
+        assert numbers(judged) == [0.01, pytest.approx(losses[best, 1], abs=5.01e-4), best]
+    else:
+        expected = [losses[best, 1], rise, abs(change)]
+        assert numbers(judged) == [best, *(pytest.approx(e, abs=5.01e-4) for e in expected)]
+        assert ("fallen" in judged) == ("overfits" in judged) == (change < 0)
+    squares = plane.locator("rect").evaluate_all(
+        "all => all.map(e => [e.getAttribute('class'), Number(e.getAttribute('opacity'))])"
+    )
+    x = 4.8 * (np.arange(24) + 0.5) / 24 - 2.4
+    y = 1.8 - 3.6 * (np.arange(18) + 0.5) / 18
+    middles = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    p = 1 / (1 + np.exp(-network.logits(middles)))
+    signed = [opacity * (1 if kind == "is-second" else -1) for kind, opacity in squares]
+    np.testing.assert_allclose(signed, 0.7 * (p - 0.5), atol=0.0051)
+    assert plane.locator("circle").count() == 40
+
+
+def test_more_steps_continue_the_run(figure):
+    shown = figure("small-network")
+    choose(shown, {"noise": 0.35, "units per layer": 4, "dropout rate": 0.3, "random seed": 1})
+    choose(shown, {"steps": 500})
+    whole = shown.locator(".widget-line").first.get_attribute("points").split()
+    choose(shown, {"steps": 470})  # begins anew
+    for steps in (490, 500, 500):
+        shown.get_by_role("button", name="20 steps more").click()
+        assert numbers(sentences(shown)[0])[0] == steps
+    assert shown.locator(".widget-line").first.get_attribute("points").split() == whole
+
+
+# Predictions on the page
+
+
+def pick(figure, truth: str, guess: str) -> None:
+    figure.get_by_label("true class", exact=True).select_option(truth)
+    figure.get_by_label("predicted class", exact=True).select_option(guess)
+
+
+def test_the_confusion_matrix_counts_all_predictions(figure, judged):
+    matrix = figure("confusion").locator("svg").first
+    cells = matrix.locator(".is-output text").all_text_contents()
+    expected = judged["test"].confusion
+    np.testing.assert_array_equal(np.array(cells, int).reshape(10, 10), expected)
+    rows = matrix.get_attribute("aria-label").split(". ", 1)[1].split("; ")
+    assert [numbers(row) for row in rows] == expected.tolist()
+
+
+def test_a_cell_of_the_confusion_matrix_shows_its_images(figure, judged, data):
+    shown, test = figure("confusion"), judged["test"]
+    assert (test.confusion > 8).any()
+    assert (test.confusion == 0).any()
+    names = test.class_names
+    several = np.argwhere((test.confusion > 1) & (test.confusion <= 8))[0]
+    many, none = np.argwhere(test.confusion > 8)[-1], np.argwhere(test.confusion == 0)[0]
+    off = np.argwhere((test.confusion > 0) & (test.confusion != test.confusion.T))[0]
+    for true, guess in (several, many, none, off):
+        pick(shown, names[true], names[guess])
+        inside = np.flatnonzero((test.y_true == true) & (test.y_pred == guess))
+        certain = inside[np.argsort(-test.probabilities[inside, guess], kind="stable")][:8]
+        tiles = shown.locator(".widget-images .widget-row > div")
+        seen = [numbers(label)[0] for label in tiles.locator("svg").evaluate_all(
+            "all => all.map(e => e.getAttribute('aria-label'))")]  # fmt: skip
+        assert seen == certain.tolist()
+        percents = [numbers(text)[0] for text in tiles.locator("p").all_inner_texts()]
+        np.testing.assert_allclose(percents, 100 * test.probabilities[certain, guess], atol=0.11)
+        count, row, column = len(inside), test.confusion[true].sum(), test.confusion[:, guess].sum()
+        first, second, *third = [numbers(sentence) for sentence in sentences(shown)]
+        assert first[:2] == [row, count]
+        assert second[:2] == [column, count]
+        assert [part[0] for part in third] == [test.confusion[guess, true]] * int(true != guess)
+        if count:
+            assert first[2] == pytest.approx(100 * count / row, abs=0.0501)
+            assert second[2] == pytest.approx(100 * count / column, abs=0.0501)
+
+
+def test_the_diagonal_is_recall_and_precision(figure, judged):
+    shown, test = figure("confusion"), judged["test"]
+    name = test.class_names[6]
+    pick(shown, name, name)
+    recall, precision = sentences(shown)
+    assert recall.endswith("the recall of this class.")
+    assert precision.endswith("the precision of this class.")
+    assert numbers(recall)[-1] == pytest.approx(100 * test.recall[6], abs=0.0501)
+    assert numbers(precision)[-1] == pytest.approx(100 * test.precision[6], abs=0.0501)
+
+
+def test_a_cell_of_the_confusion_matrix_can_be_clicked(figure, judged):
+    shown = figure("confusion")
+    shown.locator(".is-output").nth(37).click()
+    for label, place in (("true class", 3), ("predicted class", 7)):
+        assert shown.get_by_label(label, exact=True).input_value() == str(place)
+
+
+def test_images_on_the_page_are_those_of_the_test_set(judged, data):
+    content = predictions_on_page(judged["test"], judged["validation"], data.x_test).content
+    images = content["images"]
+    file = base64.b64decode(images["picture"].split(",")[1])
+    picture = np.asarray(Image.open(io.BytesIO(file)), float)
+    for index, place in enumerate(images["places"]):
+        top, left = 32 * (index // 32), 32 * (index % 32)
+        difference = abs(picture[top : top + 32, left : left + 32] - data.x_test[place])
+        assert difference.mean() < 10  # a JPEG; another image of this set differs by far more
+    assert len(set(images["places"])) == np.minimum(judged["test"].confusion, 8).sum()
+    assert len(json.dumps(content)) < 900_000 * max(1, judged["test"].n / 10_000)
+
+
+def test_predictions_need_an_image_each(judged, data):
+    with pytest.raises(CourseError, match="There are 599 images and 600 predictions"):
+        predictions_on_page(judged["test"], judged["validation"], data.x_test[1:])
+
+
+def expected_calibration(evaluation: Evaluation, temperature: float):
+    """Confidence and accuracy of each group, and the numbers that the figure gives."""
+    powers = evaluation.probabilities.astype(float) ** (1 / temperature)
+    p = powers / powers.sum(axis=1, keepdims=True)
+    confidence, is_right = p.max(axis=1), p.argmax(axis=1) == evaluation.y_true
+    group = np.minimum((10 * confidence).astype(int), 9)
+    points = [(confidence[group == g].mean(), is_right[group == g].mean()) for g in set(group)]
+    shares = [(group == g).mean() for g in range(10)]
+    there = [share for share in shares if share]
+    error = sum(share * abs(a - b) for share, (a, b) in zip(there, points, strict=True))
+    loss = -np.log(p[np.arange(len(p)), evaluation.y_true]).mean()
+    return points, shares, [confidence.mean(), is_right.mean(), error, loss]
+
+
+@pytest.mark.parametrize(
+    ("images", "temperature"), [("validation", 1), ("test", 0.5), ("test", 3), ("test", 1.35)]
+)
+def test_calibration(figure, judged, images, temperature):
+    shown = figure("calibration")
+    choose(shown, {"temperature T": temperature})
+    shown.get_by_label("images", exact=True).select_option(images)
+    points, shares, (confidence, accuracy, error, loss) = expected_calibration(
+        judged[images], temperature
+    )
+    diagram, histogram = shown.locator(".widget-plot").all()
+    seen = curve(diagram, ".widget-line.is-first")
+    np.testing.assert_allclose(seen, 100 * np.array(points), atol=2.1)
+    heights = [float(bar.get_attribute("height")) for bar in histogram.locator("rect").all()]
+    np.testing.assert_allclose(np.array(heights) / sum(heights), shares, atol=0.01)
+    first, second, third = sentences(shown)
+    percents = [pytest.approx(100 * each, abs=0.15) for each in (confidence, accuracy)]
+    excess = confidence - accuracy
+    assert numbers(first)[:4] == [temperature, judged[images].n, *percents]
+    assert numbers(first)[4] == pytest.approx(100 * abs(excess), abs=0.15)
+    chance = 1.96 * np.sqrt(accuracy * (1 - accuracy) / judged[images].n)
+    found = "overconfident" if excess > 0 else "underconfident"
+    assert (found if abs(excess) > chance else "no more than by chance") in first
+    told = [pytest.approx(100 * error, abs=0.7), pytest.approx(loss, abs=0.002)]
+    assert numbers(second) == told
+    losses = [expected_calibration(judged["validation"], t)[2][-1] for t in np.linspace(0.5, 3, 51)]
+    assert numbers(third) == [pytest.approx(0.5 + 0.05 * np.argmin(losses))]
 
 
 # Readers
@@ -457,7 +737,7 @@ def test_on_paper_the_figures_stand_still(figure, page):
     for name in NAMES:
         shown = figure(name)
         assert shown.locator("svg[role=img]").first.is_visible()
-        assert shown.locator("output").first.is_visible()
+        assert shown.locator("output, select").first.is_visible()
         assert not shown.get_by_role("slider").first.is_visible()
     page.emulate_media(media="screen")
 

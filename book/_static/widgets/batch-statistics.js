@@ -1,33 +1,12 @@
 // Batch normalisation's averages: the statistics of minibatches scatter around the true values, and
 // the moving averages follow them, quickly or steadily. The values are independent and normal.
 {
-  const { add, plot, line, dot, fixed } = CourseWidgets;
+  const { add, plot, line, dot, fixed, uniform, normal } = CourseWidgets;
 
   const TRUE_MEAN = 2, TRUE_DEVIATION = 2, TRUE_VARIANCE = TRUE_DEVIATION ** 2;
   const INITIAL = { mean: 0, variance: 1 }; // as in Keras
   const MOMENTA = [0, 0.5, 0.75, 0.9, 0.99, 0.999];
   const MOST_BATCHES = 300;
-
-  // Mulberry32, a small generator of random numbers between 0 and 1. The same seed gives the same
-  // numbers.
-  function uniform(seed) {
-    let state = seed;
-    return () => {
-      state = (state + 0x6d2b79f5) | 0;
-      let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-      mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-      return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-    };
-  }
-
-  // Normal random numbers from uniform ones, by Box and Muller's formula.
-  function normal(seed) {
-    const random = uniform(seed);
-    return () => {
-      const length = Math.sqrt(-2 * Math.log(1 - random()));
-      return TRUE_MEAN + TRUE_DEVIATION * length * Math.cos(2 * Math.PI * random());
-    };
-  }
 
   const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
@@ -57,9 +36,10 @@
   }
 
   function draw({ exponent, chosen, count, seed }) {
-    const size = 2 ** exponent, momentum = MOMENTA[chosen], random = normal(seed);
+    const size = 2 ** exponent, momentum = MOMENTA[chosen], random = normal(uniform(seed));
+    const value = () => TRUE_MEAN + TRUE_DEVIATION * random();
     const batches = Array.from({ length: count }, () => (
-      statistics(Array.from({ length: size }, random))));
+      statistics(Array.from({ length: size }, value))));
     const means = batches.map((batch) => batch.mean);
     const variances = batches.map((batch) => batch.variance);
     const movingMean = movingAverage(INITIAL.mean, means, momentum);

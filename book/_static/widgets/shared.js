@@ -49,6 +49,8 @@ var CourseWidgets = (() => {
     return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
   }
 
+  const count = (number) => number.toLocaleString("en"); // 1,234
+
   const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
   const powerOfTen = (exponent) => "10" + String(exponent)
     .replace("-", "⁻").replace(/\d/g, (digit) => SUPERSCRIPTS[digit]);
@@ -59,6 +61,22 @@ var CourseWidgets = (() => {
     if (exponent < -2 || exponent > 3) return `${fixed(digits, 2)} · ${powerOfTen(exponent)}`;
     return fixed(x, Math.max(2 - exponent, 0));
   }
+
+  // Mulberry32, a small generator of random numbers between 0 and 1. The same seed gives the same
+  // numbers.
+  function uniform(seed) {
+    let state = seed;
+    return () => {
+      state = (state + 0x6d2b79f5) | 0;
+      let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+      mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+      return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+    };
+  }
+
+  // Standard normal random numbers from uniform ones, by Box and Muller's formula.
+  const normal = (random) => () => (
+    Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()));
 
   // ---- Plots --------------------------------------------------------------------------------
 
@@ -123,6 +141,25 @@ var CourseWidgets = (() => {
     };
   }
 
+  // ---- Predictions that a chapter's run has put into the page ---------------------------------
+
+  const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+
+  // Null where the chapter was not run. Each set has `labels`, `predicted`, and `logarithms`: of
+  // the probabilities, those of all classes for one image after the other.
+  function predictions() {
+    const script = document.querySelector("script.course-predictions");
+    if (!script) return null;
+    const found = JSON.parse(script.textContent);
+    for (const set of [found.validation, found.test]) {
+      set.labels = bytes(set.labels);
+      set.predicted = bytes(set.predicted);
+      const stored = new Uint16Array(bytes(set.logarithms).buffer);
+      set.logarithms = Float64Array.from(stored, (number) => -number / 1024);
+    }
+    return found;
+  }
+
   // ---- The figure ---------------------------------------------------------------------------
 
   function fill(figure, controls, draw) {
@@ -173,5 +210,8 @@ var CourseWidgets = (() => {
     }
   }
 
-  return { add, make, shape, picture, words, plot, line, dot, fixed, significant, powerOfTen };
+  return {
+    add, make, shape, picture, words, plot, line, dot,
+    fixed, count, significant, powerOfTen, uniform, normal, predictions,
+  };
 })();
