@@ -589,10 +589,10 @@ def test_images_on_the_page_are_those_of_the_test_set(judged, data):
     images = content["images"]
     file = base64.b64decode(images["picture"].split(",")[1])
     picture = np.asarray(Image.open(io.BytesIO(file)), float)
-    for index, place in enumerate(images["places"]):
+    for index, place in list(enumerate(images["places"]))[::5]:
         top, left = 32 * (index // 32), 32 * (index % 32)
-        difference = abs(picture[top : top + 32, left : left + 32] - data.x_test[place])
-        assert difference.mean() < 10  # a JPEG; another image of this set differs by far more
+        differences = abs(picture[top : top + 32, left : left + 32] - data.x_test)
+        assert differences.mean(axis=(1, 2, 3)).argmin() == place
     assert len(set(images["places"])) == np.minimum(judged["test"].confusion, 8).sum()
     assert len(json.dumps(content)) < 900_000 * max(1, judged["test"].n / 10_000)
 

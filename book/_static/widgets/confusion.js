@@ -3,12 +3,13 @@
   const { add, make, picture, shape, words, fixed, count, predictions } = CourseWidgets;
 
   const WIDTH = 32, HEIGHT = 24; // of a cell
-  const LEFT = 84, TOP = 84; // room for the names of the classes
   const TILE = 64; // side of an image
 
   const found = predictions();
   const classes = found?.classes ?? [];
   const all = classes.map((_, index) => index);
+  // Room for the names of the classes, to the left and above, and beside them for a title.
+  const ROOM = 26 + 6.2 * Math.max(...classes.map((name) => name.length));
 
   function countPairs({ labels, predicted }) {
     const counts = all.map(() => all.map(() => 0));
@@ -22,7 +23,7 @@
 
   function matrix(counts, chosen, change) {
     const cells = all.flatMap((row) => all.map((column) => {
-      const [x, y] = [LEFT + column * WIDTH, TOP + row * HEIGHT];
+      const [x, y] = [ROOM + column * WIDTH, ROOM + row * HEIGHT];
       const share = counts[row][column] / Math.max(sum(counts[row]), 1);
       const cell = shape("g", { class: "widget-cell is-output" },
         shape("rect", { x, y, width: WIDTH, height: HEIGHT }),
@@ -33,22 +34,22 @@
       return cell;
     }));
     const names = all.flatMap((index) => {
-      const [x, y] = [LEFT + (index + 0.5) * WIDTH + 4, TOP + (index + 0.5) * HEIGHT + 4];
+      const [x, y] = [ROOM + (index + 0.5) * WIDTH + 4, ROOM + (index + 0.5) * HEIGHT + 4];
       return [
-        words(classes[index], LEFT - 6, y, "widget-end"),
+        words(classes[index], ROOM - 6, y, "widget-end"),
         shape("text", { class: "widget-start",
-          transform: `translate(${x} ${TOP - 6}) rotate(-90)` }, classes[index]),
+          transform: `translate(${x} ${ROOM - 6}) rotate(-90)` }, classes[index]),
       ];
     });
     const [width, height] = [all.length * WIDTH, all.length * HEIGHT];
     const numbers = counts.map((row, index) => `${classes[index]}: ${row.join(", ")}`);
-    return picture(LEFT + width + 2, TOP + height + 2,
+    return picture(ROOM + width + 2, ROOM + height + 2,
       `Confusion matrix, a row for each true class. ${numbers.join("; ")}`,
       ...cells, ...names,
-      words("predicted class", LEFT + width / 2, 12),
-      shape("text", { transform: `translate(12 ${TOP + height / 2}) rotate(-90)` }, "true class"),
+      words("predicted class", ROOM + width / 2, 12),
+      shape("text", { transform: `translate(12 ${ROOM + height / 2}) rotate(-90)` }, "true class"),
       shape("rect", { class: "widget-frame", width: WIDTH, height: HEIGHT,
-        x: LEFT + chosen.column * WIDTH, y: TOP + chosen.row * HEIGHT }));
+        x: ROOM + chosen.column * WIDTH, y: ROOM + chosen.row * HEIGHT }));
   }
 
   // One image of the picture that contains all of them.
