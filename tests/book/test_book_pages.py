@@ -43,7 +43,8 @@ OBSERVE = """() => {
     const scrolls = e => e && e !== article
         && (/auto|scroll/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
     const width = document.documentElement.clientWidth;
-    const hidden = e => e.closest('mjx-assistive-mml, .visually-hidden, .sr-only');
+    // A drawing shows only a part of a picture that contains many.
+    const hidden = e => e.closest('mjx-assistive-mml, .visually-hidden, .sr-only, svg image');
     return {
         overflow: document.documentElement.scrollWidth - width,
         cut_off: [...article.querySelectorAll('*')]
