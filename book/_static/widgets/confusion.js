@@ -17,11 +17,13 @@
     return counts;
   }
 
+  const counts = found && countPairs(found.test);
+
   const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
   const percent = (part, whole) => (whole ? `${fixed((100 * part) / whole, 1)}%` : "none");
   const imagesOf = (number) => `${count(number)} ${number === 1 ? "image" : "images"}`;
 
-  function matrix(counts, chosen, change) {
+  function matrix(chosen, change) {
     const cells = all.flatMap((row) => all.map((column) => {
       const [x, y] = [ROOM + column * WIDTH, ROOM + row * HEIGHT];
       const share = counts[row][column] / Math.max(sum(counts[row]), 1);
@@ -80,13 +82,12 @@
   }
 
   function draw({ row, column }, change) {
-    const counts = countPairs(found.test);
     const here = counts[row][column];
     const [ofRow, ofColumn] = [sum(counts[row]), sum(counts.map((each) => each[column]))];
     const [truth, guess] = [classes[row], classes[column]];
     const isRight = row === column;
     return {
-      picture: [matrix(counts, { row, column }, change), images({ row, column }, here)],
+      picture: [matrix({ row, column }, change), images({ row, column }, here)],
       sentences: [
         `Of ${imagesOf(ofRow)} of the class ${truth}, the network predicts ${guess} for `
           + `${count(here)}: ${percent(here, ofRow)}`

@@ -146,8 +146,12 @@ var CourseWidgets = (() => {
   const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
   // Null where the chapter was not run. Each set has `labels`, `predicted`, and `logarithms`: of
-  // the probabilities, those of all classes for one image after the other.
-  function predictions() {
+  // the probabilities, those of all classes for one image after the other. All figures of a page
+  // share what is read once.
+  let known;
+  const predictions = () => (known ??= readPredictions());
+
+  function readPredictions() {
     const script = document.querySelector("script.course-predictions");
     if (!script) return null;
     const found = JSON.parse(script.textContent);
